@@ -1,0 +1,104 @@
+package kernels
+
+import "fmt"
+
+// Type is an element type.
+type Type uint8
+
+const (
+	Invalid Type = iota
+	Bool         // one byte, 0 or 1
+	Int8
+	Int16
+	Int32
+	Int64
+	Uint8
+	Uint16
+	Uint32
+	Uint64
+	Float16
+	BFloat16
+	Float32
+	Float64
+)
+
+// MaxRank is the largest number of axes an operand may have.
+const MaxRank = 8
+
+// Layout says where the elements of an operand lie: element (i0, i1, …) is at
+// Offset + Σ i·Strides[axis], all counted in elements from the operand's base
+// pointer. Strides may be zero (broadcast) or negative.
+type Layout struct {
+	Rank    int
+	Shape   [MaxRank]int
+	Strides [MaxRank]int
+	Offset  int
+}
+
+// A Plan is what an operation does on the device: its launches in order, and
+// the scratch memory they share. Planning functions append to a Plan that the
+// caller may reuse; they do not touch the device.
+type Plan struct {
+	Launches []Launch
+	Scratch  uint64 // bytes of scratch memory, 256-byte aligned, content undefined; operand ScratchOperand
+	Zeroed   uint64 // bytes at scratch's start that must be zero before the first launch (tickets)
+}
+
+// A Launch is one kernel launch but for the addresses.
+type Launch struct {
+	Key    string // names the kernel: Source(Key, cc) is its PTX, EntryName(Key) its entry
+	Grid   [3]uint32
+	Block  [3]uint32
+	Shared uint32 // dynamic shared memory, bytes
+	Args   []Arg  // one for each kernel parameter, in order
+}
+
+// ScratchOperand is the operand number of a plan's scratch memory.
+const ScratchOperand = -1
+
+// An Arg is one kernel parameter: the address of an operand (plus Bits bytes),
+// or a value.
+type Arg struct {
+	Pointer bool
+	Operand int    // which operand's base address, where Pointer; 0 is the (first) output, inputs follow
+	Bits    uint64 // a value's bits, low bytes first; byte offset for a pointer
+	Size    uint8  // bytes of the parameter: 1, 2, 4, 8
+}
+
+// UnsupportedError says that an operation is not defined for a type.
+type UnsupportedError struct {
+	Op   string
+	Type Type
+}
+
+func (e *UnsupportedError) Error() string { return fmt.Sprintf("%s is not defined for %v", e.Op, e.Type) }
+
+// The contract of this package, which array is written against (file that
+// holds it in brackets):
+//
+//	func (t Type) String() string; func (t Type) Size() int; IsFloat, IsInteger, IsSigned  [type.go]
+//
+//	func Source(key string, cc int) (ptx string, err error) // embedded, or generated from the key; the best target for compute capability cc (75, 80, 90)  [source.go]
+//	func EntryName(key string) string
+//	func EmbeddedKeys() []string
+//
+//	type Op uint16; constants OpAdd, OpSub, …; func (o Op) String() string     [table.go]
+//	func OpByName(name string) (Op, bool)
+//	func (o Op) Arity() int; func (o Op) Result(args ...Type) (Type, error)    // UnsupportedError
+//
+//	// An Expr is an elementwise expression in topological order. Leaf nodes are
+//	// operands, immediate values (passed as kernel parameters, not part of the
+//	// key) and the linear index; others apply an Op to earlier nodes.
+//	type Expr struct { Nodes []Node }                                          [expr.go]
+//	type Node struct { Kind NodeKind; Op Op; Type Type; Args [3]int; Operand int; Bits uint64 }
+//	func Elementwise(p *Plan, e *Expr, out Layout, in []Layout) error           [elementwise.go]
+//	    // the last node is stored to operand 0 with layout out; operand i ≥ 1 has layout in[i-1],
+//	    // already broadcast to out's shape (strides 0). Coalesces axes, picks the form
+//	    // (contiguous vectorised, scalar, broadcast, strided), 32/64-bit indices.
+//
+//	// Reduce reduces in over the axes of the mask; out has the remaining axes. Ops: OpSum, OpProd, OpMax, OpMin, OpAny, OpAll, OpMean, OpArgMax, OpArgMin (argmax: one axis or all axes, int64 index)
+//	func Reduce(p *Plan, op Op, t Type, out, in Layout, axes uint32) error      [reduce.go]
+//	// MatMul: out = a·b for matrices in the last two axes; leading axes are batch (strides 0 where broadcast). float32 and float64.
+//	func MatMul(p *Plan, t Type, out, a, b Layout) error                        [matmul.go]
+//	func Copy(p *Plan, t Type, out, in Layout) error                            [copy.go] // permuted, strided; tiled through shared memory where that pays
+//	func Random(p *Plan, dist Dist, t Type, n int, key, counter uint64) error   [random.go] // Philox4x32-10; out contiguous
