@@ -57,33 +57,6 @@ type Memcpy3D struct {
 	Depth        uint64 // planes
 }
 
-// LaunchConfig is the shape of a launch with attributes (CUlaunchConfig).
-type LaunchConfig struct {
-	GridDimX       uint32
-	GridDimY       uint32
-	GridDimZ       uint32
-	BlockDimX      uint32
-	BlockDimY      uint32
-	BlockDimZ      uint32
-	SharedMemBytes uint32
-	Stream         Stream
-	Attrs          *LaunchAttribute // the first of NumAttrs; nil if NumAttrs is 0
-	NumAttrs       uint32
-}
-
-// LaunchAttribute is one attribute of a launch (CUlaunchAttribute). Value is a
-// union of 64 bytes in C: its content is set and read by the methods that are
-// named after the attributes.
-type LaunchAttribute struct {
-	ID    LaunchAttributeID
-	_     [4]byte
-	Value LaunchAttributeValue
-}
-
-// LaunchAttributeValue is C's union CUlaunchAttributeValue. It is aligned to 8,
-// as the union's pointers are.
-type LaunchAttributeValue [8]uint64
-
 // MemLocation is a place for memory (CUmemLocation).
 type MemLocation struct {
 	Type MemLocationType
