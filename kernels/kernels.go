@@ -2,42 +2,10 @@ package kernels
 
 import "fmt"
 
-// Type is an element type.
-type Type uint8
-
-const (
-	Invalid Type = iota
-	Bool         // one byte, 0 or 1
-	Int8
-	Int16
-	Int32
-	Int64
-	Uint8
-	Uint16
-	Uint32
-	Uint64
-	Float16
-	BFloat16
-	Float32
-	Float64
-)
-
-// MaxRank is the largest number of axes an operand may have.
-const MaxRank = 8
-
-// Layout says where the elements of an operand lie: element (i0, i1, …) is at
-// Offset + Σ i·Strides[axis], all counted in elements from the operand's base
-// pointer. Strides may be zero (broadcast) or negative.
-type Layout struct {
-	Rank    int
-	Shape   [MaxRank]int
-	Strides [MaxRank]int
-	Offset  int
-}
-
 // A Plan is what an operation does on the device: its launches in order, and
 // the scratch memory they share. Planning functions append to a Plan that the
-// caller may reuse; they do not touch the device.
+// caller may reuse (see Reset); they do not touch the device. A planning
+// function that returns an error leaves the plan as it was.
 type Plan struct {
 	Launches []Launch
 	Scratch  uint64 // bytes of scratch memory, 256-byte aligned, content undefined; operand ScratchOperand
@@ -65,6 +33,35 @@ type Arg struct {
 	Size    uint8  // bytes of the parameter: 1, 2, 4, 8
 }
 
+// Reset empties the plan and keeps its memory, so that planning into it again
+// allocates nothing.
+func (p *Plan) Reset() { p.Launches, p.Scratch, p.Zeroed = p.Launches[:0], 0, 0 }
+
+// launch appends a launch without arguments, reusing the memory of an earlier
+// one. The pointer is valid until the next call.
+func (p *Plan) launch(key string, grid, block [3]uint32, shared uint32) *Launch {
+	n := len(p.Launches)
+	if n < cap(p.Launches) {
+		p.Launches = p.Launches[:n+1]
+	} else {
+		p.Launches = append(p.Launches, Launch{})
+	}
+	l := &p.Launches[n]
+	*l = Launch{Key: key, Grid: grid, Block: block, Shared: shared, Args: l.Args[:0]}
+	return l
+}
+
+// pointer adds a parameter: the address of an operand plus bytes.
+func (l *Launch) pointer(operand int, bytes int) {
+	l.Args = append(l.Args, Arg{Pointer: true, Operand: operand, Bits: uint64(bytes), Size: 8})
+}
+
+// value32 adds a 32-bit parameter.
+func (l *Launch) value32(v uint32) { l.Args = append(l.Args, Arg{Bits: uint64(v), Size: 4}) }
+
+// value64 adds a 64-bit parameter.
+func (l *Launch) value64(v uint64) { l.Args = append(l.Args, Arg{Bits: v, Size: 8}) }
+
 // UnsupportedError says that an operation is not defined for a type.
 type UnsupportedError struct {
 	Op   string
@@ -73,14 +70,8 @@ type UnsupportedError struct {
 
 func (e *UnsupportedError) Error() string { return fmt.Sprintf("%s is not defined for %v", e.Op, e.Type) }
 
-// The contract of this package, which array is written against (file that
-// holds it in brackets):
-//
-//	func (t Type) String() string; func (t Type) Size() int; IsFloat, IsInteger, IsSigned  [type.go]
-//
-//	func Source(key string, cc int) (ptx string, err error) // embedded, or generated from the key; the best target for compute capability cc (75, 80, 90)  [source.go]
-//	func EntryName(key string) string
-//	func EmbeddedKeys() []string
+// The rest of this package's contract, which array is written against (the
+// file that holds it in brackets):
 //
 //	type Op uint16; constants OpAdd, OpSub, …; func (o Op) String() string     [table.go]
 //	func OpByName(name string) (Op, bool)
