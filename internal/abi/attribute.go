@@ -98,7 +98,7 @@ const (
 	DeviceAttributeCanUseHostPointerForRegisteredMem        DeviceAttribute = 91
 	DeviceAttributeCooperativeLaunch                        DeviceAttribute = 95
 	DeviceAttributeCooperativeMultiDeviceLaunch             DeviceAttribute = 96
-	DeviceAttributeMaxSharedMemoryPerBlockOptIn             DeviceAttribute = 97 // bytes, after asking by FunctionAttributeMaxDynamicSharedSizeBytes
+	DeviceAttributeMaxSharedMemoryPerBlockOptin             DeviceAttribute = 97 // bytes, after asking by FunctionAttributeMaxDynamicSharedSizeBytes
 	DeviceAttributeCanFlushRemoteWrites                     DeviceAttribute = 98
 	DeviceAttributeHostRegisterSupported                    DeviceAttribute = 99
 	DeviceAttributePageableMemoryAccessUsesHostPageTables   DeviceAttribute = 100
