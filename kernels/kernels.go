@@ -9,7 +9,7 @@ import "fmt"
 type Plan struct {
 	Launches []Launch
 	Scratch  uint64 // bytes of scratch memory, 256-byte aligned, content undefined; operand ScratchOperand
-	Zeroed   uint64 // bytes at scratch's start that must be zero before the first launch (tickets)
+	Tickets  uint64 // bytes of ticket memory, operand TicketOperand: zero before the first launch, and zero again after the last, so one buffer that was cleared once serves every plan of a stream
 }
 
 // A Launch is one kernel launch but for the addresses.
@@ -24,6 +24,10 @@ type Launch struct {
 // ScratchOperand is the operand number of a plan's scratch memory.
 const ScratchOperand = -1
 
+// TicketOperand is the operand number of a plan's ticket memory: counters by
+// which the last block of a launch finds out that it is the last.
+const TicketOperand = -2
+
 // An Arg is one kernel parameter: the address of an operand (plus Bits bytes),
 // or a value.
 type Arg struct {
@@ -35,7 +39,7 @@ type Arg struct {
 
 // Reset empties the plan and keeps its memory, so that planning into it again
 // allocates nothing.
-func (p *Plan) Reset() { p.Launches, p.Scratch, p.Zeroed = p.Launches[:0], 0, 0 }
+func (p *Plan) Reset() { p.Launches, p.Scratch, p.Tickets = p.Launches[:0], 0, 0 }
 
 // launch appends a launch without arguments, reusing the memory of an earlier
 // one. The pointer is valid until the next call.
