@@ -120,6 +120,7 @@ type Instr struct {
 	Op       string
 	Mods     []string // the modifiers in order, without dots; "shared::cta" is one
 	Args     []Operand
+	Comments []string // printed before it, without the slashes; the parser keeps none
 	Pos      Pos
 }
 
@@ -150,7 +151,7 @@ type Operand struct {
 	Special string
 	Var     *Var
 	Label   *Label
-	Off     int64
+	Off     int64     // MemOperand, VarOperand: bytes added to the address
 	Elems   []Operand // VectorOperand's elements, or MemOperand's coordinates
 	Pos     Pos
 }
