@@ -1,0 +1,182 @@
+package driver
+
+import "github.com/seed6486a2bb/gpuarray/internal/abi"
+
+// Dim is a size in up to three directions, x first. Zeros after the first mean 1.
+type Dim [3]uint32
+
+func (d Dim) full() Dim { return Dim{d[0], max(d[1], 1), max(d[2], 1)} }
+
+// LaunchConfig is the shape of a launch.
+type LaunchConfig struct {
+	Grid   Dim    // blocks
+	Block  Dim    // threads in a block
+	Shared uint32 // dynamic shared memory of a block, bytes
+
+	// Cluster is the number of blocks that run together on neighbouring
+	// multiprocessors and see each other's shared memory, for compute
+	// capability 9.0 and above; zero is no cluster, or what the kernel says.
+	Cluster Dim
+
+	// Programmatic lets the kernel begin before the one ahead of it in the stream
+	// has ended, for compute capability 9.0 and above: it must execute
+	// griddepcontrol.wait before it touches memory that the other writes.
+	Programmatic bool
+
+	// Cooperative makes sure that all blocks run at the same time, or fails with
+	// ErrorCooperativeLaunchTooLarge.
+	Cooperative bool
+}
+
+const maxLaunchAttributes = 3
+
+// check refuses shapes of which the driver would only say "invalid value".
+func (cfg *LaunchConfig) check(op string) error {
+	switch {
+	case cfg.Grid[0] == 0 || cfg.Block[0] == 0:
+		return invalid(op, "a grid of %v blocks of %v threads: the first number of each must be at least 1", cfg.Grid, cfg.Block)
+	case cfg.Cluster[0] == 0 && cfg.Cluster != Dim{}:
+		return invalid(op, "a cluster of %v blocks: the first number must be at least 1", cfg.Cluster)
+	}
+	if cfg.Cluster[0] != 0 {
+		g, c := cfg.Grid.full(), cfg.Cluster.full()
+		for i := range g {
+			if g[i]%c[i] != 0 {
+				return invalid(op, "a grid of %v blocks is not a whole number of clusters of %v", g, c)
+			}
+		}
+	}
+	return nil
+}
+
+func (cfg *LaunchConfig) plain() bool {
+	return cfg.Cluster[0] == 0 && !cfg.Programmatic && !cfg.Cooperative
+}
+
+// Launch puts one run of the kernel into s. The args are its parameters in
+// order: numbers of the parameter's size (int8 to int64, uint8 to uint64,
+// float32, float64, bool as a byte), Ptr, *Mem and *TensorMap. A plain int has no
+// size that a kernel could rely on, and is refused.
+//
+// The number and sizes of the arguments are checked where the driver tells those
+// of the parameters (from CUDA 12.4 on); where it does not, it is the caller who
+// answers for them. Launch does not wait, and allocates nothing if the values
+// are not converted to any elsewhere.
+func (k *Kernel) Launch(s *Stream, cfg LaunchConfig, args ...any) error {
+	a := NewArgs()
+	for _, v := range args {
+		a.add(v)
+	}
+	err := k.LaunchArgs(s, cfg, a)
+	a.Release()
+	return err
+}
+
+// LaunchArgs is [Kernel.Launch] with arguments that are laid out already. nil is
+// none.
+func (k *Kernel) LaunchArgs(s *Stream, cfg LaunchConfig, args *Args) error {
+	const op = "cuLaunchKernel"
+	if err := k.base().enter(op); err != nil {
+		return err
+	}
+	defer k.mod.exit()
+	if err := s.base().enter(op); err != nil {
+		return err
+	}
+	defer s.exit()
+	c := s.ctx
+	if args == nil {
+		args = NewArgs()
+		defer args.Release()
+	}
+	if err := k.check(op, c, &cfg, args); err != nil {
+		return err
+	}
+	if err := c.enter(op); err != nil {
+		return err
+	}
+	defer c.life.exit()
+	if fault := c.fault.Load(); fault != nil {
+		return fault.later(op)
+	}
+	prev, r := c.attach()
+	if r == abi.Success {
+		if cfg.plain() {
+			g, b := cfg.Grid.full(), cfg.Block.full()
+			r = c.api.LaunchKernel(k.handle, g[0], g[1], g[2], b[0], b[1], b[2], cfg.Shared, s.handle, args.params())
+		} else {
+			r = c.api.LaunchKernelEx(args.configure(&cfg, s.handle), k.handle, args.params())
+		}
+	}
+	c.detach(prev)
+	if r != abi.Success {
+		return k.failed(op, r, &cfg)
+	}
+	c.launches.add(k.name, s)
+	return nil
+}
+
+// check refuses what the driver would crash on, or not explain.
+func (k *Kernel) check(op string, c *Context, cfg *LaunchConfig, args *Args) error {
+	if k.mod.ctx.handle != c.handle {
+		return &Error{Op: op, Code: ErrorInvalidContext, Detail: "kernel " + k.name + " and the stream belong to different contexts"}
+	}
+	if args.err != nil {
+		return named(args.err, "kernel %s", k.name)
+	}
+	if err := cfg.check(op); err != nil {
+		return named(err, "kernel %s", k.name)
+	}
+	k.layout.Do(k.learn)
+	if !k.known {
+		return nil
+	}
+	if len(args.ptrs) != len(k.params) {
+		return invalid(op, "kernel %s has %d parameters, %d arguments were given", k.name, len(k.params), len(args.ptrs))
+	}
+	for i, p := range k.params {
+		if p.Size != int(args.sizes[i]) {
+			return invalid(op, "parameter %d of kernel %s has %d bytes, the argument has %d", i, k.name, p.Size, args.sizes[i])
+		}
+	}
+	return nil
+}
+
+// failed is the error of a launch that was refused.
+func (k *Kernel) failed(op string, r abi.Result, cfg *LaunchConfig) error {
+	err := k.mod.ctx.result(op, r)
+	if poisons[Code(r)] {
+		return err
+	}
+	return named(err, "kernel %s, grid %v, block %v, %d bytes of dynamic shared memory", k.name, cfg.Grid.full(), cfg.Block.full(), cfg.Shared)
+}
+
+// configure writes cfg down as the driver wants it, in memory of a's.
+func (a *Args) configure(cfg *LaunchConfig, s abi.Stream) *abi.LaunchConfig {
+	g, b := cfg.Grid.full(), cfg.Block.full()
+	n := 0
+	attribute := func(id abi.LaunchAttributeID) *abi.LaunchAttributeValue {
+		a.attrs[n] = abi.LaunchAttribute{ID: id}
+		n++
+		return &a.attrs[n-1].Value
+	}
+	if cfg.Cluster[0] != 0 {
+		c := cfg.Cluster.full()
+		*attribute(abi.LaunchAttributeClusterDimension).ClusterDim() = abi.Dim3{X: c[0], Y: c[1], Z: c[2]}
+	}
+	if cfg.Programmatic {
+		*attribute(abi.LaunchAttributeProgrammaticStreamSerialization).ProgrammaticStreamSerializationAllowed() = 1
+	}
+	if cfg.Cooperative {
+		*attribute(abi.LaunchAttributeCooperative).Cooperative() = 1
+	}
+	a.config = abi.LaunchConfig{
+		GridDimX: g[0], GridDimY: g[1], GridDimZ: g[2],
+		BlockDimX: b[0], BlockDimY: b[1], BlockDimZ: b[2],
+		SharedMemBytes: cfg.Shared, Stream: s, NumAttrs: uint32(n),
+	}
+	if n > 0 {
+		a.config.Attrs = &a.attrs[0]
+	}
+	return &a.config
+}
