@@ -137,6 +137,7 @@ const (
 	DeviceAttributeMPSEnabled                               DeviceAttribute = 133
 	DeviceAttributeHostNUMAID                               DeviceAttribute = 134
 	DeviceAttributeD3D12CIGSupported                        DeviceAttribute = 135
+	DeviceAttributeMemDecompressAlgorithmMask               DeviceAttribute = 136
 	DeviceAttributeMemDecompressMaximumLength               DeviceAttribute = 137 // bytes
 	DeviceAttributeVulkanCIGSupported                       DeviceAttribute = 138
 	DeviceAttributeGPUPCIDeviceID                           DeviceAttribute = 139
