@@ -1,0 +1,504 @@
+package ptx
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Limits of what Parse takes, against text made to exhaust memory.
+const (
+	maxSource  = 64 << 20 // bytes of text
+	maxRegs    = 1 << 20  // registers of an entry, and in one range
+	maxDepth   = 64       // nested blocks, braces and parentheses
+	maxShared  = 48 << 10 // bytes of an entry's static shared memory
+	maxLocal   = 512 << 10
+	maxConst   = 64 << 10
+	maxParam   = 32764
+	maxVarSize = 1 << 40
+)
+
+// Parse reads PTX text. The error is an *Error with the place.
+func Parse(src string) (m *Module, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			m, err = nil, e
+		}
+	}()
+	if len(src) > maxSource {
+		fail(Pos{1, 1}, "%d bytes of PTX, at most %d are read", len(src), maxSource)
+	}
+	p := &parser{lex: lexer{src: src, line: 1}, m: &Module{AddressSize: 64}}
+	p.global = &scope{names: map[string]any{}}
+	p.scope = p.global
+	p.advance()
+	p.module()
+	p.rename()
+	return p.m, nil
+}
+
+// parser holds the state of a parse. Its methods end it through fail.
+type parser struct {
+	lex    lexer
+	tok    token // the current one
+	m      *Module
+	target needs
+	global *scope
+	scope  *scope
+	entry  *Entry // being read
+	bytes  [ParamSpace + 1]int64
+	refs   []labelRef
+	depth  int
+}
+
+// scope is a block's names.
+type scope struct {
+	parent *scope
+	names  map[string]any // *Reg, *Var, *Entry
+	ranges []regRange
+	labels map[string]*Label
+}
+
+// regRange is a declaration such as .reg .f32 %f<12>; its registers are made
+// when they are first used.
+type regRange struct {
+	prefix string
+	typ    Type
+	count  uint64
+}
+
+// labelRef is a branch whose label is looked for when the entry has been read.
+type labelRef struct {
+	operand *Operand
+	name    string
+	scope   *scope
+}
+
+func (p *parser) advance() { p.tok = p.lex.next() }
+
+func (p *parser) fail(format string, args ...any) { fail(p.tok.pos, format, args...) }
+
+// is says whether the current token is this word or sign.
+func (p *parser) is(text string) bool {
+	return p.tok.text == text && (p.tok.kind == tokPunct || p.tok.kind == tokWord)
+}
+
+// accept passes the current token if it is text.
+func (p *parser) accept(text string) bool {
+	if !p.is(text) {
+		return false
+	}
+	p.advance()
+	return true
+}
+
+func (p *parser) expect(text string) {
+	if !p.accept(text) {
+		p.fail("got %v, expected %q", p.tok, text)
+	}
+}
+
+// name passes an identifier.
+func (p *parser) name(what string) string {
+	if p.tok.kind != tokWord || !isIdentifier(p.tok.text) {
+		p.fail("got %v, expected %s", p.tok, what)
+	}
+	s := p.tok.text
+	p.advance()
+	return s
+}
+
+// integer passes a constant expression with a value from lo to hi.
+func (p *parser) integer(what string, lo, hi int64) int64 {
+	pos := p.tok.pos
+	o := p.constant()
+	if v := int64(o.Imm); o.Kind == IntOperand && v >= lo && v <= hi {
+		return v
+	}
+	fail(pos, "%s: expected an integer from %d to %d", what, lo, hi)
+	return 0
+}
+
+func (p *parser) module() {
+	p.header()
+	for p.tok.kind != tokEOF {
+		p.topLevel()
+	}
+}
+
+func (p *parser) header() {
+	p.expect(".version")
+	major, minor, ok := strings.Cut(p.tok.text, ".")
+	a, err1 := strconv.ParseUint(major, 10, 8)
+	b, err2 := strconv.ParseUint(minor, 10, 4)
+	if !ok || err1 != nil || err2 != nil || b > 9 {
+		p.fail("got %v, expected a version such as 7.0", p.tok)
+	}
+	p.m.Version = Version{int(a), int(b)}
+	p.advance()
+	p.expect(".target")
+	pos := p.tok.pos
+	p.m.Target = p.name("a target such as sm_80")
+	if p.target, ok = parseTarget(p.m.Target); !ok {
+		fail(pos, "unknown target %q", p.m.Target)
+	}
+	if v := (Version{p.target.ptx / 10, p.target.ptx % 10}); p.target.sm > 75 && p.m.Version.Less(v) {
+		fail(pos, "target %s needs .version %v or higher, the module has %v", p.m.Target, v, p.m.Version)
+	}
+	for p.accept(",") {
+		p.name("a target option")
+	}
+	if p.accept(".address_size") {
+		p.integer("address size (32-bit addresses are not supported)", 64, 64)
+	}
+}
+
+func (p *parser) topLevel() {
+	if p.debugDirective() || p.accept(";") {
+		return
+	}
+	linkage, pos := "", p.tok.pos
+	for p.is(".visible") || p.is(".extern") || p.is(".weak") || p.is(".common") {
+		linkage = p.tok.text
+		p.advance()
+	}
+	switch p.tok.text {
+	case ".entry":
+		p.advance()
+		p.kernel(pos)
+	case ".global", ".const", ".shared":
+		p.variables(linkage == ".extern")
+	case ".func", ".alias":
+		p.fail("device functions (%s) are not supported: inline them", p.tok.text)
+	case ".tex":
+		p.fail("textures are not supported")
+	default:
+		p.fail("got %v, expected .entry or a variable in .global, .const or .shared", p.tok)
+	}
+}
+
+// debugDirective passes what does not change what a program does.
+func (p *parser) debugDirective() bool {
+	switch p.tok.text {
+	case ".file", ".loc":
+		for line := p.tok.pos.Line; p.tok.kind != tokEOF && p.tok.pos.Line == line; {
+			p.advance()
+		}
+	case ".pragma":
+		for p.tok.kind != tokEOF && !p.is(";") {
+			p.advance()
+		}
+		p.expect(";")
+	case ".section":
+		for p.tok.kind != tokEOF && !p.is("{") {
+			p.advance()
+		}
+		for p.tok.kind != tokEOF && !p.is("}") {
+			p.advance()
+		}
+		p.expect("}")
+	default:
+		return false
+	}
+	return true
+}
+
+func (p *parser) kernel(pos Pos) {
+	e := &Entry{Pos: pos}
+	e.Name = p.name("the entry's name")
+	p.declare(pos, e.Name, e)
+	p.entry = e
+	p.push()
+	if p.accept("(") {
+		for !p.accept(")") {
+			if len(e.Params) > 0 {
+				p.expect(",")
+			}
+			e.Params = append(e.Params, p.param())
+		}
+	}
+	p.performance(e)
+	p.expect("{")
+	p.block()
+	p.pop()
+	p.resolveLabels()
+	p.m.Entries = append(p.m.Entries, e)
+	p.entry, p.bytes[SharedSpace], p.bytes[LocalSpace], p.bytes[ParamSpace] = nil, 0, 0, 0
+}
+
+// performance reads the directives between an entry's parameters and body.
+func (p *parser) performance(e *Entry) {
+	for !p.is("{") {
+		directive := p.tok.text
+		if p.debugDirective() {
+			continue
+		}
+		p.advance()
+		switch directive {
+		case ".maxntid":
+			e.MaxNTID = p.dims(directive)
+		case ".reqntid":
+			e.ReqNTID = p.dims(directive)
+		case ".reqnctapercluster":
+			e.Cluster = p.dims(directive)
+		case ".minnctapersm":
+			e.MinNCTA = int(p.integer(directive, 1, 1<<16))
+		case ".maxnreg":
+			e.MaxNReg = int(p.integer(directive, 1, 1<<16))
+		case ".maxnctapersm", ".maxclusterrank":
+			p.integer(directive, 1, 1<<16)
+		case ".explicitcluster", ".noreturn":
+		default:
+			fail(p.tok.pos, "got %q, expected the entry's body or a directive such as .maxntid", directive)
+		}
+	}
+}
+
+func (p *parser) dims(directive string) [3]int {
+	d := [3]int{1, 1, 1}
+	for i := range d {
+		d[i] = int(p.integer(directive, 1, 1<<30))
+		if i == 2 || !p.accept(",") {
+			break
+		}
+	}
+	return d
+}
+
+func (p *parser) push() {
+	if p.depth++; p.depth > maxDepth {
+		p.fail("blocks nested more than %d deep", maxDepth)
+	}
+	p.scope = &scope{parent: p.scope, names: map[string]any{}, labels: map[string]*Label{}}
+}
+
+func (p *parser) pop() { p.depth, p.scope = p.depth-1, p.scope.parent }
+
+// declare enters a name in the current scope.
+func (p *parser) declare(pos Pos, name string, what any) {
+	if _, ok := p.scope.names[name]; ok || p.scope.inRange(name) != NoType {
+		fail(pos, "%s is declared twice", name)
+	}
+	p.scope.names[name] = what
+}
+
+// block reads statements to the closing brace.
+func (p *parser) block() {
+	for !p.accept("}") {
+		p.statement()
+	}
+}
+
+func (p *parser) statement() {
+	switch p.tok.text {
+	case "{":
+		p.advance()
+		p.push()
+		p.block()
+		p.pop()
+		return
+	case ";":
+		p.advance()
+		return
+	case ".reg":
+		p.registers()
+		return
+	case ".local", ".shared", ".global", ".const":
+		p.variables(false)
+		return
+	case ".extern":
+		p.advance()
+		p.variables(true)
+		return
+	case ".param", ".callprototype", ".calltargets":
+		p.fail("calls are not supported: inline the function")
+	case ".branchtargets":
+		p.fail("indirect branches are not supported")
+	}
+	if p.debugDirective() {
+		return
+	}
+	if p.tok.kind == tokWord && p.label() {
+		return
+	}
+	p.instruction()
+}
+
+// label reads "name:" if it is there.
+func (p *parser) label() bool {
+	if !isIdentifier(p.tok.text) {
+		return false
+	}
+	t, lex := p.tok, p.lex
+	p.advance()
+	if !p.is(":") {
+		p.tok, p.lex = t, lex
+		return false
+	}
+	p.advance()
+	if _, ok := p.scope.labels[t.text]; ok {
+		fail(t.pos, "label %s is declared twice", t.text)
+	}
+	l := &Label{Name: t.text, At: len(p.entry.Body), Pos: t.pos}
+	p.scope.labels[t.text] = l
+	p.entry.Labels = append(p.entry.Labels, l)
+	return true
+}
+
+// registers reads a .reg declaration.
+func (p *parser) registers() {
+	p.expect(".reg")
+	typ := p.typ()
+	if !typ.declarable() {
+		p.fail("there are no registers of type .%s", typ)
+	}
+	for more := true; more; more = p.accept(",") {
+		pos := p.tok.pos
+		name := p.name("a register's name")
+		if !p.accept("<") {
+			p.declare(pos, name, p.newReg(pos, name, typ))
+			continue
+		}
+		count := p.integer("number of registers", 1, maxRegs)
+		p.expect(">")
+		p.scope.ranges = append(p.scope.ranges, regRange{name, typ, uint64(count)})
+	}
+	p.expect(";")
+}
+
+func (p *parser) newReg(pos Pos, name string, t Type) *Reg {
+	r := &Reg{Name: name, Type: t, Index: len(p.entry.Regs)}
+	if r.Index == maxRegs {
+		fail(pos, "more than %d registers", maxRegs)
+	}
+	p.entry.Regs = append(p.entry.Regs, r)
+	return r
+}
+
+// lookup finds a name in the current scope and those around it.
+func (p *parser) lookup(pos Pos, name string) any {
+	for s := p.scope; s != nil; s = s.parent {
+		if what := s.names[name]; what != nil {
+			return what
+		}
+		if t := s.inRange(name); t != NoType {
+			r := p.newReg(pos, name, t)
+			s.names[name] = r
+			return r
+		}
+	}
+	return nil
+}
+
+// inRange returns the type of a register declared by range, NoType where there
+// is none.
+func (s *scope) inRange(name string) Type {
+	for i := range s.ranges {
+		r := &s.ranges[i]
+		number, ok := strings.CutPrefix(name, r.prefix)
+		if !ok || number == "" || len(number) > 8 || number[0] == '0' && len(number) > 1 {
+			continue
+		}
+		if n, err := strconv.ParseUint(number, 10, 32); err == nil && n < r.count {
+			return r.typ
+		}
+	}
+	return NoType
+}
+
+// typ reads a type such as ".f32".
+func (p *parser) typ() Type {
+	t, ok := typeNames[strings.TrimPrefix(p.tok.text, ".")]
+	if p.tok.kind != tokWord || p.tok.text[0] != '.' || !ok {
+		p.fail("got %v, expected a type such as .b32", p.tok)
+	}
+	p.advance()
+	return t
+}
+
+// instruction reads one, with its guard, and checks it.
+func (p *parser) instruction() {
+	in := &Instr{Pos: p.tok.pos}
+	if p.accept("@") {
+		in.GuardNot = p.accept("!")
+		pos := p.tok.pos
+		name := p.name("a predicate")
+		r, _ := p.lookup(pos, name).(*Reg)
+		if r == nil || r.Type != Pred {
+			fail(pos, "%s is no predicate register", name)
+		}
+		in.Guard = r
+	}
+	pos := p.tok.pos
+	if p.tok.kind != tokWord || p.tok.text[0] == '.' || p.tok.text[0] == '%' {
+		p.fail("got %v, expected an instruction", p.tok)
+	}
+	parts := strings.Split(p.tok.text, ".")
+	in.Op, in.Mods = parts[0], parts[1:]
+	if _, err := Forms(p.tok.text); err != nil {
+		p.fail("%v", err)
+	}
+	p.advance()
+	for !p.is(";") {
+		if len(in.Args) > 0 {
+			p.expect(",")
+		}
+		in.Args = append(in.Args, p.operand())
+	}
+	p.advance()
+	p.checkInstr(pos, in)
+	p.entry.Body = append(p.entry.Body, in)
+	p.noteLabels(in)
+}
+
+func (p *parser) checkInstr(pos Pos, in *Instr) {
+	f, err := in.Resolve()
+	if err != nil {
+		if a, ok := err.(*argError); ok && a.index >= 0 {
+			pos = in.Args[a.index].Pos
+		}
+		fail(pos, "%v", err)
+	}
+	p.require(pos, f.Mnemonic, f.needs())
+	for i := range in.Args {
+		if o := &in.Args[i]; o.Kind == SpecialOperand {
+			p.require(o.Pos, func() string { return o.Special }, specialNeeds(o.Special))
+		}
+	}
+}
+
+func (p *parser) require(pos Pos, what func() string, n needs) {
+	if msg := p.target.lacks(n); msg != "" {
+		fail(pos, "%s needs .target %s, the module has %s", what(), msg, p.m.Target)
+	}
+	if v := (Version{n.ptx / 10, n.ptx % 10}); p.m.Version.Less(v) {
+		fail(pos, "%s needs .version %v or higher, the module has %v", what(), v, p.m.Version)
+	}
+}
+
+// noteLabels remembers the branch targets of an instruction in its final place.
+func (p *parser) noteLabels(in *Instr) {
+	for i := range in.Args {
+		if o := &in.Args[i]; o.Kind == LabelOperand {
+			p.refs = append(p.refs, labelRef{o, o.Label.Name, p.scope})
+		}
+	}
+}
+
+// resolveLabels puts the labels in the branches of the entry just read.
+func (p *parser) resolveLabels() {
+	for _, r := range p.refs {
+		var l *Label
+		for s := r.scope; s != nil && l == nil; s = s.parent {
+			l = s.labels[r.name]
+		}
+		if l == nil {
+			fail(r.operand.Pos, "there is no label %s", r.name)
+		}
+		r.operand.Label = l
+	}
+	p.refs = nil
+}
