@@ -57,13 +57,13 @@ type parser struct {
 // scope is a block's names.
 type scope struct {
 	parent *scope
-	names  map[string]any // *Reg, *Var, *Entry
+	names  map[string]any // *Reg, *Var, *Entry; a register's Type until it is first used
 	ranges []regRange
 	labels map[string]*Label
 }
 
-// regRange is a declaration such as .reg .f32 %f<12>; its registers are made
-// when they are first used.
+// regRange is a declaration such as .reg .f32 %f<12>. Registers are made when
+// they are first used, so large ranges cost nothing.
 type regRange struct {
 	prefix string
 	typ    Type
@@ -359,7 +359,7 @@ func (p *parser) registers() {
 		pos := p.tok.pos
 		name := p.name("a register's name")
 		if !p.accept("<") {
-			p.declare(pos, name, p.newReg(pos, name, typ))
+			p.declare(pos, name, typ)
 			continue
 		}
 		count := p.integer("number of registers", 1, maxRegs)
@@ -381,10 +381,15 @@ func (p *parser) newReg(pos Pos, name string, t Type) *Reg {
 // lookup finds a name in the current scope and those around it.
 func (p *parser) lookup(pos Pos, name string) any {
 	for s := p.scope; s != nil; s = s.parent {
-		if what := s.names[name]; what != nil {
+		what := s.names[name]
+		t, unused := what.(Type)
+		if what != nil && !unused {
 			return what
 		}
-		if t := s.inRange(name); t != NoType {
+		if !unused {
+			t = s.inRange(name)
+		}
+		if t != NoType {
 			r := p.newReg(pos, name, t)
 			s.names[name] = r
 			return r
@@ -463,9 +468,14 @@ func (p *parser) checkInstr(pos Pos, in *Instr) {
 		fail(pos, "%v", err)
 	}
 	p.require(pos, f.Mnemonic, f.needs())
-	for i := range in.Args {
-		if o := &in.Args[i]; o.Kind == SpecialOperand {
+	for i, spec := range f.Specs(len(in.Args)) {
+		switch o := &in.Args[i]; {
+		case o.Kind == SpecialOperand:
 			p.require(o.Pos, func() string { return o.Special }, specialNeeds(o.Special))
+		case o.Kind == FloatOperand && spec.Type == F32:
+			o.Type, o.Imm = F32, widenBits(narrowBits(o.Imm))
+		case o.Kind == FloatOperand && spec.Type == F64:
+			o.Type = F64
 		}
 	}
 }

@@ -102,7 +102,8 @@ func TestParseCompilerOutput(t *testing.T) {
 		".const .b8 text[4] = {0x68, 0x69, 0x1, 0x8};",
 		".visible .global .align 4 .u32 counter = 0x7;",
 		".visible .global .align 8 .f64 g = 0dBFF0000000000000;",
-		".reg .b32 x, y, x_1;", "setp.ne.b32 q_1, x, 32;", "@q_1 bra inner_1;", "add.s32 x, x, 19;",
+		".reg .b32 x, x_1;", "setp.ne.b32 q, x, 0;", "setp.ne.b32 q_1, x_1, 32;", "@q_1 bra inner_1;", "add.s32 x_1, x_1, 19;",
+		"0f3F800000, 0f3A83126F;",
 		"ld.global.nc.v4.f32 {%f1, %f2, _, %f3}, [%rd2+-16];",
 		".maxntid 256, 1, 1", ".shared .align 4 .f32 tile[272];",
 	} {
