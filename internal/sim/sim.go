@@ -1,0 +1,199 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+	"github.com/seed6486a2bb/gpuarray/internal/sim/exec"
+)
+
+// Options say what New makes. The zero value is one device of compute
+// capability 8.0 (or what the environment says) that uses every processor.
+type Options struct {
+	Devices           int    // how many devices there are; 0 is 1
+	ComputeCapability int    // 75, 80 or 90; 0 is the variable GPUARRAY_SIM_CC, else 80
+	MemoryLimit       uint64 // bytes of each device's memory; 0 is 8 GiB, or half of the host's if that is less
+	Workers           int    // goroutines that run a kernel's blocks; 0 is GOMAXPROCS, 1 is deterministic
+	Seed              uint64 // not 0: one worker, with blocks and warps in an order drawn from it; 0 is GPUARRAY_SIM_SEED, else none
+	Fuel              uint64 // instructions a block may issue before it counts as endless; 0 is exec.DefaultFuel
+}
+
+// driverVersion is the CUDA version that the simulated device reports: 12.4,
+// whose assembler reads PTX up to ISA 8.4.
+const driverVersion = 12040
+
+var (
+	maxISA          = ptx.Version{Major: 8, Minor: 4}
+	capabilityTable = map[int]*capability{75: &capability75, 80: &capability80, 90: &capability90}
+)
+
+// Sim implements abi.API.
+type Sim struct {
+	opts exec.Options
+	caps *capability
+	mem  *exec.Memory // one address space for all devices
+
+	// run is held while work touches device memory, so that the work of all
+	// streams happens one after another. It is taken before mu.
+	run sync.Mutex
+
+	// mu guards everything below, and is never held while a kernel runs.
+	mu         sync.Mutex
+	ready      bool // Init was called
+	devices    []*device
+	current    map[int]*device // by thread; only used with several devices
+	lastHandle uintptr
+
+	modules   map[abi.Module]*module
+	libraries map[abi.Library]*module
+	functions map[abi.Function]*function
+	streams   map[abi.Stream]*stream
+	events    map[abi.Event]*event
+	graphs    map[abi.Graph]*graph
+	nodes     map[abi.GraphNode]*node
+	execs     map[abi.GraphExec]*graphExec
+	pools     map[abi.MemoryPool]*pool
+	orphans   []*pool // destroyed pools that still have allocations
+	allocs    map[uint64]*allocation
+	host      map[unsafe.Pointer]hostBlock
+	programs  map[string]*exec.Program // by text, those without variables
+}
+
+var _ abi.API = (*Sim)(nil)
+
+// device is one simulated GPU and its primary context.
+type device struct {
+	ordinal int
+	limit   uint64 // bytes of memory
+	direct  uint64 // bytes allocated outside pools
+	retains int    // of the primary context
+	ctx     abi.Context
+	legacy  *stream        // the NULL stream, while the context is alive
+	pool    abi.MemoryPool // the default pool, 0 until it is asked for
+	limits  map[abi.Limit]uint64
+	peers   map[*device]bool // whose memory this context may use
+
+	fault       abi.Result // Success, or the code that every call returns from now on
+	faultReport string
+}
+
+// New makes simulated devices that share nothing with those of other calls.
+func New(o Options) abi.API {
+	caps := capabilityTable[o.ComputeCapability]
+	if caps == nil {
+		cc, _ := strconv.Atoi(os.Getenv("GPUARRAY_SIM_CC"))
+		if caps = capabilityTable[cc]; caps == nil {
+			caps = &capability80
+		}
+	}
+	if o.Seed == 0 {
+		o.Seed, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_SEED"), 0, 64)
+	}
+	if o.Seed != 0 {
+		o.Workers = 1
+	}
+	if o.MemoryLimit == 0 {
+		o.MemoryLimit = min(8<<30, hostMemory()/2)
+	}
+	o.Devices = max(o.Devices, 1)
+	s := &Sim{
+		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel},
+		caps: caps,
+		// Each device's share is enforced here; the margin is for modules' variables.
+		mem:        exec.NewMemory(uint64(o.Devices) * (o.MemoryLimit + moduleMargin)),
+		current:    map[int]*device{},
+		lastHandle: 0x1000, // above the streams' special handles
+		modules:    map[abi.Module]*module{},
+		libraries:  map[abi.Library]*module{},
+		functions:  map[abi.Function]*function{},
+		streams:    map[abi.Stream]*stream{},
+		events:     map[abi.Event]*event{},
+		graphs:     map[abi.Graph]*graph{},
+		nodes:      map[abi.GraphNode]*node{},
+		execs:      map[abi.GraphExec]*graphExec{},
+		pools:      map[abi.MemoryPool]*pool{},
+		allocs:     map[uint64]*allocation{},
+		host:       map[unsafe.Pointer]hostBlock{},
+		programs:   map[string]*exec.Program{},
+	}
+	for i := range o.Devices {
+		s.devices = append(s.devices, &device{ordinal: i, limit: o.MemoryLimit, peers: map[*device]bool{}})
+	}
+	return s
+}
+
+// moduleMargin is room for modules' variables above a device's memory limit.
+const moduleMargin = 256 << 20
+
+// handle returns a number that was not given out before, for any kind of
+// object: so a destroyed handle never comes back to life, and a handle of one
+// kind is never valid as another. s.mu is held.
+func (s *Sim) handle() uintptr {
+	s.lastHandle += 16
+	return s.lastHandle
+}
+
+// Init makes the other methods work.
+func (s *Sim) Init(flags uint32) abi.Result {
+	if flags != 0 {
+		return abi.ErrorInvalidValue
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = true
+	return abi.Success
+}
+
+// DriverGetVersion reports the CUDA version that the simulated driver acts as.
+func (s *Sim) DriverGetVersion() (int32, abi.Result) { return driverVersion, abi.Success }
+
+// FaultReport is the full text of what poisoned a device: the kernel, the line
+// of its PTX, block and thread, the address and what it belongs to. It is empty
+// while nothing did.
+func (s *Sim) FaultReport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.devices {
+		if d.fault != abi.Success {
+			return d.faultReport
+		}
+	}
+	return ""
+}
+
+// poison makes every later call on the device fail with code. The first fault
+// stays.
+func (s *Sim) poison(d *device, code abi.Result, report string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.fault == abi.Success {
+		d.fault, d.faultReport = code, report
+	}
+}
+
+// workers is the number of goroutines that run blocks.
+func (s *Sim) workers() int {
+	if s.opts.Workers > 0 {
+		return s.opts.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// start is the time from which events count, so that their times are small
+// and monotonic.
+var start = time.Now()
+
+// name is what DeviceGetName reports.
+func (s *Sim) name() string {
+	if n := s.workers(); n != 1 {
+		return fmt.Sprintf("simulated GPU (gpuarray, %d workers)", n)
+	}
+	return "simulated GPU (gpuarray, 1 worker)"
+}
