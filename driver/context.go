@@ -117,18 +117,6 @@ func (c *Context) call(op string, f func(api abi.API) abi.Result) error {
 		return err
 	}
 	defer c.life.exit()
-	return c.run(op, f)
-}
-
-func (c *Context) enter(op string) error {
-	if c == nil || !c.life.enter() {
-		return &Error{Op: op, Err: ErrClosed, Detail: "Context"}
-	}
-	return nil
-}
-
-// run is call for handles whose context may be closed already.
-func (c *Context) run(op string, f func(api abi.API) abi.Result) error {
 	if fault := c.fault.Load(); fault != nil {
 		return fault.later(op)
 	}
@@ -143,18 +131,31 @@ func (c *Context) run(op string, f func(api abi.API) abi.Result) error {
 	return c.result(op, r)
 }
 
+func (c *Context) enter(op string) error {
+	if c == nil || !c.life.enter() {
+		return &Error{Op: op, Err: ErrClosed, Detail: "Context"}
+	}
+	return nil
+}
+
 // attach locks the goroutine to its thread and makes c current there; detach
 // puts back what was current before. Other users of CUDA in the process thus
 // find their threads as they left them.
 func (c *Context) attach() (prev abi.Context, r abi.Result) {
 	runtime.LockOSThread()
-	prev, r = c.api.CtxGetCurrent()
-	if r == abi.Success && prev != c.handle {
-		r = c.api.CtxSetCurrent(c.handle)
+	if prev, r = c.api.CtxGetCurrent(); r != abi.Success {
+		return c.handle, r // nothing was changed
 	}
-	return prev, r
+	if prev == c.handle {
+		return prev, abi.Success
+	}
+	if r = c.api.CtxSetCurrent(c.handle); r != abi.Success {
+		return c.handle, r
+	}
+	return prev, abi.Success
 }
 
+// detach cannot fail in a way that matters: prev was current a moment ago.
 func (c *Context) detach(prev abi.Context) {
 	if prev != c.handle {
 		c.api.CtxSetCurrent(prev)

@@ -139,12 +139,19 @@ func (h *child) call2(op string, other *child, f func(api abi.API) abi.Result) e
 }
 
 // close closes the handle once; later calls (and a nil handle) return nil. The
-// handle is gone afterwards, whatever destroy answered.
+// handle is gone afterwards, whatever destroy answered. destroy is called in any
+// case: also on a context that has faulted, or cannot be made current.
 func (h *child) close(op string, destroy func(api abi.API) abi.Result) error {
 	if h == nil || !h.life.shut() {
 		return nil
 	}
-	err := h.ctx.run(op, destroy)
+	prev, r := h.ctx.attach()
+	destroyed := destroy(h.ctx.api)
+	h.ctx.detach(prev)
+	if destroyed != abi.Success {
+		r = destroyed
+	}
+	err := h.ctx.result(op, r)
 	return firstError(err, h.ctx.release(h.kind))
 }
 

@@ -71,25 +71,31 @@ func (p *PinnedMem) Bytes() []byte {
 
 // Close waits for the copies that use the memory and gives it back.
 func (p *PinnedMem) Close() error {
-	var waited error
-	err := p.base().close("cuMemFreeHost", func(api abi.API) abi.Result {
-		waited = p.wait()
-		return api.MemFreeHost(unsafe.Pointer(&p.mem[0]))
+	return p.base().close("cuMemFreeHost", func(api abi.API) abi.Result {
+		waited := p.wait(api)
+		if r := api.MemFreeHost(unsafe.Pointer(&p.mem[0])); r != abi.Success {
+			return r
+		}
+		return waited
 	})
-	return firstError(waited, err)
 }
 
 // wait waits for the streams that copies were put into. A stream that is closed
 // meanwhile may still hold some: then the whole device is waited for.
-func (p *PinnedMem) wait() error {
+func (p *PinnedMem) wait(api abi.API) abi.Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.streams {
-		if err := s.Synchronize(); err != nil {
-			return p.ctx.run("cuCtxSynchronize", func(api abi.API) abi.Result { return api.CtxSynchronize() })
+		if !s.life.enter() {
+			return api.CtxSynchronize()
+		}
+		r := api.StreamSynchronize(s.handle)
+		s.exit()
+		if r != abi.Success {
+			return r
 		}
 	}
-	return nil
+	return abi.Success
 }
 
 // copyOn puts one copy between [offset, offset+n) and the device into s.
