@@ -119,6 +119,9 @@ func (a *ArgSpec) check(o *Operand) string {
 			return fmt.Sprintf("%s is .%s, expected a predicate", o.Pair.Name, o.Pair.Type)
 		}
 	}
+	if a.Paired && o.Pair == nil {
+		return "expected a destination with a predicate (d|p)"
+	}
 	if o.Not && !a.Not {
 		return "no negated predicate here"
 	}

@@ -48,6 +48,7 @@ type ArgSpec struct {
 	Wider    bool // a wider register will do
 	Not      bool // a predicate that may be negated
 	Pair     bool // a second, predicate destination may follow: "d|p"
+	Paired   bool // it must
 	Sink     bool // "_" will do
 	Optional bool
 	Lo, Hi   int64
@@ -231,16 +232,22 @@ func findForms(op string, mods []string) ([]*Form, error) {
 		return nil, fmt.Errorf("unknown instruction %q", op)
 	}
 	var fs []*Form
+	contradiction := ""
 	m := &matcher{mods: mods}
 	for _, c := range rows {
 		m.kept = [len(m.kept)]string{}
 		if n, ok := m.match(c.slots, 0, c.needs); ok {
-			if f := m.form(op, c.args, n); f != nil {
-				fs = append(fs, f)
+			if why := m.contradiction(); why != "" {
+				contradiction = why
+				continue
 			}
+			fs = append(fs, m.form(op, c.args, n))
 		}
 	}
-	if fs == nil {
+	switch {
+	case fs == nil && contradiction != "":
+		return nil, fmt.Errorf("%s: %s", op, contradiction)
+	case fs == nil:
 		return nil, m.complain(op)
 	}
 	return fs, nil
@@ -280,17 +287,28 @@ func (m *matcher) complain(op string) error {
 	return fmt.Errorf("after %s: got %s, expected %s", at, got, strings.Join(want, " or "))
 }
 
-// form makes the form of the row just matched, nil where the modifiers
-// contradict each other.
+// contradiction says why modifiers that a row lists do not go together, or "".
+func (m *matcher) contradiction() string {
+	if s := m.kept['S']; s != "" && s != "global" {
+		for _, letter := range "CPE" {
+			if hint := m.kept[letter]; hint != "" {
+				return fmt.Sprintf(".%s is for global memory, not .%s", hint, s)
+			}
+		}
+	}
+	if v := m.kept['V']; v != "" && int(v[1]-'0')*m.typeOf("T").Size() > 16 {
+		return fmt.Sprintf(".%s of .%s is more than 16 bytes", v, m.kept['T'])
+	}
+	return ""
+}
+
+// form makes the form of the row just matched.
 func (m *matcher) form(op, args string, n needs) *Form {
 	f := &Form{Op: op, Mods: m.mods, MinSM: n.sm, Arch: n.arch, MinPTX: Version{n.ptx / 10, n.ptx % 10}}
 	for _, a := range strings.Fields(args) {
 		spec, ok := m.arg(a)
 		if !ok {
 			continue
-		}
-		if spec.Kind == ArgValue && spec.Type == NoType || spec.Vec > 0 && m.kept['V'] != "" && spec.Vec*spec.Type.Size() > 16 {
-			return nil
 		}
 		f.Args = append(f.Args, spec)
 	}
@@ -320,7 +338,9 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 		s = s[2:]
 	}
 	s, a.Optional = strings.CutSuffix(s, "?")
+	s, a.Paired = strings.CutSuffix(s, "|P")
 	s, a.Pair = strings.CutSuffix(s, "|p")
+	a.Pair = a.Pair || a.Paired
 	s, a.Wider = strings.CutSuffix(s, "+")
 	s, a.Sink = strings.CutSuffix(s, "_")
 	switch {

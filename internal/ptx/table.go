@@ -11,7 +11,7 @@ package ptx
 //
 //	T u32 f32   a register or constant of the kept or named type
 //	>T          a destination register; "<>T" one that is also read
-//	>T|p        a destination register and, if one likes, a predicate
+//	>T|p >T|P   a destination register and a predicate, which T|p may lack
 //	p !p        a source predicate; "!p" may be negated
 //	T+          a register wider than the type will do as well
 //	T*2         twice the kept type's width
@@ -22,28 +22,34 @@ package ptx
 //	label
 //	C:u32       only where the letter C was kept
 //
+// The letters C, P and E keep cache hints, which only global memory has.
+//
 // A final "?" makes an operand optional (with all that follow).
 type row struct{ op, mods, args string }
 
 const (
-	anyInt = "T=u16|u32|u64|s16|s32|s64"
-	rnd    = "rn|rz|rm|rp"
-	scmp   = "eq|ne|lt|le|gt|ge"
-	ucmp   = scmp + "|lo|ls|hi|hs"
-	fcmp   = scmp + "|equ|neu|ltu|leu|gtu|geu|num|nan"
-	boolop = "and|or|xor"
+	anyInt  = "T=u16|u32|u64|s16|s32|s64"
+	allInts = "u8|u16|u32|u64|s8|s16|s32|s64"
+	rnd     = "rn|rz|rm|rp"
+	rndi    = "rni|rzi|rmi|rpi"
+	scmp    = "eq|ne|lt|le|gt|ge"
+	ucmp    = scmp + "|lo|ls|hi|hs"
+	fcmp    = scmp + "|equ|neu|ltu|leu|gtu|geu|num|nan"
+	boolop  = "and|or|xor"
 
 	memTypes = "T=b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64|b128@70:83"
 	memVec   = "V=v2|v4?"
 	scopes   = "cta|cluster@90:78|gpu|sys"
 	spaces   = "S=global|shared|shared::cta@0:78|shared::cluster@90:78"
-	evict    = "L1::evict_normal@0:74|L1::evict_unchanged@0:74|L1::evict_first@0:74|L1::evict_last@0:74|L1::no_allocate@0:74"
+	evict    = "E=L1::evict_normal@0:74|L1::evict_unchanged@0:74|L1::evict_first@0:74|L1::evict_last@0:74|L1::no_allocate@0:74"
 	hint     = "C=L2::cache_hint@80:74?"
-	prefetch = "L2::64B@0:74|L2::128B@0:74|L2::256B@80:74?"
+	prefetch = "P=L2::64B@0:74|L2::128B@0:74|L2::256B@80:74?"
 	ldTail   = " " + hint + " " + prefetch + " " + memVec + " " + memTypes
 	stTail   = " " + hint + " " + memVec + " " + memTypes
 	ldSpaces = "S=const|global|local|param|param::entry@0:83|shared|shared::cta@0:78|shared::cluster@90:78?"
 	stSpaces = "S=global|local|shared|shared::cta@0:78|shared::cluster@90:78?"
+	atomHead = "relaxed|acquire|release|acq_rel? " + scopes + "? " + spaces + "? "
+	redHead  = "relaxed|release? " + scopes + "? " + spaces + "? "
 	ldArgs   = ">VxT+ [S] C:b64"
 	stArgs   = "[S] VxT+ C:b64"
 )
@@ -109,7 +115,7 @@ var table = []row{
 	{"prmt", "b32", ">b32 b32 b32 b32"},
 	{"prmt", "b32 f4e|b4e|rc8|ecl|ecr|rc16", ">b32 b32 b32 b32"},
 	{"lop3", "b32", ">b32 b32 b32 b32 #0:255"},
-	{"lop3", "@70:82 or|and b32", ">b32|p b32 b32 b32 #0:255 !p"},
+	{"lop3", "@70:82 or|and b32", ">b32|P b32 b32 b32 #0:255 !p"},
 
 	// Floating-point arithmetic.
 	{"add", rnd + "? ftz? sat? T=f32", ">T T T"},
@@ -143,8 +149,12 @@ var table = []row{
 	{"neg", "T=f64", ">T T"},
 	{"neg", "ftz? T=f16|f16x2", ">T T"},
 	{"neg", "@80:70 T=bf16|bf16x2", ">T T"},
-	{"min", "ftz? NaN@80:70? xorsign@86:72? T=f32", ">T T T"},
-	{"max", "ftz? NaN@80:70? xorsign@86:72? T=f32", ">T T T"},
+	{"min", "ftz? NaN@80:70? T=f32", ">T T T"},
+	{"min", "@86:72 ftz? NaN? xorsign abs T=f32|f16|f16x2", ">T T T"},
+	{"min", "@86:72 NaN? xorsign abs T=bf16|bf16x2", ">T T T"},
+	{"max", "ftz? NaN@80:70? T=f32", ">T T T"},
+	{"max", "@86:72 ftz? NaN? xorsign abs T=f32|f16|f16x2", ">T T T"},
+	{"max", "@86:72 NaN? xorsign abs T=bf16|bf16x2", ">T T T"},
 	{"min", "T=f64", ">T T T"},
 	{"max", "T=f64", ">T T T"},
 	{"min", "@80:70 ftz? NaN? T=f16|f16x2", ">T T T"},
@@ -215,43 +225,62 @@ var table = []row{
 	{"mov", "T=b32|b64", ">pack:T =T"},
 	{"mov", "@70:83 T=b128", ">T pack:T"},
 	{"mov", "@70:83 T=b128", ">pack:T =T"},
-	{"cvt", "sat? D=u8|u16|u32|u64|s8|s16|s32|s64 T=u8|u16|u32|u64|s8|s16|s32|s64", ">D+ T+"},
-	{"cvt", rnd + " sat? D=f16|f32|f64 T=u8|u16|u32|u64|s8|s16|s32|s64", ">D+ T+"},
-	{"cvt", "@90:78 " + rnd + " D=bf16 T=u8|u16|u32|u64|s8|s16|s32|s64", ">D T+"},
-	{"cvt", "rni|rzi|rmi|rpi ftz? sat? D=u8|u16|u32|u64|s8|s16|s32|s64 T=f32", ">D+ T"},
-	{"cvt", "rni|rzi|rmi|rpi ftz? sat? D=u8|u16|u32|u64|s8|s16|s32|s64 T=f16|f64", ">D+ T"},
-	{"cvt", "@90:78 rni|rzi|rmi|rpi sat? D=u8|u16|u32|u64|s8|s16|s32|s64 T=bf16", ">D+ T"},
-	{"cvt", "rni|rzi|rmi|rpi? ftz? sat? f32 f32", ">f32 f32"},
-	{"cvt", "rni|rzi|rmi|rpi? sat? f64 f64", ">f64 f64"},
-	{"cvt", "rni|rzi|rmi|rpi? ftz? sat? f16 f16", ">f16 f16"},
-	{"cvt", "@90:78 rni|rzi|rmi|rpi? bf16 bf16", ">bf16 bf16"},
+	{"cvt", "D=" + allInts + " T=" + allInts, ">D+ T+"},
+	{"cvt", "sat D=u8 T=u16|u32|u64|s8|s16|s32|s64", ">D+ T+"},
+	{"cvt", "sat D=u16 T=u32|u64|s8|s16|s32|s64", ">D+ T+"},
+	{"cvt", "sat D=u32 T=u64|s8|s16|s32|s64", ">D+ T+"},
+	{"cvt", "sat D=u64 T=s8|s16|s32|s64", ">D+ T+"},
+	{"cvt", "sat D=s8 T=u8|u16|u32|u64|s16|s32|s64", ">D+ T+"},
+	{"cvt", "sat D=s16 T=u16|u32|u64|s32|s64", ">D+ T+"},
+	{"cvt", "sat D=s32 T=u32|u64|s64", ">D+ T+"},
+	{"cvt", "sat D=s64 T=u64", ">D+ T+"},
+	{"cvt", rndi + " sat? D=" + allInts + " T=f16|f64", ">D+ T"},
+	{"cvt", rndi + " ftz? sat? D=" + allInts + " T=f32", ">D+ T"},
+	{"cvt", "@90:78 " + rndi + " D=u16|u32|u64|s16|s32|s64 T=bf16", ">D+ T"},
+	{"cvt", rnd + " sat? D=f16|f64 T=" + allInts, ">D T+"},
+	{"cvt", rnd + " ftz? sat? D=f32 T=" + allInts, ">D T+"},
+	{"cvt", "@90:78 " + rnd + " D=bf16 T=u16|u32|u64|s16|s32|s64", ">D T+"},
+	{"cvt", rndi + "? sat? f16 f16", ">f16 f16"},
+	{"cvt", rndi + "? ftz? sat? f32 f32", ">f32 f32"},
+	{"cvt", rndi + "? sat? f64 f64", ">f64 f64"},
+	{"cvt", "@90:78 " + rndi + "? bf16 bf16", ">bf16 bf16"},
 	{"cvt", "ftz? sat? f32 f16", ">f32 f16"},
-	{"cvt", "ftz? sat? f64 T=f16|f32", ">f64 T"},
+	{"cvt", "ftz? sat? f64 f32", ">f64 f32"},
+	{"cvt", "sat? f64 f16", ">f64 f16"},
 	{"cvt", rnd + " ftz? sat? f16 f32", ">f16 f32"},
-	{"cvt", rnd + " ftz? sat? D=f16|f32 f64", ">D f64"},
+	{"cvt", rnd + " sat? f16 f64", ">f16 f64"},
+	{"cvt", rnd + " ftz? sat? f32 f64", ">f32 f64"},
 	{"cvt", "@80:71 f32 bf16", ">f32 bf16"},
+	{"cvt", "@90:78 " + rnd + " ftz? f32 bf16", ">f32 bf16"},
+	{"cvt", "@90:78 ftz f32 bf16", ">f32 bf16"},
+	{"cvt", "@90:78 " + rnd + "? D=f16|f64 bf16", ">D bf16"},
+	{"cvt", "@90:78 " + rnd + "? bf16 f16", ">bf16 f16"},
+	{"cvt", "@90:78 " + rnd + " bf16 f64", ">bf16 f64"},
 	{"cvt", "@80:70 rn|rz relu? T=f16|bf16 f32", ">T f32"},
+	{"cvt", "@90:78 " + rnd + " ftz? bf16 f32", ">bf16 f32"},
 	{"cvt", "@80:70 rn|rz relu? T=f16x2|bf16x2 f32", ">T f32 f32"},
 	{"cvt", "@80:70 rna tf32 f32", ">tf32 f32"},
 	{"cvt", "@90:78 rn|rz relu? tf32 f32", ">tf32 f32"},
 	{"cvt", "@89:81 rn satfinite relu? T=e4m3x2|e5m2x2 f32", ">T f32 f32"},
 	{"cvt", "@89:81 rn satfinite relu? T=e4m3x2|e5m2x2 f16x2", ">T f16x2"},
 	{"cvt", "@89:81 rn relu? f16x2 T=e4m3x2|e5m2x2", ">f16x2 T"},
-	{"cvta", "S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77 T=u32|u64", ">T addr:T"},
-	{"cvta", "to S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77 T=u32|u64", ">T T"},
+	{"cvta", "S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77 T=u64", ">T addr:T"},
+	{"cvta", "to S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77 T=u64", ">T T"},
 	{"isspacep", "const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77", ">p =u64"},
 
 	// Memory.
 	{"ld", "weak? " + ldSpaces + " ca|cg|cs|lu|cv?" + ldTail, ldArgs},
 	{"ld", "weak? " + ldSpaces + " " + evict + ldTail, ldArgs},
-	{"ld", "volatile " + ldSpaces + " " + prefetch + " " + memVec + " " + memTypes, ldArgs},
+	{"ld", "volatile " + spaces + "? " + prefetch + " " + memVec + " " + memTypes, ldArgs},
 	{"ld", "relaxed|acquire " + scopes + " " + spaces + "? " + evict + "?" + ldTail, ldArgs},
+	{"ld", "@0:82 mmio relaxed sys S=global? " + memTypes, ldArgs},
 	{"ld", "S=global ca|cg|cs? nc" + ldTail, ldArgs},
 	{"ld", "S=global nc " + evict + ldTail, ldArgs},
 	{"st", "weak? " + stSpaces + " wb|cg|cs|wt?" + stTail, stArgs},
 	{"st", "weak? " + stSpaces + " " + evict + stTail, stArgs},
-	{"st", "volatile " + stSpaces + " " + memVec + " " + memTypes, stArgs},
+	{"st", "volatile " + spaces + "? " + memVec + " " + memTypes, stArgs},
 	{"st", "relaxed|release " + scopes + " " + spaces + "? " + evict + "?" + stTail, stArgs},
+	{"st", "@0:82 mmio relaxed sys S=global? " + memTypes, stArgs},
 	{"prefetch", "S=global|local? L1|L2", "[S]"},
 	{"prefetch", "@80:74 S=global L2::evict_last|L2::evict_normal", "[S]"},
 	{"prefetchu", "L1", "[]"},
@@ -262,16 +291,17 @@ var table = []row{
 	// Atomics.
 	{"atom", atomHead + "and|or|xor " + hint + " T=b32|b64", ">T [S] T C:b64"},
 	{"atom", atomHead + "exch " + hint + " T=b32|b64|b128@90:83", ">T [S] T C:b64"},
-	{"atom", atomHead + "cas " + hint + " T=b16@70:63|b32|b64|b128@90:83", ">T [S] T T C:b64"},
+	{"atom", atomHead + "cas T=b16@70:63", ">T [S] T T"},
+	{"atom", atomHead + "cas " + hint + " T=b32|b64|b128@90:83", ">T [S] T T C:b64"},
 	{"atom", atomHead + "add " + hint + " T=u32|s32|u64|f32|f64", ">T [S] T C:b64"},
 	{"atom", atomHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", ">T [S] T C:b64"},
 	{"atom", atomHead + "inc|dec " + hint + " T=u32", ">T [S] T C:b64"},
 	{"atom", atomHead + "min|max " + hint + " T=u32|s32|u64|s64", ">T [S] T C:b64"},
-	{"red", atomHead + "and|or|xor " + hint + " T=b32|b64", "[S] T C:b64"},
-	{"red", atomHead + "add " + hint + " T=u32|s32|u64|f32|f64", "[S] T C:b64"},
-	{"red", atomHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", "[S] T C:b64"},
-	{"red", atomHead + "inc|dec " + hint + " T=u32", "[S] T C:b64"},
-	{"red", atomHead + "min|max " + hint + " T=u32|s32|u64|s64", "[S] T C:b64"},
+	{"red", redHead + "and|or|xor " + hint + " T=b32|b64", "[S] T C:b64"},
+	{"red", redHead + "add " + hint + " T=u32|s32|u64|f32|f64", "[S] T C:b64"},
+	{"red", redHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", "[S] T C:b64"},
+	{"red", redHead + "inc|dec " + hint + " T=u32", "[S] T C:b64"},
+	{"red", redHead + "min|max " + hint + " T=u32|s32|u64|s64", "[S] T C:b64"},
 
 	// Warp.
 	{"shfl", "sync up|down|bfly|idx b32", ">b32|p b32 b32 b32 b32"},
@@ -282,7 +312,7 @@ var table = []row{
 	{"activemask", "b32", ">b32"},
 	{"redux", "@80:70 sync add|min|max T=u32|s32", ">T T b32"},
 	{"redux", "@80:70 sync and|or|xor b32", ">b32 b32 b32"},
-	{"elect", "@90:80 sync", ">b32_|p b32"},
+	{"elect", "@90:80 sync", ">b32|P b32"},
 
 	// Barriers and fences.
 	{"bar", "cta@0:78? sync", "bar threads?"},
@@ -348,5 +378,3 @@ var table = []row{
 	{"mma", "@80:70 sync aligned m16n8k64 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 4xb32 2xb32 4xs32"},
 	{"mma", "@89:84 sync aligned m16n8k32 row col f32 e4m3|e5m2 e4m3|e5m2 f32", ">4xf32 4xb32 2xb32 4xf32"},
 }
-
-const atomHead = "relaxed|acquire|release|acq_rel? " + scopes + "? " + spaces + "? "

@@ -1,0 +1,301 @@
+package ptx
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// These tests hold the instruction table against ptxas, NVIDIA's assembler,
+// where one is on PATH: what it takes the parser must take, what it rejects the
+// parser must reject. Instructions are made from the table's own rows.
+
+// ptxas checks instructions, each on a line of its own, for a target and
+// version, and returns the complaint about each that it rejects.
+func ptxas(t *testing.T, target string, version Version, lines []string) map[int]string {
+	t.Helper()
+	bad := map[int]string{}
+	const batch = 2000
+	for start := 0; start < len(lines); start += batch {
+		end := min(start+batch, len(lines))
+		for again := true; again; {
+			again = ptxasBatch(t, target, version, lines, start, end, bad)
+		}
+	}
+	return bad
+}
+
+var ptxasError = regexp.MustCompile(`line (\d+); (?:error|fatal)\s*: (.*)`)
+
+// ptxasBatch adds complaints to bad, and says whether there were new ones: an
+// error of syntax hides later ones of meaning.
+func ptxasBatch(t *testing.T, target string, version Version, lines []string, start, end int, bad map[int]string) bool {
+	t.Helper()
+	head := agreeHead(target, version)
+	var text strings.Builder
+	text.WriteString(head)
+	for i := start; i < end; i++ {
+		if _, ok := bad[i]; !ok {
+			text.WriteString(lines[i])
+		}
+		text.WriteString("\n")
+	}
+	text.WriteString("L: ret;\n}\n")
+	file := filepath.Join(t.TempDir(), "agree.ptx")
+	if err := os.WriteFile(file, []byte(text.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ptxas", "-O0", "-arch="+target, file, "-o", os.DevNull).CombinedOutput()
+	if err == nil {
+		return false
+	}
+	first := strings.Count(head, "\n") + 1
+	found := false
+	for _, m := range ptxasError.FindAllStringSubmatch(string(out), -1) {
+		n, _ := strconv.Atoi(m[1])
+		if i := start + n - first; i >= start && i < end && bad[i] == "" {
+			bad[i], found = m[2], true
+		}
+	}
+	if !found {
+		t.Fatalf("ptxas: %v\n%.2000s", err, out)
+	}
+	return found
+}
+
+// agreeRegs are the types that registers of the test are declared with.
+var agreeRegs = []Type{Pred, B16, B32, B64, U16, U32, U64, S16, S32, S64, F16, F16x2, F32, F64}
+
+// agreeHead declares what the instructions of the test name.
+func agreeHead(target string, version Version) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, ".version %v\n.target %s\n.address_size 64\n", version, target)
+	b.WriteString(".global .align 16 .b8 gv[256];\n.const .align 16 .b8 cv[256];\n")
+	b.WriteString(".visible .entry k(.param .align 16 .b8 pv[256]) {\n")
+	b.WriteString(".shared .align 16 .b8 sv[256];\n.local .align 16 .b8 lv[256];\n")
+	for _, t := range agreeRegs {
+		fmt.Fprintf(&b, ".reg .%s %%%s_<200>;\n", t, t)
+	}
+	if !version.Less(Version{8, 3}) {
+		b.WriteString(".reg .b128 %b128_<9>;\n")
+	}
+	return b.String()
+}
+
+// ourComplaint says what the parser finds wrong with an instruction.
+func ourComplaint(head, line string) string {
+	if _, err := Parse(head + line + "\nL: ret;\n}\n"); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// agreeReg names register n for a value of type t.
+func agreeReg(t Type, n int) string {
+	switch {
+	case t == NoType || t == B8 || t == U8 || t == S8:
+		t = U32
+	case typeInfo[t].kind == kindAlt:
+		t = map[int]Type{8: B16, 16: B16, 32: B32, 64: B64}[t.Bits()]
+	}
+	return fmt.Sprintf("%%%s_%d", t, n)
+}
+
+// agreeOperand writes an operand that fits a spec.
+func agreeOperand(a *ArgSpec, n int) string {
+	switch a.Kind {
+	case ArgMem, ArgTensor:
+		mem := map[Space]string{GenericSpace: "%u64_90", GlobalSpace: "gv", SharedSpace: "sv", LocalSpace: "lv", ConstSpace: "cv", ParamSpace: "pv"}[a.Space]
+		if a.Kind == ArgTensor {
+			return "[" + mem + ", {%s32_1}]"
+		}
+		return "[" + mem + "]"
+	case ArgConst:
+		return strconv.FormatInt(a.Lo, 10)
+	case ArgLabel:
+		return "L"
+	case ArgBarrier:
+		return "1"
+	case ArgThreads:
+		return "64"
+	case ArgPack:
+		t := map[Type]Type{B32: B16, B64: B32, B128: B64}[a.Type]
+		return "{" + agreeReg(t, n) + ", " + agreeReg(t, n+1) + "}"
+	}
+	if a.Vec == 0 {
+		return agreeReg(a.Type, n)
+	}
+	var elems []string
+	for i := range a.Vec {
+		elems = append(elems, agreeReg(a.Type, n+i))
+	}
+	return "{" + strings.Join(elems, ", ") + "}"
+}
+
+// agreeLine writes an instruction of a form with all its operands.
+func agreeLine(f *Form) string {
+	var args []string
+	for i := range f.Args {
+		arg := agreeOperand(&f.Args[i], 1+i*20%180)
+		if f.Args[i].Paired {
+			arg += "|%pred_7"
+		}
+		args = append(args, arg)
+	}
+	return strings.TrimSpace(f.Mnemonic()+" "+strings.Join(args, ", ")) + ";"
+}
+
+// mnemonics returns sets of modifiers that a row allows: every alternative of
+// each slot with the first of the others, and some at random.
+func (c *compiled) mnemonics(rng *rand.Rand, random int) [][]string {
+	var all [][]string
+	pick := func(choose func(i, n int) int) {
+		mods := []string{}
+		for i, s := range c.slots {
+			n := len(s.alts)
+			if s.optional {
+				n++
+			}
+			if k := choose(i, n); k < len(s.alts) {
+				mods = append(mods, s.alts[k].name)
+			}
+		}
+		all = append(all, mods)
+	}
+	first := func(i int) int {
+		if c.slots[i].optional {
+			return len(c.slots[i].alts)
+		}
+		return 0
+	}
+	pick(func(i, n int) int { return first(i) })
+	for slot, s := range c.slots {
+		for k := range s.alts {
+			pick(func(i, n int) int {
+				if i == slot {
+					return k
+				}
+				return first(i)
+			})
+		}
+	}
+	for range random {
+		pick(func(i, n int) int { return rng.IntN(n) })
+	}
+	return all
+}
+
+// allForms returns forms of every row, without repetition.
+func allForms(random int) []*Form {
+	rng := rand.New(rand.NewPCG(1, 2))
+	seen := map[string]bool{}
+	var all []*Form
+	for _, r := range table {
+		c := compileRow(r)
+		for _, mods := range c.mnemonics(rng, random) {
+			forms, err := findForms(r.op, mods)
+			if err != nil { // modifiers that contradict each other, as v4 with b64
+				continue
+			}
+			name := (&Instr{Op: r.op, Mods: mods}).Mnemonic()
+			if !seen[name] {
+				seen[name] = true
+				all = append(all, forms...)
+			}
+		}
+	}
+	return all
+}
+
+func needPtxas(t *testing.T) {
+	if _, err := exec.LookPath("ptxas"); err != nil {
+		t.Skip("no ptxas on PATH to compare with")
+	}
+}
+
+// compare checks that the parser and ptxas take and reject the same lines.
+func compare(t *testing.T, target string, version Version, lines []string) {
+	t.Helper()
+	bad := ptxas(t, target, version, lines)
+	head := agreeHead(target, version)
+	for i, line := range lines {
+		ours := ourComplaint(head, line)
+		switch theirs, rejected := bad[i]; {
+		case ours == "" && rejected:
+			t.Errorf("taken, but ptxas says of %s %v %s\n\t%s", target, version, line, theirs)
+		case ours != "" && !rejected:
+			t.Errorf("ptxas takes for %s %v %s, but %s", target, version, line, ours)
+		}
+	}
+	t.Logf("%d instructions, %d of them rejected", len(lines), len(bad))
+}
+
+// TestFormsAgree checks the modifiers and operands of every row.
+func TestFormsAgree(t *testing.T) {
+	needPtxas(t)
+	var lines []string
+	for _, f := range allForms(20) {
+		lines = append(lines, agreeLine(f))
+	}
+	compare(t, "sm_90a", Version{8, 4}, lines)
+}
+
+// agreeTargets are targets with the PTX version that first knows each, lowest
+// first.
+var agreeTargets = []struct {
+	name string
+	ptx  Version
+}{
+	{"sm_75", Version{6, 3}}, {"sm_80", Version{7, 0}}, {"sm_86", Version{7, 1}}, {"sm_89", Version{7, 8}},
+	{"sm_90", Version{7, 8}}, {"sm_90a", Version{8, 0}},
+}
+
+// TestNeedsAgree checks that each form is taken by the lowest target and version
+// that the table gives for it, and not by a lower target or version.
+func TestNeedsAgree(t *testing.T) {
+	needPtxas(t)
+	type place struct {
+		target  string
+		version Version
+	}
+	lines := map[place][]string{}
+	add := func(target string, v Version, line string) {
+		lines[place{target, v}] = append(lines[place{target, v}], line)
+	}
+	newest := Version{8, 4}
+	for _, f := range allForms(5) {
+		line := agreeLine(f)
+		n := f.needs()
+		for i, at := range agreeTargets {
+			sm, _ := parseTarget(at.name)
+			if sm.lacks(n) != "" {
+				continue
+			}
+			v := f.MinPTX
+			if v.Less(at.ptx) {
+				v = at.ptx
+			}
+			add(at.name, v, line)
+			if at.ptx.Less(v) {
+				below := Version{v.Major, v.Minor - 1}
+				if v.Minor == 0 {
+					below = map[int]Version{7: {6, 5}, 8: {7, 8}}[v.Major]
+				}
+				add(at.name, below, line)
+			}
+			if i > 0 {
+				add(agreeTargets[i-1].name, newest, line)
+			}
+			break
+		}
+	}
+	for at, l := range lines {
+		compare(t, at.target, at.version, l)
+	}
+}
