@@ -189,7 +189,7 @@ var results = [...]struct {
 	{ErrorNVLinkUncorrectable, "CUDA_ERROR_NVLINK_UNCORRECTABLE", "an NVLink error that could not be corrected happened during execution"},
 	{ErrorJITCompilerNotFound, "CUDA_ERROR_JIT_COMPILER_NOT_FOUND", "the driver's PTX assembler (libnvidia-ptxjitcompiler) was not found"},
 	{ErrorUnsupportedPTXVersion, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the PTX is of a version newer than this driver's assembler knows"},
-	{ErrorJITCompilationDisabled, "CUDA_ERROR_JIT_COMPILATION_DISABLED", "assembling PTX has been disabled (CUDA_DISABLE_PTX_JIT or CUDA_FORCE_JIT settings)"},
+	{ErrorJITCompilationDisabled, "CUDA_ERROR_JIT_COMPILATION_DISABLED", "assembling PTX has been disabled (see the variables CUDA_DISABLE_PTX_JIT and CUDA_DISABLE_JIT)"},
 	{ErrorUnsupportedExecAffinity, "CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY", "the device does not support this execution affinity"},
 	{ErrorUnsupportedDevSideSync, "CUDA_ERROR_UNSUPPORTED_DEVSIDE_SYNC", "the code waits for a child grid from the device, which this device no longer supports"},
 	{ErrorContained, "CUDA_ERROR_CONTAINED", "an error on the device was contained; the process must be started again"},

@@ -76,6 +76,19 @@ func (api *API) Heal() {
 	api.faults = nil
 }
 
+// Sweep makes each call of a piece of work fail in turn: it calls run with a
+// fault for the first call, then for the second, and so on, until a run ends
+// without having met its fault. run makes a wrapper, injects the fault where the
+// work that matters begins, does the work, checks what came of it, and returns
+// the wrapper. Sweep returns the number of runs that met their fault.
+func Sweep(result abi.Result, run func(f Fault) *API) int {
+	for n := 1; ; n++ {
+		if run(Fault{Nth: n, Result: result}).Injected() == 0 {
+			return n - 1
+		}
+	}
+}
+
 // hits counts the call and says whether it shall fail.
 func (f *fault) hits(method string) bool {
 	if f.Method != "" && f.Method != method {

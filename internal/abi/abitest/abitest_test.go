@@ -208,6 +208,33 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestSweep(t *testing.T) {
+	var failed []string
+	n := Sweep(abi.ErrorOutOfMemory, func(f Fault) *API {
+		api := Wrap(&fake{})
+		api.CtxSynchronize() // before the work
+		api.Inject(f)
+		api.Record(RecordNames)
+		if p, r := api.MemAlloc(8); r == abi.Success {
+			api.CtxSynchronize()
+			api.MemFree(p)
+		}
+		for _, c := range api.Calls() {
+			if c.Injected {
+				failed = append(failed, c.String())
+			}
+		}
+		if s := api.Leaks(); s != "" {
+			t.Error(s)
+		}
+		return api
+	})
+	want := []string{"MemAlloc() = CUDA_ERROR_OUT_OF_MEMORY", "CtxSynchronize() = CUDA_ERROR_OUT_OF_MEMORY", "MemFree() = CUDA_ERROR_OUT_OF_MEMORY"}
+	if n != 3 || !reflect.DeepEqual(failed, want) {
+		t.Errorf("%d runs failed in %q", n, failed)
+	}
+}
+
 func TestLeaks(t *testing.T) {
 	api := Wrap(&fake{})
 	p, _ := api.MemAlloc(1024)
