@@ -70,7 +70,7 @@ type MemPoolProps struct {
 	Location                MemLocation
 	Win32SecurityAttributes uintptr
 	MaxSize                 uint64 // bytes; 0 leaves it to the driver; reserved, so 0, before CUDA 12.2
-	Usage                   uint16 // MemPoolUsage flags; reserved, so 0, before CUDA 12.6
+	Usage                   uint16 // MemPoolCreateUsage flags; reserved, so 0, before CUDA 12.6
 	_                       [54]byte
 }
 
