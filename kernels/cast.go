@@ -100,13 +100,13 @@ func castFromInteger(b *ptx.Builder, from, to Type, x *ptx.Reg) *ptx.Reg {
 func castIntegers(b *ptx.Builder, from, to Type, x *ptx.Reg) *ptx.Reg {
 	switch {
 	case from.wide() == to.wide():
-		return retyped(b, to, x)
+		return x
 	case to.wide() && from.class() == signed:
-		return retyped(b, to, b.Op("cvt.s64.s32", x))
+		return b.Op("cvt.s64.s32", x)
 	case to.wide():
-		return retyped(b, to, b.Op("cvt.u64.u32", x))
+		return b.Op("cvt.u64.u32", x)
 	}
-	return retyped(b, to, b.Op("cvt.u32.u64", x))
+	return b.Op("cvt.u32.u64", x)
 }
 
 // emitFit brings the result of an operation into the range and precision of its
@@ -116,13 +116,13 @@ func emitFit(b *ptx.Builder, t Type, x *ptx.Reg) *ptx.Reg {
 	case Int8, Int16:
 		return b.Op("bfe.s32", x, 0, t.bits())
 	case Uint8, Uint16:
-		return retyped(b, t, b.Op("and.b32", x, 1<<t.bits()-1))
+		return b.Op("and.b32", x, 1<<t.bits()-1)
 	case Float16:
 		return b.Op("cvt.f32.f16", b.Op("cvt.rn.f16.f32", x))
 	case BFloat16:
 		return floatFromBits(b, Float32, b.Op("shl.b32", bfloat16Bits(b, x), 16))
 	}
-	return retyped(b, t, x)
+	return x
 }
 
 // bfloat16Bits rounds a float32 to bfloat16, to nearest even, and returns its 16
@@ -152,4 +152,3 @@ func floatBits(b *ptx.Builder, t Type, x *ptx.Reg) *ptx.Reg {
 	b.Do("mov.b"+t.suffix()[1:], d, x)
 	return d
 }
-

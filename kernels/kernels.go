@@ -72,7 +72,9 @@ type UnsupportedError struct {
 	Type Type
 }
 
-func (e *UnsupportedError) Error() string { return fmt.Sprintf("%s is not defined for %v", e.Op, e.Type) }
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("%s is not defined for %v", e.Op, e.Type)
+}
 
 // The rest of this package's contract, which array is written against (the
 // file that holds it in brackets):

@@ -110,6 +110,11 @@ func newNest(ls []Layout) *nest {
 	return n
 }
 
+// clone returns a copy that shares nothing.
+func (n *nest) clone() nest {
+	return nest{n.rank, n.shape, slices.Clone(n.strides), slices.Clone(n.offsets)}
+}
+
 // remove drops an axis.
 func (n *nest) remove(axis int) {
 	n.rank--

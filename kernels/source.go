@@ -34,10 +34,11 @@ type family struct {
 	embed func() []string
 }
 
-// families lists every family.
+// families lists every family. Each is a function, not a variable, since its
+// generator asks for entry names, which are looked up here.
 func families() []family {
 	return []family{
-		elementwiseFamily,
+		elementwiseFamily(),
 	}
 }
 

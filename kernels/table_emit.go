@@ -70,23 +70,6 @@ func emitQuotient(b *ptx.Builder, t Type, x, d *ptx.Reg) (q, zero *ptx.Reg) {
 	return b.Op("selp"+s, b.Op("neg"+s, x), q, minus), zero
 }
 
-// emitFloorMod returns floor(x/d) and x − d·floor(x/d) for integers, 0 and 0
-// where d is 0.
-func emitFloorMod(b *ptx.Builder, t Type, x, d *ptx.Reg) (quo, rem *ptx.Reg) {
-	s := "." + t.suffix()
-	q, zero := emitQuotient(b, t, x, d)
-	r := b.Op("sub"+s, x, b.Op("mul.lo"+s, q, d))
-	if t.class() == signed {
-		// The truncated quotient is one too large where the remainder is not 0
-		// and its sign is not the divisor's.
-		differ := b.Op("setp.lt"+s, b.Op("xor.b"+s[2:], r, d), 0)
-		adjust := b.Op("setp.ne.and"+s, r, 0, differ)
-		q = b.Op("selp"+s, b.Op("sub"+s, q, 1), q, adjust)
-		r = b.Op("selp"+s, b.Op("add"+s, r, d), r, adjust)
-	}
-	return b.Op("selp"+s, 0, q, zero), b.Op("selp"+s, 0, r, zero)
-}
-
 func emitNegative(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 	if t.class() == unsigned {
 		return b.Op("neg.s"+t.suffix()[1:], a[0])
@@ -204,25 +187,14 @@ func logic(name string) emitter {
 		if t == Bool {
 			return b.Op(name+".pred", args...)
 		}
-		return retyped(b, t, b.Op(name+".b"+t.suffix()[1:], args...))
+		return b.Op(name+".b"+t.suffix()[1:], args...)
 	}
-}
-
-// retyped returns r in a register of t's type: instructions on bits give
-// registers without a sign.
-func retyped(b *ptx.Builder, t Type, r *ptx.Reg) *ptx.Reg {
-	if r.Type == t.reg() {
-		return r
-	}
-	d := b.Reg(t.reg())
-	b.Do("mov.b"+t.suffix()[1:], d, r)
-	return d
 }
 
 // emitShiftLeft and emitShiftRight rely on the instructions' clamping of counts
 // (read as unsigned) to the width.
 func emitShiftLeft(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
-	return retyped(b, t, b.Op("shl.b"+t.suffix()[1:], a[0], shiftCount(b, t, a[1])))
+	return b.Op("shl.b"+t.suffix()[1:], a[0], shiftCount(b, t, a[1]))
 }
 
 func emitShiftRight(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {

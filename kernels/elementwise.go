@@ -1,0 +1,408 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"sync"
+)
+
+// Geometry of elementwise kernels. A thread handles as many elements as fit 16
+// bytes of the widest type: as vectors (v elements, one 16-byte access), or,
+// where alignment or strides forbid that, as u narrower items, each of them
+// adjacent to its neighbour threads' so that a warp's access is one run of
+// memory. All loads come before the first use, so bytes in flight are the same
+// either way.
+//
+// The block's size is no part of the key: short arrays get smaller blocks, so
+// that every multiprocessor has work, from the same kernel.
+const (
+	accessBytes    = 16
+	blockThreads   = 256
+	enoughBlocks   = 2 * 148 // two for each multiprocessor of the largest GPUs
+	smallestBlock  = 32
+	maxParamBytes  = 4096
+	maxGrid        = math.MaxInt32
+	maxWork        = 128 // operations × elements in one thread's code, beyond 4 elements
+	maxCoordinates = math.MaxInt32
+)
+
+// elementwiseWork is the planner's working memory.
+type elementwiseWork struct {
+	nest  nest
+	types []Type // of the operands in the nest: output, inputs; Invalid for one that is not loaded
+	forms []form
+	index int // the nest's place of the linear index, -1 without one
+	key   []byte
+}
+
+var elementwisePool = sync.Pool{New: func() any { return new(elementwiseWork) }}
+
+// Elementwise plans the evaluation of e for every element of out. The last
+// node's value is stored to operand 0, which has layout out; operand i ≥ 1 has
+// layout in[i-1], already broadcast to out's shape (strides 0 where it is).
+// An input may be the output itself, through the same layout. Operands that are
+// loaded by no node are ignored. An empty output needs no launch.
+//
+// More elements or longer strides than 32-bit arithmetic can index give several
+// launches of one kernel, but operands without strides (contiguous) have no
+// limit.
+func Elementwise(p *Plan, e *Expr, out Layout, in []Layout) error {
+	w := elementwisePool.Get().(*elementwiseWork)
+	defer elementwisePool.Put(w)
+	if err := w.check(e, &out, in); err != nil {
+		return err
+	}
+	if out.Len() == 0 {
+		return nil
+	}
+	w.fill(e, &out, in)
+	w.nest.coalesce()
+	w.nest.sortByOutput()
+	w.nest.coalesce()
+	launches := len(p.Launches)
+	if err := w.plan(p, e); err != nil {
+		p.Launches = p.Launches[:launches]
+		return err
+	}
+	return nil
+}
+
+func (w *elementwiseWork) check(e *Expr, out *Layout, in []Layout) error {
+	if err := out.check("the output"); err != nil {
+		return err
+	}
+	if len(in) > maxOperands {
+		return fmt.Errorf("an expression over %d operands; at most %d are supported: evaluate part of it first", len(in), maxOperands)
+	}
+	for i := range in {
+		if !in[i].sameShape(out) {
+			return fmt.Errorf("operand %d has shape %v; the output has %v", i+1, in[i].Shape[:in[i].Rank], out.Shape[:out.Rank])
+		}
+	}
+	for i, d := range out.Shape[:out.Rank] {
+		if d > 1 && out.Strides[i] == 0 {
+			return fmt.Errorf("the output's axis %d has %d elements in one place", i, d)
+		}
+	}
+	return e.check(len(in))
+}
+
+// fill sets up the nest: the output, the inputs that are loaded, and, if it is
+// used, the linear index as an operand whose positions are its values.
+func (w *elementwiseWork) fill(e *Expr, out *Layout, in []Layout) {
+	n := &w.nest
+	n.rank, n.shape = out.Rank, out.Shape
+	n.strides, n.offsets, w.types = n.strides[:0], n.offsets[:0], w.types[:0]
+	add := func(l *Layout, t Type) {
+		n.strides, n.offsets, w.types = append(n.strides, l.Strides), append(n.offsets, l.Offset), append(w.types, t)
+	}
+	add(out, e.Nodes[len(e.Nodes)-1].Type)
+	for i := range in {
+		add(&in[i], Invalid)
+	}
+	w.index = -1
+	for i := range e.Nodes {
+		switch e.Nodes[i].Kind {
+		case Load:
+			w.types[e.Nodes[i].Operand] = e.Nodes[i].Type
+		case Index:
+			if w.index < 0 {
+				w.index = len(w.types)
+				rows := RowMajor(out.Shape[:out.Rank]...)
+				add(&rows, Int64)
+			}
+		}
+	}
+	// What is not loaded must not stand in the way of merging axes.
+	for k, t := range w.types {
+		if t == Invalid {
+			n.strides[k] = [MaxRank]int{}
+		}
+	}
+}
+
+// plan appends the launches for the nest, halving it where 32 bits do not reach.
+func (w *elementwiseWork) plan(p *Plan, e *Expr) error {
+	width, items := w.geometry(e)
+	for {
+		w.setForms(width)
+		if width == 1 || w.fits(width) {
+			break
+		}
+		width, items = width/2, items*2
+	}
+	if axis := w.tooLong(); axis >= 0 {
+		return w.split(p, e, axis)
+	}
+	return w.launch(p, e, width, items)
+}
+
+// geometry returns the widest vector, and one item.
+func (w *elementwiseWork) geometry(e *Expr) (width, items int) {
+	size := 1
+	for k, t := range w.types {
+		if k != w.index {
+			size = max(size, t.Size())
+		}
+	}
+	ops := 0
+	for i := range e.Nodes {
+		if e.Nodes[i].Kind == Apply {
+			ops++
+		}
+	}
+	width = accessBytes / size
+	for width > 4 && width*ops > maxWork {
+		width /= 2
+	}
+	return width, 1
+}
+
+// setForms chooses each operand's form for vectors of the given width.
+func (w *elementwiseWork) setForms(width int) {
+	n := &w.nest
+	w.forms = w.forms[:0]
+	for k := range n.strides {
+		s := &n.strides[k]
+		f := strided
+		switch {
+		case w.types[k] == Invalid:
+			f = noForm
+		case n.dense(k):
+			f = contiguous
+		case allZero(s[:n.rank]):
+			f = scalar
+		case width > 1 && s[n.rank-1] == 0 && k != w.index:
+			f = broadcast
+		}
+		w.forms = append(w.forms, f)
+	}
+}
+
+func allZero(s []int) bool {
+	for _, v := range s {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// dense says whether operand k lies as the nest's elements follow each other.
+func (n *nest) dense(k int) bool {
+	stride := 1
+	for i := n.rank - 1; i >= 0; i-- {
+		if n.strides[k][i] != stride {
+			return false
+		}
+		stride *= n.shape[i]
+	}
+	return true
+}
+
+// fits says whether every operand can be accessed in items of width elements.
+func (w *elementwiseWork) fits(width int) bool {
+	n := &w.nest
+	for k, f := range w.forms {
+		inside := n.rank > 0 && n.shape[n.rank-1]%width == 0 // items do not cross rows
+		switch f {
+		case contiguous:
+			if k != w.index && n.offsets[k]%width != 0 {
+				return false
+			}
+		case broadcast:
+			if !inside {
+				return false
+			}
+		case strided:
+			if !inside || k != w.index && !n.alignedRows(k, width) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// alignedRows says whether operand k's rows are contiguous and begin at
+// multiples of width.
+func (n *nest) alignedRows(k, width int) bool {
+	s := &n.strides[k]
+	if s[n.rank-1] != 1 || n.offsets[k]%width != 0 {
+		return false
+	}
+	for _, v := range s[:n.rank-1] {
+		if v%width != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// rank returns the number of axes that the kernel computes coordinates of.
+func (w *elementwiseWork) rank() int {
+	for _, f := range w.forms {
+		if f == strided || f == broadcast {
+			return w.nest.rank
+		}
+	}
+	return 0
+}
+
+// tooLong returns the axis to halve because 32 bits do not reach, or −1.
+func (w *elementwiseWork) tooLong() int {
+	n := &w.nest
+	if w.rank() == 0 {
+		return -1
+	}
+	total := 1
+	for _, d := range n.shape[:n.rank] {
+		total *= d
+	}
+	if total > maxCoordinates {
+		return 0
+	}
+	for k, f := range w.forms {
+		if f != strided && f != broadcast || n.reach(k) <= maxCoordinates {
+			continue
+		}
+		longest, axis := 0, 0
+		for i := range n.rank {
+			if d := (n.shape[i] - 1) * n.strides[k][i]; max(d, -d) > longest {
+				longest, axis = max(d, -d), i
+			}
+		}
+		return axis
+	}
+	return -1
+}
+
+// split plans the two halves of an axis one after the other.
+func (w *elementwiseWork) split(p *Plan, e *Expr, axis int) error {
+	whole := w.nest.clone()
+	first := whole.shape[axis] / 2
+	for _, half := range [2]struct{ from, n int }{{0, first}, {first, whole.shape[axis] - first}} {
+		w.nest = whole.clone()
+		for k := range w.nest.offsets {
+			w.nest.offsets[k] += half.from * whole.strides[k][axis]
+		}
+		w.nest.shape[axis] = half.n
+		w.nest.coalesce()
+		if err := w.plan(p, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// launch appends the launch of the kernel for the chosen geometry and forms.
+// The parameters' order is that of elementwiseKernel.params.
+func (w *elementwiseWork) launch(p *Plan, e *Expr, width, items int) error {
+	n, rank := &w.nest, w.rank()
+	w.key = append(w.key[:0], "ew v"...)
+	w.key = append(strconv.AppendInt(w.key, int64(width), 10), " u"...)
+	w.key = append(strconv.AppendInt(w.key, int64(items), 10), " r"...)
+	w.key = append(strconv.AppendInt(w.key, int64(rank), 10), " out"...)
+	w.key = append(w.key, byte(w.forms[0]))
+	index := noForm
+	if w.index >= 0 {
+		index = w.forms[w.index]
+	}
+	w.key = e.appendKey(w.key, w.forms, index)
+
+	total := 1
+	for _, d := range n.shape[:n.rank] {
+		total *= d
+	}
+	grid, block, err := elementwiseGrid(total, width*items)
+	if err != nil {
+		return err
+	}
+	l := p.launch(intern(w.key), grid, block, 0)
+	l.value64(uint64(total))
+	for k, t := range w.types {
+		if k != w.index && t != Invalid {
+			l.pointer(k, n.offsets[k]*t.Size())
+		}
+	}
+	if w.index >= 0 {
+		l.value64(uint64(n.offsets[w.index]))
+	}
+	for i := range e.Nodes {
+		if e.Nodes[i].Kind == Immediate {
+			l.immediate(e.Nodes[i].Type, e.Nodes[i].Bits)
+		}
+	}
+	for _, d := range n.shape[min(1, rank):rank] {
+		q := newDivisor(d)
+		l.value32(uint32(d))
+		l.value32(q.mul)
+		l.value32(q.shift)
+	}
+	for k, f := range w.forms {
+		for _, s := range n.strides[k][:f.strides(rank)] {
+			l.value32(uint32(int32(s)))
+		}
+	}
+	if bytes := l.paramBytes(); bytes > maxParamBytes {
+		return fmt.Errorf("an expression that needs %d bytes of kernel parameters; the limit is %d: evaluate part of it first", bytes, maxParamBytes)
+	}
+	return nil
+}
+
+// strides returns how many strides a kernel needs to know of an operand.
+func (f form) strides(rank int) int {
+	switch f {
+	case strided:
+		return rank
+	case broadcast:
+		return rank - 1
+	}
+	return 0
+}
+
+// immediate adds a value as its register holds it: 64 bits, or 32 to which
+// narrower integers are extended. The halves of float16 and bfloat16 stay.
+func (l *Launch) immediate(t Type, bits uint64) {
+	switch t {
+	case Int8:
+		l.value32(uint32(int32(int8(bits))))
+	case Int16:
+		l.value32(uint32(int32(int16(bits))))
+	case Uint8:
+		l.value32(uint32(uint8(bits)))
+	case Uint16, Float16, BFloat16:
+		l.value32(uint32(uint16(bits)))
+	case Bool:
+		l.value32(uint32(bits & 1))
+	case Int64, Uint64, Float64:
+		l.value64(bits)
+	default:
+		l.value32(uint32(bits))
+	}
+}
+
+// paramBytes returns the size of the parameters, each naturally aligned.
+func (l *Launch) paramBytes() int {
+	n := 0
+	for _, a := range l.Args {
+		size := int(a.Size)
+		n = (n+size-1)/size*size + size
+	}
+	return n
+}
+
+// elementwiseGrid returns grid and block for n elements, each of them the work
+// of a thread that handles perThread.
+func elementwiseGrid(n, perThread int) (grid, block [3]uint32, err error) {
+	threads := (n-1)/perThread + 1
+	size := blockThreads
+	for size > smallestBlock && (threads-1)/size+1 < enoughBlocks {
+		size /= 2
+	}
+	blocks := (threads-1)/size + 1
+	if blocks > maxGrid {
+		return grid, block, fmt.Errorf("%d elements are more than a grid can cover", n)
+	}
+	return [3]uint32{uint32(blocks), 1, 1}, [3]uint32{uint32(size), 1, 1}, nil
+}
