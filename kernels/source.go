@@ -39,6 +39,9 @@ type family struct {
 func families() []family {
 	return []family{
 		elementwiseFamily(),
+		reduceRowsFamily(),
+		reduceColumnsFamily(),
+		matmulFamily(),
 	}
 }
 

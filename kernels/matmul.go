@@ -1,0 +1,253 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// MatMul appends the product of the matrices in the last two axes of a (M×K)
+// and b (K×N) to the plan: operand 0 is out (M×N), operand 1 a, operand 2 b.
+// The leading axes are a batch; all three layouts have them in the same shape,
+// with strides 0 where an operand is broadcast. Matrices may have any strides,
+// and a product with K = 0 is zero. It is defined for all numbers.
+//
+// Each element is one chain of fused multiply-adds over k = 0, 1, …, K−1, from
+// +0, in the type itself, or in float32 for float16 and bfloat16, which are
+// rounded once at the end. So it does not depend on the tile, the layouts, the
+// batch or the device. Integers wrap.
+func MatMul(p *Plan, t Type, out, a, b Layout) error {
+	if !t.IsFloat() && !t.IsInteger() {
+		return &UnsupportedError{"matmul", t}
+	}
+	g, err := newProduct(t, out, a, b)
+	if err != nil || out.Len() == 0 {
+		return err
+	}
+	if g.k == 0 {
+		zero := Expr{Nodes: []Node{{Kind: Immediate, Type: t}}}
+		return Elementwise(p, &zero, out, nil)
+	}
+	return g.plan(p)
+}
+
+// A product is what MatMul is to plan.
+type product struct {
+	t       Type
+	m, n, k int
+	batch   *nest // operands out, a, b
+	// Strides in elements: of out along m and n, of a along m and k, of b along n and k.
+	outM, outN, aM, aK, bN, bK int
+}
+
+func newProduct(t Type, out, a, b Layout) (*product, error) {
+	for _, l := range []*Layout{&out, &a, &b} {
+		if err := l.check("an operand of matmul"); err != nil {
+			return nil, err
+		}
+		if l.Rank < 2 || l.Rank != out.Rank {
+			return nil, fmt.Errorf("matmul of operands with %d and %d axes into %d; all need the same, two at least", a.Rank, b.Rank, out.Rank)
+		}
+	}
+	r := out.Rank - 2
+	g := &product{t: t, m: out.Shape[r], n: out.Shape[r+1], k: a.Shape[r+1]}
+	shapes := func() error {
+		return fmt.Errorf("matmul of shapes %v and %v into %v", a.Shape[:r+2], b.Shape[:r+2], out.Shape[:r+2])
+	}
+	if a.Shape[r] != g.m || b.Shape[r] != g.k || b.Shape[r+1] != g.n {
+		return nil, shapes()
+	}
+	if max(g.m, g.n, g.k) > math.MaxInt32-1024 {
+		return nil, fmt.Errorf("%w: axes may be at most 2³¹−1025 long", shapes())
+	}
+	stride := func(l *Layout, axis int) int {
+		if l.Shape[axis] == 1 {
+			return 0 // any stride will do
+		}
+		return l.Strides[axis]
+	}
+	g.outM, g.outN = stride(&out, r), stride(&out, r+1)
+	g.aM, g.aK = stride(&a, r), stride(&a, r+1)
+	g.bK, g.bN = stride(&b, r), stride(&b, r+1)
+	ls := []Layout{out, a, b}
+	for i := range ls {
+		ls[i].Rank = r
+		if !ls[i].sameShape(&ls[0]) {
+			return nil, shapes()
+		}
+	}
+	g.batch = newNest(ls)
+	g.batch.coalesce()
+	return g, nil
+}
+
+func (g *product) batches() int {
+	n := 1
+	for _, d := range g.batch.shape[:g.batch.rank] {
+		n *= d
+	}
+	return n
+}
+
+// A tile is the block of the product that a block of threads computes: m×n
+// elements, in steps of k, each thread threadM×threadN of them.
+type tile struct{ m, n, k, threadM, threadN int }
+
+func (t tile) threads() int { return t.m / t.threadM * (t.n / t.threadN) }
+
+// Tiles, the most efficient first, for accumulators of 4 and of 8 bytes.
+var (
+	tiles4 = []tile{{128, 128, 16, 8, 8}, {64, 64, 16, 4, 4}, {32, 32, 16, 4, 4}}
+	tiles8 = []tile{{128, 128, 8, 8, 8}, {64, 64, 16, 4, 4}, {32, 32, 16, 4, 2}}
+)
+
+func tilesFor(t Type) []tile {
+	if t.compute().reg().Size() == 8 {
+		return tiles8
+	}
+	return tiles4
+}
+
+// choose returns the first tile that gives enough blocks, else the smallest.
+func (g *product) choose() tile {
+	tiles := tilesFor(g.t)
+	for _, t := range tiles {
+		if ceilDiv(g.m, t.m)*ceilDiv(g.n, t.n)*g.batches() >= 96 {
+			return t
+		}
+	}
+	return tiles[len(tiles)-1]
+}
+
+func (g *product) plan(p *Plan) error {
+	t := g.choose()
+	tilesM, tilesN := ceilDiv(g.m, t.m), ceilDiv(g.n, t.n)
+	if tilesM*tilesN > math.MaxInt32/g.batches() {
+		return fmt.Errorf("matmul of %d×%d×%d in a batch of %d needs more blocks than a launch may have", g.m, g.k, g.n, g.batches())
+	}
+	kern := &matmulKernel{t: g.t, tile: t, batch: g.batch.rank}
+	kern.a = g.access(1, g.m, g.aM, g.aK)
+	kern.b = g.access(2, g.n, g.bN, g.bK)
+	kern.store = 1
+	if g.outN == 1 && g.aligned(0, g.n, g.outM) {
+		kern.store = kern.vector()
+	}
+	size := g.t.Size()
+	l := p.launch(kern.key(), [3]uint32{uint32(tilesM * tilesN * g.batches()), 1, 1}, [3]uint32{uint32(t.threads()), 1, 1}, 0)
+	for i, off := range g.batch.offsets {
+		l.pointer(i, off*size)
+	}
+	for _, n := range []int{g.m, g.n, g.k, tilesM, tilesN} {
+		l.value32(uint32(n))
+	}
+	for _, s := range []int{g.outM, g.outN, g.aM, g.aK, g.bN, g.bK} {
+		l.value64(uint64(s * size))
+	}
+	l.axes(g.batch, 0, g.batch.rank, false, []int{0, 1, 2}, []int{size, size, size})
+	return nil
+}
+
+// access chooses how operand i is read, whose axis x (m or n) is 'length' long.
+func (g *product) access(i, length, strideX, strideK int) tileAccess {
+	v := vectorOf(g.t)
+	switch {
+	case strideK == 1 && g.aligned(i, g.k, strideX):
+		return tileAccess{alongK: true, vec: v}
+	case strideX == 1 && g.aligned(i, length, strideK):
+		return tileAccess{vec: v}
+	}
+	x, k := magnitude(strideX), magnitude(strideK)
+	return tileAccess{alongK: x == 0 || k != 0 && k < x, vec: 1}
+}
+
+// aligned says whether operand i can be read in whole vectors along an axis of
+// that length and stride 1, the other axis having the stride across.
+func (g *product) aligned(i, length, across int) bool {
+	all := length | across | g.batch.offsets[i]
+	for _, s := range g.batch.strides[i][:g.batch.rank] {
+		all |= s
+	}
+	return all%vectorOf(g.t) == 0
+}
+
+// vectorOf is the number of accumulators that fit 16 bytes.
+func vectorOf(t Type) int { return 16 / t.compute().reg().Size() }
+
+// A tileAccess says how a block reads its tile of an operand: with neighbouring
+// lanes along k or along the other axis, and how many elements at once.
+type tileAccess struct {
+	alongK bool
+	vec    int
+}
+
+// A matmulKernel is a tiled product. Tiles of a and b go through registers into
+// shared memory, k by rows ([k][m] and [k][n]), in two buffers: while the
+// threads multiply out of one, the next tiles are on their way to the other.
+// Where an operand is read along k, its rows in shared memory are swizzled (see
+// swizzle), so that neither writing nor reading them meets bank conflicts.
+type matmulKernel struct {
+	t     Type
+	tile  tile
+	a, b  tileAccess
+	store int // elements of out that are stored at once
+	batch int // axes
+}
+
+func matmulFamily() family {
+	return family{
+		prefix:   "matmul",
+		generate: generateMatmul,
+		name:     keyName,
+		embed:    embeddedMatmul,
+	}
+}
+
+func (k *matmulKernel) vector() int { return vectorOf(k.t) }
+
+var accessWords = []string{"x", "k"}
+
+func (k *matmulKernel) key() string {
+	along := func(a tileAccess) string {
+		if a.alongK {
+			return "k"
+		}
+		return "x"
+	}
+	return newKey("matmul").word(k.t.String()).number("m", k.tile.m).number("n", k.tile.n).number("k", k.tile.k).
+		number("tm", k.tile.threadM).number("tn", k.tile.threadN).
+		word(along(k.a)).number("a", k.a.vec).word(along(k.b)).number("b", k.b.vec).number("c", k.store).
+		number("batch", k.batch).String()
+}
+
+func parseMatmulKernel(key string) (*matmulKernel, error) {
+	r := readKey(key)
+	k := &matmulKernel{t: r.elem(), tile: tile{m: r.number("m", 256), n: r.number("n", 256), k: r.number("k", 64),
+		threadM: r.number("tm", 16), threadN: r.number("tn", 16)}}
+	k.a.alongK, k.a.vec = r.word(accessWords...) == 1, r.number("a", 4)
+	k.b.alongK, k.b.vec = r.word(accessWords...) == 1, r.number("b", 4)
+	k.store, k.batch = r.number("c", 4), r.number("batch", MaxRank)
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	for _, t := range tilesFor(k.t) {
+		if t == k.tile && k.t != Bool && k.vecOK(k.a.vec) && k.vecOK(k.b.vec) && k.vecOK(k.store) {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("kernel key %q: no such tile", key)
+}
+
+func (k *matmulKernel) vecOK(v int) bool { return v == 1 || v == k.vector() }
+
+func generateMatmul(key string, target int) (*ptx.Module, error) {
+	k, err := parseMatmulKernel(key)
+	if err != nil {
+		return nil, err
+	}
+	m := ptx.NewModule(fmt.Sprintf("sm_%d", target))
+	k.emit(m.Entry(EntryName(key)))
+	return m, nil
+}
+
+func embeddedMatmul() []string { return nil }

@@ -1,0 +1,389 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// The order of a reduction. Every sum and product in this package, and every
+// kernel that reduces, follows one tree, which depends on nothing but the
+// number n of elements reduced and their linear order. Number the elements
+// 0 … n−1. Element i belongs to slot
+//
+//	(i / 32768)·2048 + i mod 2048
+//
+// A slot has up to 16 elements, 2048 apart; they are combined one after the
+// other in increasing order. The slots are then combined pairwise: 0 with 1, 2
+// with 3, …; the results again in pairs, and so on until one is left; what has
+// no partner goes up unchanged. So a sum of up to 2048 elements is purely
+// pairwise, and one of n elements has at most 15 + log₂(n/16) roundings on any
+// path, one less than NumPy's pairwise sum.
+//
+// Any aligned group of 2^k slots is one node of that tree. So lanes, warps and
+// blocks can share the work in any way that gives each such a group, and the
+// result is the same, bit for bit: the geometry is chosen for speed.
+//
+// The linear order of the elements is that of the reduced axes in memory: by
+// decreasing stride, where axes of stride 0 keep their place, and within an
+// axis by increasing index (also where its stride is negative). For axes in
+// row-major order that is row-major order, whether the data are contiguous or a
+// view. Positions (argmax, argmin) count in row-major order always.
+const (
+	reduceSlots = 2048             // slots of a chunk
+	reduceChunk = 16 * reduceSlots // elements of a chunk
+)
+
+// Reduce appends the reduction of in over the axes in the mask (bit i is axis
+// i) to the plan. out has the remaining axes, in their order; it may have any
+// strides that do not overlap. Operand 1 is in.
+//
+// OpSum, OpProd and OpMean give the type t and are defined for the types whose
+// accumulator is as wide: 32- and 64-bit integers and floating-point types
+// (OpMean: floating-point types only); float16 and bfloat16 are accumulated in
+// float32 and rounded once. OpMax and OpMin give t: a NaN wins, −0 < +0. OpAny
+// and OpAll give bool and take any type: what is not zero is true. OpArgMax and
+// OpArgMin give int64, over one axis or over all: the position of the first
+// occurrence, or of the first NaN.
+//
+// Over no elements a sum is 0, a product 1, OpAny false, OpAll true, OpMean
+// NaN; OpMax, OpMin, OpArgMax and OpArgMin are errors.
+//
+// The launches are one kernel each. Results are the same on every device, in
+// every geometry: see the order of a reduction in this package's reduce.go.
+func Reduce(p *Plan, op Op, t Type, out, in Layout, axes uint32) error {
+	if (op == OpSum || op == OpProd) && (t == Bool || t.IsInteger() && t.Size() < 4) {
+		return &UnsupportedError{op.String(), t}
+	}
+	if op == OpMean && !t.IsFloat() {
+		return &UnsupportedError{op.String(), t}
+	}
+	return ReduceAs(p, op, t, reduceResult(op, t), out, in, axes)
+}
+
+// ReduceAs is Reduce with elements converted from t to u before they are added
+// or multiplied: OpSum and OpProd to any 32- or 64-bit integer type or
+// floating-point type that is not narrower in kind (integers and bool to any of
+// them, floating-point types to floating-point types), OpMean to floating-point
+// types. u is the type of the result. The other operations take only the u that
+// Reduce would give.
+func ReduceAs(p *Plan, op Op, t, u Type, out, in Layout, axes uint32) error {
+	if err := checkReduction(op, t, u); err != nil {
+		return err
+	}
+	r := reduction{op: op, in: t, out: u}
+	if err := r.setLayouts(out, in, axes); err != nil {
+		return err
+	}
+	switch {
+	case r.outputs() == 0:
+		return nil
+	case r.n == 0:
+		return r.planEmpty(p, out)
+	case r.overRows() || !r.planColumns(p):
+		r.planRows(p)
+	}
+	return nil
+}
+
+// reduceResult is the type of a reduction's result.
+func reduceResult(op Op, t Type) Type {
+	switch op {
+	case OpAny, OpAll:
+		return Bool
+	case OpArgMax, OpArgMin:
+		return Int64
+	}
+	return t
+}
+
+// reduceOps are the operations that reduce, and their names in keys.
+var reduceOps = []Op{OpSum, OpProd, OpMax, OpMin, OpAny, OpAll, OpMean, OpArgMax, OpArgMin}
+
+func reduceNames() []string {
+	names := make([]string, len(reduceOps))
+	for i, op := range reduceOps {
+		names[i] = op.String()
+	}
+	return names
+}
+
+func isArg(op Op) bool { return op == OpArgMax || op == OpArgMin }
+
+func checkReduction(op Op, t, u Type) error {
+	if !slices.Contains(reduceOps, op) {
+		return fmt.Errorf("%v is not a reduction", op)
+	}
+	ok := t.valid() && u == reduceResult(op, t)
+	switch op {
+	case OpSum, OpProd:
+		ok = t.valid() && (u.IsInteger() && u.Size() >= 4 && !t.IsFloat() || u.IsFloat())
+	case OpMean:
+		ok = t.valid() && u.IsFloat()
+	case OpMax, OpMin, OpArgMax, OpArgMin:
+		ok = ok && t != Bool
+	}
+	if !ok {
+		return &UnsupportedError{op.String(), t}
+	}
+	return nil
+}
+
+// accumulator is the type that a reduction of t with the result type u is
+// computed in. Truth values are computed as Uint32, 0 or 1.
+func accumulator(op Op, t, u Type) Type {
+	switch op {
+	case OpAny, OpAll:
+		return Uint32
+	case OpMax, OpMin, OpArgMax, OpArgMin:
+		return t.compute()
+	}
+	return u.compute()
+}
+
+// A reduction is what is to be planned: the loop nests of the axes that are
+// kept (operands out and in) and of those that are reduced (operand in).
+type reduction struct {
+	op        Op
+	in, out   Type
+	kept, red *nest
+	n         int // elements reduced for each result
+	offset    int // of in's first element
+}
+
+func (r *reduction) outputs() int {
+	n := 1
+	for _, d := range r.kept.shape[:r.kept.rank] {
+		n *= d
+	}
+	return n
+}
+
+func (r *reduction) setLayouts(out, in Layout, axes uint32) error {
+	if err := in.check("the operand of " + r.op.String()); err != nil {
+		return err
+	}
+	if axes>>in.Rank != 0 {
+		return fmt.Errorf("%v over axes %b of an operand with %d axes", r.op, axes, in.Rank)
+	}
+	if count := bits.OnesCount32(axes); isArg(r.op) && count != 1 && count != in.Rank {
+		return fmt.Errorf("%v works over one axis or over all, not over %d of %d", r.op, count, in.Rank)
+	}
+	kept, red := Layout{Offset: in.Offset}, Layout{}
+	for i := range in.Rank {
+		l := &kept
+		if axes>>i&1 != 0 {
+			l = &red
+		}
+		l.Shape[l.Rank], l.Strides[l.Rank] = in.Shape[i], in.Strides[i]
+		l.Rank++
+	}
+	if !kept.sameShape(&out) {
+		return fmt.Errorf("%v over axes %b of shape %v gives shape %v, not %v", r.op, axes, in.Shape[:in.Rank], kept.Shape[:kept.Rank], out.Shape[:out.Rank])
+	}
+	r.n, r.offset = red.Len(), in.Offset
+	r.kept, r.red = newNest([]Layout{out, kept}), newNest([]Layout{red})
+	if !isArg(r.op) {
+		r.red.sortByStride(0)
+	}
+	r.red.coalesce()
+	r.kept.sortByStride(1)
+	r.kept.coalesce()
+	return nil
+}
+
+// sortByStride puts the axes in the order of operand k in memory: by decreasing
+// size of the stride. Axes of stride 0 or size 1 keep their places.
+func (n *nest) sortByStride(k int) {
+	fixed := func(i int) bool { return n.strides[k][i] == 0 || n.shape[i] == 1 }
+	for i := range n.rank {
+		if fixed(i) {
+			continue
+		}
+		best := i
+		for j := i + 1; j < n.rank; j++ {
+			if !fixed(j) && magnitude(n.strides[k][j]) > magnitude(n.strides[k][best]) {
+				best = j
+			}
+		}
+		n.moveTo(best, i, fixed)
+	}
+}
+
+// moveTo brings axis from to place to, and moves the axes between one place on,
+// past those that are fixed.
+func (n *nest) moveTo(from, to int, fixed func(int) bool) {
+	for at := from; at > to; {
+		before := at - 1
+		for fixed(before) {
+			before--
+		}
+		n.shape[at], n.shape[before] = n.shape[before], n.shape[at]
+		for k := range n.strides {
+			s := &n.strides[k]
+			s[at], s[before] = s[before], s[at]
+		}
+		at = before
+	}
+}
+
+func magnitude(x int) int { return max(x, -x) }
+
+// overRows says whether lanes walk along the reduced axes (else along a kept
+// one): whichever runs through memory in smaller steps.
+func (r *reduction) overRows() bool {
+	return r.red.rank == 0 || r.smallestStride(r.red, 0) <= r.smallestStride(r.kept, 1)
+}
+
+func (r *reduction) smallestStride(n *nest, k int) int {
+	least := math.MaxInt
+	for i := range n.rank {
+		if s := magnitude(n.strides[k][i]); s != 0 {
+			least = min(least, s)
+		}
+	}
+	return least
+}
+
+// planEmpty fills the results of a reduction over no elements.
+func (r *reduction) planEmpty(p *Plan, out Layout) error {
+	var x float64
+	switch r.op {
+	case OpSum, OpAny:
+	case OpProd, OpAll:
+		x = 1
+	case OpMean:
+		x = math.NaN()
+	default:
+		return fmt.Errorf("%v of no elements", r.op)
+	}
+	fill := Expr{Nodes: []Node{{Kind: Immediate, Type: r.out, Bits: constantBits(r.out, x)}}}
+	return Elementwise(p, &fill, out, nil)
+}
+
+// align returns the bytes that one load may take along an axis of operand k: a
+// power of two up to 16, so that every run of axis 'along' can be read in such
+// pieces from its start. The axis must have stride 1.
+func (r *reduction) align(along *nest, axis, size int) int {
+	bytes := func(elements int) int { return elements * size }
+	all := bytes(r.offset) | 16
+	if along == r.kept || r.red.rank > 1 {
+		all |= bytes(along.shape[axis])
+	}
+	for i := range r.kept.rank {
+		if along != r.kept || i != axis {
+			all |= bytes(r.kept.strides[1][i])
+		}
+	}
+	for i := range r.red.rank {
+		if along != r.red || i != axis {
+			all |= bytes(r.red.strides[0][i])
+		}
+	}
+	return max(all&-all, size)
+}
+
+// wideIndices says whether positions need 64 bits.
+func (r *reduction) wideIndices() bool {
+	return r.n >= 1<<31 || r.outputs() >= 1<<31
+}
+
+func ceilPow2(n int) int { return 1 << bits.Len(uint(n-1)) }
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// A split says how the work of one result is spread over blocks, and where
+// their partial results are.
+type split struct {
+	parts int // blocks that share a result
+	lines int // partial results a result has room for: parts, and the levels above
+}
+
+// newSplit makes room for the finishing passes, which combine eight partial
+// results into one.
+func newSplit(parts int) split {
+	s := split{parts: parts}
+	for n := parts; ; n = ceilDiv(n, 8) {
+		s.lines += n
+		if n <= 8 {
+			return s
+		}
+	}
+}
+
+// scratch takes room for the partial results of columns results and for the
+// tickets of groups of blocks, and adds the arguments.
+func (s split) scratch(p *Plan, l *Launch, r *reduction, columns, groups int) {
+	acc := accumulator(r.op, r.in, r.out)
+	p.Tickets = max(p.Tickets, uint64(4*groups)) // each launch leaves them zero for the next
+	l.pointer(TicketOperand, 0)
+	l.pointer(ScratchOperand, p.scratch(columns*s.lines*max(acc.Size(), 4)))
+	if isArg(r.op) {
+		l.pointer(ScratchOperand, p.scratch(columns*s.lines*positionSize(r.wideIndices())))
+	}
+	l.value32(uint32(s.parts))
+	l.value32(uint32(s.lines))
+}
+
+func positionSize(wide bool) int {
+	if wide {
+		return 8
+	}
+	return 4
+}
+
+// index adds a parameter that holds a number of elements.
+func (l *Launch) index(n int, wide bool) {
+	if wide {
+		l.value64(uint64(n))
+	} else {
+		l.value32(uint32(n))
+	}
+}
+
+// axes adds the parameters that declareAxes declares: of axes first to last of
+// the nest, with the byte strides of the operands given.
+func (l *Launch) axes(n *nest, first, last int, wide bool, operands []int, sizes []int) {
+	for i := first; i < last; i++ {
+		if i > first {
+			l.index(n.shape[i], wide)
+			if !wide {
+				d := newDivisor(n.shape[i])
+				l.value32(d.mul)
+				l.value32(d.shift)
+			}
+		}
+		for j, k := range operands {
+			l.value64(uint64(n.strides[k][i] * sizes[j]))
+		}
+	}
+}
+
+// constantBits returns a small number as a value of type t.
+func constantBits(t Type, x float64) uint64 {
+	switch t {
+	case Float64:
+		return math.Float64bits(x)
+	case Float32:
+		return uint64(math.Float32bits(float32(x)))
+	case BFloat16:
+		return uint64(math.Float32bits(float32(x)) >> 16)
+	case Float16:
+		switch {
+		case x == 1:
+			return 0x3c00
+		case x != x:
+			return 0x7e00
+		}
+		return 0
+	}
+	return uint64(int64(x))
+}
+
+// scratch reserves bytes of scratch memory, 256-byte aligned, and returns where.
+func (p *Plan) scratch(bytes int) int {
+	at := (p.Scratch + 255) &^ 255
+	p.Scratch = at + uint64(bytes)
+	return int(at)
+}

@@ -1,0 +1,354 @@
+package kernels
+
+import (
+	"fmt"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// A columnsKernel reduces with its lanes along a kept axis, the one that runs
+// through memory in the smallest steps; a column is the elements of one result.
+// A block has lanes × groups threads. Each thread takes 'vec' neighbouring
+// columns and 'run' neighbouring slots of the tree, in each of up to 16 passes;
+// the groups of a block take neighbouring runs; so a block makes one node of
+// the tree over groups·run slots, for lanes·vec columns. Where that is not the
+// whole tree (split), the last of the blocks that share columns finishes them.
+type columnsKernel struct {
+	op            Op
+	in, out       Type
+	vec           int // neighbouring columns of a thread, one load
+	run           int // neighbouring slots of a thread
+	lanes, groups int
+	kept, red     int // axes; kept counts those besides the lanes'
+	split         bool
+	wide          bool // 64-bit indices
+}
+
+func reduceColumnsFamily() family {
+	return family{
+		prefix:   "reduce_columns",
+		generate: generateReduceColumns,
+		name:     keyName,
+		embed:    embeddedReduceColumns,
+	}
+}
+
+func (k *columnsKernel) key() string {
+	return newKey("reduce_columns").word(k.op.String()).word(k.in.String()).word(k.out.String()).
+		number("v", k.vec).number("n", k.run).number("l", k.lanes).number("g", k.groups).
+		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).String()
+}
+
+func parseColumnsKernel(key string) (*columnsKernel, error) {
+	r := readKey(key)
+	k := &columnsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(),
+		vec: r.number("v", 8), run: r.number("n", 16), lanes: r.number("l", 256), groups: r.number("g", 256),
+		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), split: r.flag("split"), wide: r.flag("wide")}
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	if err := checkReduction(k.op, k.in, k.out); err != nil {
+		return nil, err
+	}
+	for _, n := range []int{k.vec, k.run, k.lanes, k.groups} {
+		if n < 1 || n&(n-1) != 0 {
+			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
+		}
+	}
+	if k.vec*k.in.Size() > 16 || k.run*k.groups > reduceSlots || k.lanes*k.groups > 1024 {
+		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
+	}
+	return k, nil
+}
+
+// planColumns chooses the geometry. It declines (returns false) where so few
+// columns lie side by side that blocks would be small.
+func (r *reduction) planColumns(p *Plan) bool {
+	lane := r.laneAxis()
+	k := &columnsKernel{op: r.op, in: r.in, out: r.out, vec: 1, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wideIndices()}
+	columns := r.kept.shape[lane]
+	if r.kept.strides[1][lane] == 1 {
+		k.vec = min(r.align(r.kept, lane, r.in.Size())/r.in.Size(), 8)
+	}
+	slots := min(ceilPow2(r.n), reduceSlots)
+	vectors := columns / k.vec
+	k.run = min(max(32/k.vec, 2), 8, slots)
+	k.groups = min(slots/k.run, 8)
+	k.lanes = min(ceilPow2(vectors), 256/k.groups)
+	k.groups = min(slots/k.run, 256/k.lanes)
+	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
+	k.split = parts > 1
+	s := newSplit(parts)
+	tiles, outer := ceilDiv(vectors, k.lanes), r.outputs()/columns
+	if k.lanes*k.groups < 64 && outer > 1 {
+		return false
+	}
+
+	l := p.launch(k.key(), [3]uint32{uint32(tiles * parts * outer), 1, 1}, [3]uint32{uint32(k.lanes * k.groups), 1, 1}, 0)
+	l.pointer(0, r.kept.offsets[0]*r.out.Size())
+	l.pointer(1, r.offset*r.in.Size())
+	l.index(r.n, k.wide)
+	l.value32(uint32(tiles))
+	l.index(columns, k.wide)
+	l.value64(uint64(r.kept.strides[0][lane] * r.out.Size()))
+	l.value64(uint64(r.kept.strides[1][lane] * r.in.Size()))
+	if k.split {
+		s.scratch(p, l, r, columns*outer, tiles*outer)
+	}
+	if r.op == OpMean {
+		l.count(r.n, accumulator(r.op, r.in, r.out))
+	}
+	r.kept.remove(lane)
+	l.axes(r.kept, 0, k.kept, k.wide, []int{0, 1}, []int{r.out.Size(), r.in.Size()})
+	l.axes(r.red, 0, k.red, k.wide, []int{0}, []int{r.in.Size()})
+	return true
+}
+
+// laneAxis returns the kept axis with the smallest stride that is not 0.
+func (r *reduction) laneAxis() int {
+	best := 0
+	for i := 1; i < r.kept.rank; i++ {
+		s, t := magnitude(r.kept.strides[1][i]), magnitude(r.kept.strides[1][best])
+		if s != 0 && (t == 0 || s <= t) {
+			best = i
+		}
+	}
+	return best
+}
+
+func generateReduceColumns(key string, target int) (*ptx.Module, error) {
+	k, err := parseColumnsKernel(key)
+	if err != nil {
+		return nil, err
+	}
+	m := ptx.NewModule(fmt.Sprintf("sm_%d", target))
+	k.emit(m.Entry(EntryName(key)))
+	return m, nil
+}
+
+// columnsEmitter is the state of writing a columnsKernel.
+type columnsEmitter struct {
+	*reducer
+	k      *columnsKernel
+	axes   []axisParam
+	lane   *ptx.Reg // number of the thread's vector in the block
+	group  *ptx.Reg
+	column *ptx.Reg // the thread's first column
+	base   *ptx.Reg // address of its first element
+	i, end *ptx.Reg // the run's first element in this pass; where the chunk, or the column, ends
+	accs   [][]partial
+}
+
+func (k *columnsKernel) emit(b *ptx.Builder) {
+	e := &columnsEmitter{reducer: newReducer(b, k.op, k.in, k.out, k.wide), k: k}
+	out, in, n := b.Param("out", ptx.U64), b.Param("in", ptx.U64), b.Param("n", e.position())
+	tiles, columns := b.Param("tiles", ptx.U32), b.Param("columns", e.position())
+	outStride, inStride := b.Param("column_out", ptx.U64), b.Param("column_in", ptx.U64)
+	var f *finish
+	if k.split {
+		f = declareFinish(e.reducer)
+		f.columns = e.narrow(b.Ld(columns))
+	}
+	var count *ptx.Reg
+	if k.op == OpMean {
+		count = b.Ld(b.Param("count", e.acc.reg()))
+	}
+	kept := declareAxes(b, "kept", k.kept, k.wide, "out", "in")
+	e.axes = declareAxes(b, "axis", k.red, k.wide, "in")
+	b.MaxThreads(k.lanes * k.groups)
+	if k.groups > 1 {
+		e.exchange(k.lanes * k.groups * k.vec)
+	}
+
+	exit := b.NewLabel("exit")
+	tid := b.Special("%tid.x")
+	e.lane = b.Op("and.b32", tid, k.lanes-1)
+	e.group = b.Op("shr.u32", tid, log2(k.lanes))
+	block, tile := emitDivRem(b, b.Special("%ctaid.x"), b.Ld(tiles))
+	outer, part := block, (*ptx.Reg)(nil)
+	if f != nil {
+		outer, part = emitDivRem(b, block, b.Ld(f.parts))
+	}
+	inside := e.whichColumn(tile, b.Ld(columns))
+	addresses := emitOffsets(b, kept, e.widen(outer), k.wide, b.Ld(out), b.Ld(in))
+	e.base = b.Op("mad.lo.u64", e.column64(), b.Ld(inStride), addresses[1])
+	result := b.Op("mad.lo.u64", e.column64(), b.Ld(outStride), addresses[0])
+	e.limits(part, b.Ld(n))
+	e.accumulate()
+	accs := make([]partial, k.vec)
+	for v := range accs {
+		accs[v] = e.fold(e.accs[v])
+	}
+	e.foldGroups(accs)
+	first := b.Op("setp.eq.and.u32", e.group, 0, inside)
+	if f != nil {
+		names := e.columnNumbers()
+		line := b.Op("mul.lo.u32", outer, b.Ld(f.lines))
+		for v := range accs {
+			f.store(first, f.place(b.Op("add.u32", line, part), names[v]), accs[v])
+		}
+		f.arrive(b.Op("mad.lo.u32", outer, b.Ld(tiles), tile), exit)
+		accs = f.combine(line, names, inside, e.group, k.groups)
+		e.foldGroups(accs)
+	}
+	for v := range accs {
+		if v > 0 {
+			result = b.Op("add.u64", result, b.Ld(outStride))
+		}
+		e.store(first, b.At(result, 0), accs[v], count)
+	}
+	b.Bind(exit)
+	b.Do("ret")
+}
+
+// emitDivRem returns x/d and x%d.
+func emitDivRem(b *ptx.Builder, x, d *ptx.Reg) (quo, rem *ptx.Reg) {
+	quo = b.Op("div.u32", x, d)
+	return quo, b.Op("sub.u32", x, b.Op("mul.lo.u32", quo, d))
+}
+
+// whichColumn sets the thread's first column and returns whether there is one.
+// Lanes behind the last column compute column 0 again and store nothing.
+func (e *columnsEmitter) whichColumn(tile, columns *ptx.Reg) (inside *ptx.Reg) {
+	b := e.b
+	vector := b.Op(e.pos("mad.lo"), e.widen(tile), e.k.lanes, e.widen(e.lane))
+	c := b.Op(e.pos("mul.lo"), vector, e.k.vec)
+	inside = b.Op(e.pos("setp.lt"), c, columns)
+	e.column = b.Op(e.pos("selp"), c, 0, inside)
+	return inside
+}
+
+func (e *columnsEmitter) column64() *ptx.Reg {
+	if e.wide {
+		return e.column
+	}
+	return e.b.Op("cvt.u64.u32", e.column)
+}
+
+// columnNumbers returns the numbers of the thread's columns as U32.
+func (e *columnsEmitter) columnNumbers() []*ptx.Reg {
+	names := []*ptx.Reg{e.narrow(e.column)}
+	for v := 1; v < e.k.vec; v++ {
+		names = append(names, e.b.Op("add.u32", names[0], v))
+	}
+	return names
+}
+
+// limits sets where the thread starts and its block ends.
+func (e *columnsEmitter) limits(part, n *ptx.Reg) {
+	b := e.b
+	e.i, e.end = b.Reg(e.position()), n
+	start := e.widen(b.Op("mul.lo.u32", e.group, e.k.run))
+	if part != nil {
+		divisions := reduceSlots / (e.k.run * e.k.groups) // parts of a chunk
+		chunk := b.Op(e.pos("mul.lo"), e.widen(b.Op("shr.u32", part, log2(divisions))), reduceChunk)
+		e.end = b.Op(e.pos("min"), n, b.Op(e.pos("add"), chunk, reduceChunk))
+		within := b.Op("mul.lo.u32", b.Op("and.b32", part, divisions-1), e.k.run*e.k.groups)
+		start = b.Op(e.pos("add"), start, b.Op(e.pos("add"), chunk, e.widen(within)))
+	}
+	b.Do(e.pos("mov"), e.i, start)
+}
+
+// accumulate takes the thread's elements into accs[column][slot].
+func (e *columnsEmitter) accumulate() {
+	b, k := e.b, e.k
+	e.accs = make([][]partial, k.vec)
+	for s := range k.run {
+		at := e.positionOf(s)
+		for v := range k.vec {
+			e.accs[v] = append(e.accs[v], e.newPartial(at))
+		}
+	}
+	again, cut, done := b.NewLabel("pass"), b.NewLabel("cut"), b.NewLabel("done")
+	b.Bind(again)
+	b.BraIf(b.Op(e.pos("setp.gt"), b.Op(e.pos("add"), e.i, k.run), e.end), cut)
+	rows := make([][]*ptx.Reg, k.run)
+	addresses := e.addresses()
+	for s := range rows {
+		rows[s] = loadRun(b, e.in, k.vec, addresses[s], 16)
+	}
+	for s, xs := range rows {
+		e.takeRow(s, xs, e.positionOf(s))
+	}
+	b.Do(e.pos("add"), e.i, e.i, reduceSlots)
+	b.Bra(again)
+
+	b.Bind(cut)
+	addresses = e.addresses()
+	for s := range k.run - 1 {
+		at := e.i
+		if s > 0 {
+			at = b.Op(e.pos("add"), e.i, s)
+		}
+		b.BraIf(b.Op(e.pos("setp.ge"), at, e.end), done)
+		e.takeRow(s, loadRun(b, e.in, k.vec, addresses[s], 16), at)
+	}
+	b.Bind(done)
+}
+
+func (e *columnsEmitter) takeRow(s int, xs []*ptx.Reg, at *ptx.Reg) {
+	for v, x := range xs {
+		e.take(e.accs[v][s], e.element(x), at)
+	}
+}
+
+// positionOf returns the position of slot s of the run; where positions do not
+// matter, anything.
+func (e *columnsEmitter) positionOf(s int) *ptx.Reg {
+	if !isArg(e.op) || s == 0 {
+		return e.i
+	}
+	return e.b.Op(e.pos("add"), e.i, s)
+}
+
+// addresses returns the addresses of the run's elements in the first column.
+func (e *columnsEmitter) addresses() []*ptx.Reg {
+	b := e.b
+	ps := []*ptx.Reg{emitOffsets(b, e.axes, e.i, e.wide, e.base)[0]}
+	for s := 1; s < e.k.run; s++ {
+		if len(e.axes) == 1 {
+			ps = append(ps, b.Op("add.u64", ps[s-1], b.Ld(e.axes[0].strides[0])))
+		} else {
+			ps = append(ps, emitOffsets(b, e.axes, b.Op(e.pos("add"), e.i, s), e.wide, e.base)[0])
+		}
+	}
+	return ps
+}
+
+// foldGroups combines the partials of the block's groups, column by column,
+// neighbours first. The first group gets the result.
+func (e *columnsEmitter) foldGroups(accs []partial) {
+	b, k := e.b, e.k
+	if k.groups == 1 {
+		return
+	}
+	tid := b.Special("%tid.x")
+	b.Do("bar.sync", 0) // what was read from this memory before has been read
+	for step := 1; step < k.groups; step *= 2 {
+		// Groups that are an odd multiple of step hand theirs to their left neighbour.
+		state := b.Op("and.b32", e.group, 2*step-1)
+		gives := b.Op("setp.eq.u32", state, step)
+		for v := range accs {
+			e.share(gives, e.exchangePlace(tid, v), accs[v])
+		}
+		b.Do("bar.sync", 0)
+		skip := b.NewLabel("gave")
+		b.BraIf(b.Op("setp.ne.u32", state, 0), skip)
+		for v := range accs {
+			q := e.newPartial(e.never())
+			e.unshare(q, e.exchangePlace(b.Op("add.u32", tid, step*k.lanes), v))
+			e.combine(accs[v], q)
+		}
+		b.Bind(skip)
+	}
+}
+
+// exchangePlace returns where thread t's partial for its column v lies in shared memory.
+func (e *columnsEmitter) exchangePlace(t *ptx.Reg, v int) *ptx.Reg {
+	if v == 0 {
+		return t
+	}
+	return e.b.Op("add.u32", t, v*e.k.lanes*e.k.groups)
+}
+
+func embeddedReduceColumns() []string { return nil }

@@ -1,0 +1,147 @@
+package kernels
+
+import "github.com/seed6486a2bb/gpuarray/internal/ptx"
+
+// Blocks that share a result leave partial results in scratch memory; the last
+// of them to arrive combines those, in the order of their places.
+
+// A finish is that protocol in a kernel.
+type finish struct {
+	r                 *reducer
+	values, positions *ptx.Var // partial results, [group][place][column]
+	tickets           *ptx.Var // one for each group of blocks
+	parts             *ptx.Var // blocks that share a result
+	lines             *ptx.Var // places a group has room for
+	columns           *ptx.Reg // results in a group's line; nil means 1
+	last              *ptx.Var // shared memory that says whether this block came last
+}
+
+// declareFinish adds the parameters, in the order of split.scratch.
+func declareFinish(r *reducer) *finish {
+	b := r.b
+	f := &finish{r: r, tickets: b.Param("tickets", ptx.U64), values: b.Param("partial_values", ptx.U64)}
+	if isArg(r.op) {
+		f.positions = b.Param("partial_positions", ptx.U64)
+	}
+	f.parts, f.lines = b.Param("parts", ptx.U32), b.Param("lines", ptx.U32)
+	f.last = b.Shared("last", ptx.U32, 4, 1)
+	return f
+}
+
+// place returns the index of a place in the partial results.
+func (f *finish) place(line, column *ptx.Reg) *ptx.Reg {
+	if f.columns == nil {
+		return line
+	}
+	return f.r.b.Op("mad.lo.u32", line, f.columns, column)
+}
+
+func (f *finish) address(base *ptx.Var, i *ptx.Reg, size int) ptx.Operand {
+	b := f.r.b
+	return b.At(b.Op("mad.wide.u32", i, size, b.Ld(base)), 0)
+}
+
+func (f *finish) store(pred, i *ptx.Reg, p partial) {
+	f.r.b.DoIf(pred, "st.global."+f.r.acc.suffix(), f.address(f.values, i, f.r.acc.reg().Size()), p.v)
+	if isArg(f.r.op) {
+		f.r.b.DoIf(pred, f.r.pos("st.global"), f.address(f.positions, i, f.r.position().Size()), p.at)
+	}
+}
+
+func (f *finish) load(pred, i *ptx.Reg, p partial) {
+	f.r.b.DoIf(pred, "ld.global."+f.r.acc.suffix(), p.v, f.address(f.values, i, f.r.acc.reg().Size()))
+	if isArg(f.r.op) {
+		f.r.b.DoIf(pred, f.r.pos("ld.global"), p.at, f.address(f.positions, i, f.r.position().Size()))
+	}
+}
+
+// arrive publishes what the block stored, and goes on in the last block alone;
+// others leave the kernel at exit. ticket numbers the group of blocks.
+func (f *finish) arrive(ticket *ptx.Reg, exit *ptx.Label) {
+	b := f.r.b
+	b.Do("bar.sync", 0)
+	skip := b.NewLabel("arrived")
+	b.BraIf(b.Op("setp.ne.u32", b.Special("%tid.x"), 0), skip)
+	// The barrier orders the block's stores before this thread; the fence, being
+	// cumulative, orders them before the ticket. The counter wraps to zero at
+	// the last block, so it is ready for the next launch.
+	b.Do("fence.acq_rel.gpu")
+	most := b.Op("sub.u32", b.Ld(f.parts), 1)
+	before := b.Op("atom.global.inc.u32", b.At(b.Op("mad.wide.u32", ticket, 4, b.Ld(f.tickets)), 0), most)
+	b.Do("fence.acq_rel.gpu")
+	b.Do("st.shared.u32", b.At(b.Addr(f.last), 0), b.Op("selp.u32", 1, 0, b.Op("setp.eq.u32", before, most)))
+	b.Bind(skip)
+	b.Do("bar.sync", 0)
+	b.BraIf(b.Op("setp.eq.u32", b.Op("ld.shared.u32", b.At(b.Addr(f.last), 0)), 0), exit)
+}
+
+// fold8 loads eight neighbouring lines from first on and folds them; lines at
+// end and beyond count as absent.
+func (f *finish) fold8(first, end, column *ptx.Reg) partial {
+	b := f.r.b
+	ps := make([]partial, 8)
+	for i := range ps {
+		line := first
+		if i > 0 {
+			line = b.Op("add.u32", first, i)
+		}
+		ps[i] = f.r.newPartial(f.r.never())
+		f.load(b.Op("setp.lt.u32", line, end), f.place(line, column), ps[i])
+	}
+	return f.r.fold(ps)
+}
+
+// never is a position behind every other.
+func (r *reducer) never() *ptx.Reg {
+	if !isArg(r.op) {
+		return nil
+	}
+	return r.b.Op(r.pos("mov"), -1)
+}
+
+// combine returns, for each of the columns that start at column, what the
+// thread with number worker of n contributes to the result: neighbouring
+// workers hold neighbouring nodes of the tree. group is the first line of the
+// group.
+func (f *finish) combine(group *ptx.Reg, columns []*ptx.Reg, inside, worker *ptx.Reg, n int) []partial {
+	b := f.r.b
+	first, count := b.Reg(ptx.U32), b.Reg(ptx.U32)
+	b.Do("mov.u32", first, group)
+	b.Do("mov.u32", count, b.Ld(f.parts))
+	again, done := b.NewLabel("again"), b.NewLabel("few")
+	b.Bind(again)
+	b.BraIf(b.Op("setp.le.u32", count, 8*n), done)
+	next := b.Op("add.u32", first, count)
+	rest := b.Op("shr.u32", b.Op("add.u32", count, 7), 3)
+	f.pass(first, count, next, rest, columns, inside, worker, n)
+	b.Do("mov.u32", first, next)
+	b.Do("mov.u32", count, rest)
+	b.Do("bar.sync", 0)
+	b.Bra(again)
+	b.Bind(done)
+	end := b.Op("add.u32", first, count)
+	line := b.Op("mad.lo.u32", worker, 8, first)
+	ps := make([]partial, len(columns))
+	for i, c := range columns {
+		ps[i] = f.fold8(line, end, c)
+	}
+	return ps
+}
+
+// pass combines count lines from first on by eights into rest lines from next on.
+func (f *finish) pass(first, count, next, rest *ptx.Reg, columns []*ptx.Reg, inside, worker *ptx.Reg, n int) {
+	b := f.r.b
+	end := b.Op("add.u32", first, count)
+	i := b.Reg(ptx.U32)
+	b.Do("mov.u32", i, worker)
+	loop, done := b.NewLabel("pass"), b.NewLabel("passed")
+	b.Bind(loop)
+	b.BraIf(b.Op("setp.ge.u32", i, rest), done)
+	for _, c := range columns {
+		p := f.fold8(b.Op("mad.lo.u32", i, 8, first), end, c)
+		f.store(inside, f.place(b.Op("add.u32", next, i), c), p)
+	}
+	b.Do("add.u32", i, i, n)
+	b.Bra(loop)
+	b.Bind(done)
+}

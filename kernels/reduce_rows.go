@@ -1,0 +1,374 @@
+package kernels
+
+import (
+	"fmt"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// A rowsKernel reduces with its lanes along the reduced axes. A group of
+// 'lanes' threads takes a row (the elements of one result), each thread 'run'
+// neighbouring slots of the tree:
+//
+//	one pass   n ≤ run·lanes ≤ 2048: each slot has at most one element; a block
+//	           takes threads/lanes rows.
+//	chunk      n ≤ 32768: run·lanes = 2048; one block a row walks through it
+//	           in up to 16 passes.
+//	split      many blocks share a row: each takes run·lanes slots of one
+//	           chunk, and the last to finish combines their results.
+type rowsKernel struct {
+	op        Op
+	in, out   Type
+	run       int // neighbouring slots of a thread
+	access    int // bytes of a load; 0: elements are not neighbours in memory
+	lanes     int // threads to a row
+	threads   int // threads of a block
+	kept, red int // axes
+	form      rowsForm
+	wide      bool // 64-bit indices
+}
+
+type rowsForm uint8
+
+const (
+	rowsOnePass rowsForm = iota
+	rowsChunk
+	rowsSplit
+)
+
+var rowsForms = []string{"once", "chunk", "split"}
+
+func reduceRowsFamily() family {
+	return family{
+		prefix:   "reduce_rows",
+		generate: generateReduceRows,
+		name:     keyName,
+		embed:    embeddedReduceRows,
+	}
+}
+
+func (k *rowsKernel) key() string {
+	return newKey("reduce_rows").word(k.op.String()).word(k.in.String()).word(k.out.String()).
+		word(rowsForms[k.form]).number("n", k.run).number("a", k.access).number("l", k.lanes).number("t", k.threads).
+		number("k", k.kept).number("r", k.red).flag("wide", k.wide).String()
+}
+
+func parseRowsKernel(key string) (*rowsKernel, error) {
+	r := readKey(key)
+	k := &rowsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(), form: rowsForm(r.word(rowsForms...)),
+		run: r.number("n", 16), access: r.number("a", 16), lanes: r.number("l", 1024), threads: r.number("t", 1024),
+		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), wide: r.flag("wide")}
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	if err := checkReduction(k.op, k.in, k.out); err != nil {
+		return nil, err
+	}
+	for _, n := range []int{k.run, k.lanes, k.threads} {
+		if n < 1 || n&(n-1) != 0 {
+			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
+		}
+	}
+	if k.run*k.lanes > reduceSlots || k.lanes > k.threads || k.threads < 32 || k.form != rowsOnePass && k.lanes != k.threads {
+		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
+	}
+	return k, nil
+}
+
+// planRows chooses the geometry.
+func (r *reduction) planRows(p *Plan) {
+	k := &rowsKernel{op: r.op, in: r.in, out: r.out, wide: r.wideIndices(), kept: r.kept.rank, red: r.red.rank, run: 4}
+	inner := r.red.rank - 1
+	if inner < 0 || r.red.strides[0][inner] == 1 {
+		k.access = r.in.Size()
+		if inner >= 0 {
+			k.access = r.align(r.red, inner, r.in.Size())
+		}
+		k.run = max(4, k.access/r.in.Size())
+	}
+	if r.red.rank > 1 && k.access > 0 && r.red.shape[inner]%k.run != 0 {
+		k.run, k.access = 4, 0
+	}
+	rows := r.outputs()
+	s := k.chooseForm(r.n, rows)
+	grid := ceilDiv(rows, k.threads/k.lanes)
+	if k.form == rowsSplit {
+		grid = rows * s.parts
+	}
+	l := p.launch(k.key(), [3]uint32{uint32(grid), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
+	l.pointer(0, r.kept.offsets[0]*r.out.Size())
+	l.pointer(1, r.offset*r.in.Size())
+	l.index(r.n, k.wide)
+	l.index(rows, k.wide)
+	if k.form == rowsSplit {
+		s.scratch(p, l, r, rows, rows)
+	}
+	if r.op == OpMean {
+		l.count(r.n, accumulator(r.op, r.in, r.out))
+	}
+	l.axes(r.kept, 0, k.kept, k.wide, []int{0, 1}, []int{r.out.Size(), r.in.Size()})
+	l.axes(r.red, 0, k.red, k.wide, []int{0}, []int{r.in.Size()})
+}
+
+// chooseForm sets the form and the sizes of blocks.
+func (k *rowsKernel) chooseForm(n, rows int) split {
+	most := min(reduceSlots/k.run, 512)
+	if n <= most*k.run {
+		k.form, k.lanes = rowsOnePass, ceilPow2(ceilDiv(n, k.run))
+		k.threads = max(k.lanes, 128)
+		return split{}
+	}
+	chunks := ceilDiv(n, reduceChunk)
+	k.lanes = most
+	for k.lanes > 128 && rows*chunks*(reduceSlots/(k.lanes*k.run)) < 128 {
+		k.lanes /= 2
+	}
+	k.threads = k.lanes
+	parts := chunks * reduceSlots / (k.lanes * k.run)
+	if parts == 1 {
+		k.form = rowsChunk
+		return split{}
+	}
+	k.form = rowsSplit
+	return newSplit(parts)
+}
+
+// count adds a number of elements as a value of float type t.
+func (l *Launch) count(n int, t Type) {
+	if t == Float64 {
+		l.value64(constantBits(t, float64(n)))
+	} else {
+		l.value32(uint32(constantBits(t, float64(n))))
+	}
+}
+
+func generateReduceRows(key string, target int) (*ptx.Module, error) {
+	k, err := parseRowsKernel(key)
+	if err != nil {
+		return nil, err
+	}
+	m := ptx.NewModule(fmt.Sprintf("sm_%d", target))
+	k.emit(m.Entry(EntryName(key)))
+	return m, nil
+}
+
+// rowsEmitter is the state of writing a rowsKernel.
+type rowsEmitter struct {
+	*reducer
+	k     *rowsKernel
+	n     *ptx.Reg // elements of a row
+	axes  []axisParam
+	base  *ptx.Reg // address of the row
+	lane  *ptx.Reg // number of the thread in its group
+	start *ptx.Reg // index of the thread's first element
+	end   *ptx.Reg // where the chunk, or the row, ends
+	accs  []partial
+}
+
+func (k *rowsKernel) emit(b *ptx.Builder) {
+	e := &rowsEmitter{reducer: newReducer(b, k.op, k.in, k.out, k.wide), k: k}
+	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
+	e.n = b.Ld(b.Param("n", e.position()))
+	rows := b.Param("rows", e.position())
+	var f *finish
+	if k.form == rowsSplit {
+		f = declareFinish(e.reducer)
+	}
+	var count *ptx.Reg
+	if k.op == OpMean {
+		count = b.Ld(b.Param("count", e.acc.reg()))
+	}
+	kept := declareAxes(b, "kept", k.kept, k.wide, "out", "in")
+	e.axes = declareAxes(b, "axis", k.red, k.wide, "in")
+	b.MaxThreads(k.threads)
+	if k.lanes > 32 {
+		e.exchange(k.threads / 32)
+	}
+
+	exit := b.NewLabel("exit")
+	row, part, inside := e.whichRow(f, b.Ld(rows))
+	addresses := emitOffsets(b, kept, row, k.wide, b.Ld(out), b.Ld(in))
+	e.base = addresses[1]
+	e.limits(part)
+	e.accumulate()
+	acc := e.fold(e.accs)
+	e.foldThreads(acc, k.lanes)
+	first := b.Op("setp.eq.u32", e.lane, 0)
+	if f != nil {
+		group := b.Op("mul.lo.u32", e.narrow(row), b.Ld(f.lines))
+		f.store(first, b.Op("add.u32", group, part), acc)
+		f.arrive(e.narrow(row), exit)
+		acc = f.combine(group, []*ptx.Reg{nil}, nil, e.lane, k.lanes)[0]
+		e.foldThreads(acc, k.lanes)
+	}
+	if inside != nil {
+		first = b.Op("and.pred", first, inside)
+	}
+	e.store(first, b.At(addresses[0], 0), acc, count)
+	b.Bind(exit)
+	b.Do("ret")
+}
+
+// whichRow returns the number of the group's row, which part of it the block
+// takes, and whether there is such a row (nil: certainly). Groups behind the
+// last row compute it again and store nothing.
+func (e *rowsEmitter) whichRow(f *finish, rows *ptx.Reg) (row, part, inside *ptx.Reg) {
+	b := e.b
+	block, tid := b.Special("%ctaid.x"), b.Special("%tid.x")
+	e.lane = tid
+	switch {
+	case f != nil:
+		row = b.Op("div.u32", block, b.Ld(f.parts))
+		part = b.Op("sub.u32", block, b.Op("mul.lo.u32", row, b.Ld(f.parts)))
+		row = e.widen(row)
+	case e.k.lanes == e.k.threads:
+		row = e.widen(block)
+	default:
+		e.lane = b.Op("and.b32", tid, e.k.lanes-1)
+		sub := b.Op("shr.u32", tid, log2(e.k.lanes))
+		row = b.Op(e.pos("add"), b.Op(e.pos("mul.lo"), e.widen(block), e.k.threads/e.k.lanes), e.widen(sub))
+		inside = b.Op(e.pos("setp.lt"), row, rows)
+		row = b.Op(e.pos("min"), row, b.Op(e.pos("sub"), rows, 1))
+	}
+	return row, part, inside
+}
+
+// limits sets where the thread starts and its block ends.
+func (e *rowsEmitter) limits(part *ptx.Reg) {
+	b := e.b
+	e.start, e.end = e.widen(b.Op("mul.lo.u32", e.lane, e.k.run)), e.n
+	if part == nil {
+		return
+	}
+	divisions := reduceSlots / (e.k.run * e.k.lanes) // parts of a chunk
+	chunk := b.Op(e.pos("mul.lo"), e.widen(b.Op("shr.u32", part, log2(divisions))), reduceChunk)
+	e.end = b.Op(e.pos("min"), e.n, b.Op(e.pos("add"), chunk, reduceChunk))
+	within := b.Op("mul.lo.u32", b.Op("and.b32", part, divisions-1), e.k.run*e.k.lanes)
+	e.start = b.Op(e.pos("add"), e.start, b.Op(e.pos("add"), chunk, e.widen(within)))
+}
+
+// accumulate takes the thread's elements into its accumulators, one for each
+// of its slots.
+func (e *rowsEmitter) accumulate() {
+	b := e.b
+	i := b.Reg(e.position())
+	b.Do(e.pos("mov"), i, e.start)
+	for s := range e.k.run {
+		at := i
+		if isArg(e.op) && s > 0 {
+			at = b.Op(e.pos("add"), i, s)
+		}
+		e.accs = append(e.accs, e.newPartial(at))
+	}
+	if e.k.form == rowsOnePass {
+		e.passes(i, 1, false)
+	} else {
+		e.passes(i, 4, true)
+		e.passes(i, 2, false)
+		e.passes(i, 1, false)
+	}
+	if e.k.run > 1 {
+		e.tail(i)
+	}
+}
+
+// passes takes n passes' elements, if that many are left: as often as they
+// are, or once. All loads come before the first use.
+func (e *rowsEmitter) passes(i *ptx.Reg, n int, loop bool) {
+	b := e.b
+	again, done := b.NewLabel("passes"), b.NewLabel("passed")
+	b.Bind(again)
+	// i + … may not overflow: end is below 2³¹, or indices have 64 bits.
+	need := b.Op(e.pos("add"), i, (n-1)*reduceSlots+e.k.run)
+	b.BraIf(b.Op(e.pos("setp.gt"), need, e.end), done)
+	runs := make([][]*ptx.Reg, n)
+	at := make([]*ptx.Reg, n)
+	for j := range n {
+		at[j] = i
+		if j > 0 {
+			at[j] = b.Op(e.pos("add"), i, j*reduceSlots)
+		}
+		runs[j] = e.loadRun(at[j])
+	}
+	for j, xs := range runs {
+		for s, x := range xs {
+			e.take(e.accs[s], e.element(x), e.positionOf(at[j], s))
+		}
+	}
+	b.Do(e.pos("add"), i, i, n*reduceSlots)
+	if loop {
+		b.Bra(again)
+	}
+	b.Bind(done)
+}
+
+// tail takes the elements of the run that the row's end cuts.
+func (e *rowsEmitter) tail(i *ptx.Reg) {
+	b := e.b
+	done := b.NewLabel("whole")
+	b.BraIf(b.Op(e.pos("setp.ge"), i, e.end), done)
+	for s := range e.k.run - 1 {
+		at := i
+		if s > 0 {
+			at = b.Op(e.pos("add"), i, s)
+		}
+		b.BraIf(b.Op(e.pos("setp.ge"), at, e.end), done)
+		e.take(e.accs[s], e.element(loadOne(b, e.in, e.address(at))), at)
+	}
+	b.Bind(done)
+}
+
+// positionOf returns the position of element s of the run at i; where positions
+// do not matter, anything.
+func (e *rowsEmitter) positionOf(i *ptx.Reg, s int) *ptx.Reg {
+	if !isArg(e.op) || s == 0 {
+		return i
+	}
+	return e.b.Op(e.pos("add"), i, s)
+}
+
+// loadRun loads the run that starts with element i.
+func (e *rowsEmitter) loadRun(i *ptx.Reg) []*ptx.Reg {
+	if e.k.access > 0 {
+		return loadRun(e.b, e.in, e.k.run, e.address(i), e.k.access)
+	}
+	var xs []*ptx.Reg
+	for s := range e.k.run {
+		at := i
+		if s > 0 {
+			at = e.b.Op(e.pos("add"), i, s)
+		}
+		xs = append(xs, loadOne(e.b, e.in, e.address(at)))
+	}
+	return xs
+}
+
+// address returns the address of element i of the row.
+func (e *rowsEmitter) address(i *ptx.Reg) *ptx.Reg {
+	return emitOffsets(e.b, e.axes, i, e.wide, e.base)[0]
+}
+
+// widen brings a U32 to the type of positions, narrow back.
+func (r *reducer) widen(x *ptx.Reg) *ptx.Reg {
+	if r.wide {
+		return r.b.Op("cvt.u64.u32", x)
+	}
+	return x
+}
+
+func (r *reducer) narrow(x *ptx.Reg) *ptx.Reg {
+	if r.wide {
+		return r.b.Op("cvt.u32.u64", x)
+	}
+	return x
+}
+
+func log2(n int) int {
+	k := 0
+	for n > 1<<k {
+		k++
+	}
+	return k
+}
+
+func embeddedReduceRows() []string { return nil }
