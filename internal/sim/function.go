@@ -59,7 +59,9 @@ func (s *Sim) FuncGetAttribute(a abi.FunctionAttribute, h abi.Function) (int32, 
 		return int32(k.Local), abi.Success
 	case abi.FunctionAttributeNumRegs:
 		return int32(registers(k)), abi.Success
-	case abi.FunctionAttributePTXVersion, abi.FunctionAttributeBinaryVersion:
+	case abi.FunctionAttributePTXVersion:
+		return int32(f.mod.target), abi.Success
+	case abi.FunctionAttributeBinaryVersion:
 		return int32(s.caps.cc), abi.Success
 	case abi.FunctionAttributeMaxDynamicSharedSizeBytes:
 		return int32(f.maxDynamic), abi.Success

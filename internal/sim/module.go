@@ -17,7 +17,7 @@ import (
 // module is a loaded CUmodule or CUlibrary.
 type module struct {
 	dev      *device // nil: a library, which is the process's. Its variables exist once
-	isa      ptx.Version
+	target   int // compute capability that the PTX was written for
 	prog     *exec.Program
 	shared   bool // prog is in Sim.programs and stays loaded
 	unloaded bool
@@ -81,8 +81,7 @@ func (s *Sim) load(image []byte, jit *abi.JitOptions) (*module, error) {
 	if err != nil {
 		return nil, cannotLoad(abi.ErrorInvalidPTX, "%s", located(err))
 	}
-	m.isa = tree.Version
-	if err := s.accepts(tree, jit); err != nil {
+	if m.target, err = s.accepts(tree, jit); err != nil {
 		return nil, err
 	}
 	if p := s.programs[text]; p != nil {
@@ -140,24 +139,25 @@ func located(err error) string {
 	return "ptx: " + err.Error()
 }
 
-// accepts checks what a module asks of the device.
-func (s *Sim) accepts(m *ptx.Module, jit *abi.JitOptions) error {
+// accepts checks what a module asks of the device, and returns the compute
+// capability that it was written for.
+func (s *Sim) accepts(m *ptx.Module, jit *abi.JitOptions) (int, error) {
 	if v := m.Version; v.Major > maxISA.Major || v.Major == maxISA.Major && v.Minor > maxISA.Minor {
-		return cannotLoad(abi.ErrorUnsupportedPTXVersion, "ptx: .version %d.%d is newer than %d.%d, the newest that this driver (CUDA %d.%d) reads",
+		return 0, cannotLoad(abi.ErrorUnsupportedPTXVersion, "ptx: .version %d.%d is newer than %d.%d, the newest that this driver (CUDA %d.%d) reads",
 			v.Major, v.Minor, maxISA.Major, maxISA.Minor, driverVersion/1000, driverVersion%1000/10)
 	}
 	var cc int
 	var feature string
 	if n, _ := fmt.Sscanf(m.Target, "sm_%d%s", &cc, &feature); n == 0 {
-		return cannotLoad(abi.ErrorInvalidPTX, "ptx: .target %q is not of the form sm_80", m.Target)
+		return 0, cannotLoad(abi.ErrorInvalidPTX, "ptx: .target %q is not of the form sm_80", m.Target)
 	}
 	if cc > s.caps.cc || feature != "" && cc != s.caps.cc {
-		return cannotLoad(abi.ErrorNoBinaryForGPU, "ptx: .target %s does not run on compute capability %d.%d", m.Target, s.caps.cc/10, s.caps.cc%10)
+		return 0, cannotLoad(abi.ErrorNoBinaryForGPU, "ptx: .target %s does not run on compute capability %d.%d", m.Target, s.caps.cc/10, s.caps.cc%10)
 	}
 	if jit != nil && jit.Target != 0 && int(jit.Target&0xffff) != s.caps.cc {
-		return cannotLoad(abi.ErrorNoBinaryForGPU, "ptx: asked to assemble for compute capability %d, the device has %d", jit.Target&0xffff, s.caps.cc)
+		return 0, cannotLoad(abi.ErrorNoBinaryForGPU, "ptx: asked to assemble for compute capability %d, the device has %d", jit.Target&0xffff, s.caps.cc)
 	}
-	return nil
+	return cc, nil
 }
 
 // fits checks a kernel against the limits that the assembler enforces.

@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+)
+
+func TestModuleErrors(t *testing.T) {
+	head := func(version, target string) string {
+		return ".version " + version + "\n.target " + target + "\n.address_size 64\n"
+	}
+	const empty = ".visible .entry k()\n{\n\tret;\n}\n"
+	for _, c := range []struct {
+		name  string
+		cc    int
+		image string
+		want  abi.Result
+		log   string // what the error log says
+	}{
+		{"right", 80, head("7.0", "sm_80") + empty, abi.Success, ""},
+		{"right, with C's NUL and more", 80, head("7.0", "sm_80") + empty + "\x00garbage", abi.Success, ""},
+		{"an older target", 90, head("6.3", "sm_75") + empty, abi.Success, ""},
+		{"architecture-specific", 90, head("8.0", "sm_90a") + empty, abi.Success, ""},
+		{"nothing", 80, "", abi.ErrorInvalidImage, "not PTX"},
+		{"only NUL", 80, "\x00", abi.ErrorInvalidImage, "not PTX"},
+		{"bytes", 80, "\xff\xfe\x01", abi.ErrorInvalidImage, "not PTX"},
+		{"cubin", 80, "\x7fELF\x02\x01", abi.ErrorNoBinaryForGPU, "PTX text only"},
+		{"prose", 80, "hello, world", abi.ErrorInvalidPTX, "line 1:1"},
+		{"truncated", 80, head("7.0", "sm_80") + ".visible .entry k()\n{\n\tret;", abi.ErrorInvalidPTX, "line "},
+		{"no such instruction", 80, head("7.0", "sm_80") + ".visible .entry k()\n{\n\tfrobnicate.u32;\n\tret;\n}\n", abi.ErrorInvalidPTX, "line 6:2"},
+		{"no such register", 80, head("7.0", "sm_80") + ".visible .entry k()\n{\n\tadd.u32 %r1, %r1, 1;\n}\n", abi.ErrorInvalidPTX, "line 6:"},
+		{"newer device", 75, head("7.0", "sm_80") + empty, abi.ErrorNoBinaryForGPU, "sm_80"},
+		{"other architecture", 80, head("8.0", "sm_90a") + empty, abi.ErrorNoBinaryForGPU, "sm_90a"},
+		{"newer version", 80, head("8.7", "sm_80") + empty, abi.ErrorUnsupportedPTXVersion, "8.7"},
+		{"too much shared memory", 80, head("7.0", "sm_80") + ".visible .entry k()\n{\n\t.shared .b8 s[49153];\n\tret;\n}\n", abi.ErrorInvalidPTX, "shared"},
+		{"too many parameters", 80, head("7.0", "sm_80") + ".visible .entry k(.param .b8 p[4097])\n{\n\tret;\n}\n", abi.ErrorInvalidPTX, "param"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := open(t, Options{ComputeCapability: c.cc})
+			jit := &abi.JitOptions{ErrorLog: make([]byte, 500), InfoLog: make([]byte, 500), LogVerbose: true}
+			m, r := e.ModuleLoadDataEx([]byte(c.image), jit)
+			e.want(r, c.want)
+			if log := string(jit.ErrorLog[:jit.ErrorLen]); !strings.Contains(log, c.log) || (log == "") != (c.want == abi.Success) {
+				t.Errorf("log %q does not say %q", log, c.log)
+			}
+			if r == abi.Success {
+				if info := string(jit.InfoLog[:jit.InfoLen]); !strings.Contains(info, "entry k: ") {
+					t.Errorf("info log %q", info)
+				}
+				e.ok(e.ModuleUnload(m))
+			}
+			l, r := e.LibraryLoadData([]byte(c.image), nil)
+			e.want(r, c.want)
+			if r == abi.Success {
+				e.ok(e.LibraryUnload(l))
+			}
+			short := &abi.JitOptions{ErrorLog: make([]byte, 5)}
+			if e.ModuleLoadDataEx([]byte(c.image), short); short.ErrorLen > 4 {
+				t.Errorf("%d bytes in a log of 5", short.ErrorLen)
+			}
+		})
+	}
+}
+
+func TestModules(t *testing.T) {
+	e := open(t, Options{})
+	m, again := e.module(variousPTX), e.module(variousPTX)
+	lib := must[abi.Library](e)(e.LibraryLoadData([]byte(variousPTX), nil))
+	count := must[abi.Function](e)(e.ModuleGetFunction(m, "count"))
+	if f := must[abi.Function](e)(e.ModuleGetFunction(m, "count")); f != count {
+		t.Error("the second handle of a kernel is another one")
+	}
+	fromLib := must[abi.Function](e)(e.LibraryGetKernel(lib, "count"))
+	p, n, r := e.ModuleGetGlobal(m, "counter")
+	if e.ok(r); n != 8 {
+		t.Errorf("the variable has %d bytes", n)
+	}
+	p2, _, r := e.ModuleGetGlobal(again, "counter")
+	e.ok(r)
+	p3, _, r := e.LibraryGetGlobal(lib, "counter")
+	e.ok(r)
+	e.ok(e.launch1(count, 1, 1, 0))
+	e.ok(e.launch1(count, 1, 1, 0))
+	e.ok(e.launch1(fromLib, 1, 1, 0))
+	// Each load has variables of its own.
+	got := [][]uint32{download[uint32](e, p, 2), download[uint32](e, p2, 2), download[uint32](e, p3, 2)}
+	if want := [][]uint32{{7, 7}, {5, 7}, {6, 7}}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("variables %v, want %v", got, want)
+	}
+	for _, c := range []struct {
+		name string
+		got  abi.Result
+		want abi.Result
+	}{
+		{"no such kernel", second(e.ModuleGetFunction(m, "nope")), abi.ErrorNotFound},
+		{"a variable as a kernel", second(e.ModuleGetFunction(m, "counter")), abi.ErrorNotFound},
+		{"no name", second(e.ModuleGetFunction(m, "")), abi.ErrorInvalidValue},
+		{"no such variable", third(e.ModuleGetGlobal(m, "nope")), abi.ErrorNotFound},
+		{"no module", second(e.ModuleGetFunction(0, "count")), abi.ErrorInvalidHandle},
+		{"no library", second(e.LibraryGetKernel(0, "count")), abi.ErrorInvalidHandle},
+		{"a library as a module", e.ModuleUnload(abi.Module(lib)), abi.ErrorInvalidHandle},
+		{"library's kernel", second(e.LibraryGetKernel(lib, "nope")), abi.ErrorNotFound},
+		{"library's variable", third(e.LibraryGetGlobal(lib, "nope")), abi.ErrorNotFound},
+		{"unload", e.ModuleUnload(m), abi.Success},
+		{"unload again", e.ModuleUnload(m), abi.ErrorInvalidHandle},
+		{"its kernel", e.launch1(count, 1, 1, 0), abi.ErrorInvalidHandle},
+		{"its variable", e.MemsetD8Async(p, 0, 1, 0), abi.ErrorInvalidValue},
+		{"the other one's", e.MemsetD8Async(p2, 0, 8, 0), abi.Success},
+		{"unload library", e.LibraryUnload(lib), abi.Success},
+		{"unload library again", e.LibraryUnload(lib), abi.ErrorInvalidHandle},
+		{"its kernel", e.launch1(fromLib, 1, 1, 0), abi.ErrorInvalidHandle},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, c.got, c.want)
+		}
+	}
+	// Programs without variables are decoded once, and work after an unload.
+	for range 3 {
+		s := e.module(saxpyPTX)
+		f := must[abi.Function](e)(e.ModuleGetFunction(s, "saxpy"))
+		x := upload(e, []float32{1, 2})
+		e.ok(e.launch1(f, 1, 32, 0, ptr(uint32(2)), ptr(float32(1)), ptr(x), ptr(x)))
+		if got := download[float32](e, x, 2); !slices.Equal(got, []float32{2, 4}) {
+			t.Errorf("got %v", got)
+		}
+		e.ok(e.ModuleUnload(s))
+	}
+	if n := len(e.programs); n != 1 {
+		t.Errorf("%d programs kept, want 1", n)
+	}
+}
+
+func TestFunctionAttributes(t *testing.T) {
+	e := open(t, Options{})
+	m := e.module(variousPTX)
+	k := func(name string) abi.Function { return must[abi.Function](e)(e.ModuleGetFunction(m, name)) }
+	reduce := e.kernel(reducePTX, "reduce")
+	for _, c := range []struct {
+		name string
+		f    abi.Function
+		a    abi.FunctionAttribute
+		want int32
+	}{
+		{"threads", k("count"), abi.FunctionAttributeMaxThreadsPerBlock, 1024},
+		{"maxntid", reduce, abi.FunctionAttributeMaxThreadsPerBlock, 256},
+		{"reqntid", k("exactly"), abi.FunctionAttributeMaxThreadsPerBlock, 128},
+		{"shared", reduce, abi.FunctionAttributeSharedSizeBytes, 1024},
+		{"dynamic", reduce, abi.FunctionAttributeMaxDynamicSharedSizeBytes, 47 << 10},
+		{"local", reduce, abi.FunctionAttributeLocalSizeBytes, 0},
+		{"binary", reduce, abi.FunctionAttributeBinaryVersion, 80},
+		{"PTX", reduce, abi.FunctionAttributePTXVersion, 75},
+		{"carveout", reduce, abi.FunctionAttributePreferredSharedMemoryCarveout, -1},
+	} {
+		if v := must[int32](e)(e.FuncGetAttribute(c.a, c.f)); v != c.want {
+			t.Errorf("%s: %d, want %d", c.name, v, c.want)
+		}
+	}
+	if v := must[int32](e)(e.FuncGetAttribute(abi.FunctionAttributeNumRegs, reduce)); v < 16 || v > 255 {
+		t.Errorf("%d registers", v)
+	}
+	e.want(second(e.FuncGetAttribute(99, reduce)), abi.ErrorInvalidValue)
+	e.want(second(e.FuncGetAttribute(0, 99)), abi.ErrorInvalidHandle)
+	e.want(e.FuncSetAttribute(reduce, abi.FunctionAttributeNumRegs, 1), abi.ErrorInvalidValue)
+	e.want(e.FuncSetAttribute(reduce, abi.FunctionAttributePreferredSharedMemoryCarveout, 101), abi.ErrorInvalidValue)
+	e.ok(e.FuncSetAttribute(reduce, abi.FunctionAttributePreferredSharedMemoryCarveout, 100))
+	e.ok(e.FuncSetAttribute(reduce, abi.FunctionAttributeNonPortableClusterSizeAllowed, 1))
+
+	// u8, u64, and 24 bytes aligned to 16: C's rules.
+	for i, want := range [][2]uint64{{0, 1}, {8, 8}, {16, 24}} {
+		off, n, r := e.FuncGetParamInfo(k("nothing"), uint64(i))
+		if e.ok(r); off != want[0] || n != want[1] {
+			t.Errorf("parameter %d at %d, %d bytes, want %v", i, off, n, want)
+		}
+	}
+	_, _, r := e.FuncGetParamInfo(k("nothing"), 3)
+	e.want(r, abi.ErrorInvalidValue)
+}
+
+func TestOccupancy(t *testing.T) {
+	e := open(t, Options{})
+	f, shared := e.kernel(reducePTX, "reduce"), e.kernel(variousPTX, "shared")
+	for _, c := range []struct {
+		name    string
+		f       abi.Function
+		block   int32
+		dynamic uint64
+		want    int32
+	}{
+		{"limited by threads", f, 256, 0, 8},
+		{"limited by blocks", f, 32, 0, 32},
+		{"a part of a warp", f, 1, 0, 32},
+		{"too large a block", f, 257, 0, 0},
+		{"limited by shared memory", shared, 32, 40 << 10, 3}, // 4 + 40 + 1 reserved KiB of 164
+		{"more shared memory than allowed", shared, 32, 60 << 10, 0},
+	} {
+		if n := must[int32](e)(e.OccupancyMaxActiveBlocksPerMultiprocessor(c.f, c.block, c.dynamic)); n != c.want {
+			t.Errorf("%s: %d blocks, want %d", c.name, n, c.want)
+		}
+	}
+	e.want(second(e.OccupancyMaxActiveBlocksPerMultiprocessor(f, 0, 0)), abi.ErrorInvalidValue)
+	for limit, want := range map[int32]int32{0: 256, 1000: 256, 100: 96, 128: 128} {
+		grid, block, r := e.OccupancyMaxPotentialBlockSize(f, 0, limit)
+		if e.ok(r); block != want || grid%multiprocessors != 0 || grid == 0 {
+			t.Errorf("limit %d: %d blocks of %d, want %d threads", limit, grid, block, want)
+		}
+	}
+	l := &abi.LaunchConfig{GridDimX: 8, GridDimY: 1, GridDimZ: 1, BlockDimX: 256, BlockDimY: 1, BlockDimZ: 1}
+	if n := must[int32](e)(e.OccupancyMaxActiveClusters(f, l)); n != 8*multiprocessors {
+		t.Errorf("%d clusters of one block", n)
+	}
+	e.want(second(e.OccupancyMaxActiveClusters(f, nil)), abi.ErrorInvalidValue)
+}
