@@ -1,0 +1,175 @@
+package array
+
+import (
+	"slices"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// Shape returns the sizes of the axes: empty for rank 0, nil for an Array that
+// carries an error. The slice is the caller's.
+func (a *Array[T]) Shape() []int { return a.h().shape() }
+
+// Strides returns, for each axis, how many elements apart neighbours are in
+// memory. Broadcast axes have 0; reversed ones have negative strides.
+func (a *Array[T]) Strides() []int { return a.h().strides() }
+
+// Rank returns the number of axes.
+func (a *Array[T]) Rank() int { return a.h().rank() }
+
+// Size returns the number of elements: 1 for rank 0, 0 for an Array that carries
+// an error.
+func (a *Array[T]) Size() int { return a.h().size() }
+
+// DType returns the name of the element type: "float32", "bfloat16", "bool".
+func (a *Array[T]) DType() string { return typeOf[T]().String() }
+
+// Device returns the Device that operations on a run on, nil for a nil or zero
+// Array.
+func (a *Array[T]) Device() *Device { return a.h().dev }
+
+// Err returns the error that a carries, nil if it carries none so far. It does not
+// wait: a device's fault shows when something is read.
+func (a *Array[T]) Err() error { return carried("Err", a.h()) }
+
+// Eval computes a now if it is an expression that has not been evaluated, and
+// returns a. It does not wait for the device.
+func (a *Array[T]) Eval() *Array[T] { return to[T](eval("Eval", a.h())) }
+
+// Sync waits until a is computed and returns its error.
+func (a *Array[T]) Sync() error { return syncArray("Sync", a.h()) }
+
+// Free gives the array's memory back, in stream order: work that is queued may
+// still use it. Views of it, and a itself, then report ErrFreed. Free of a view, of
+// an Array that carries an error, or a second Free, does nothing.
+func (a *Array[T]) Free() { free("Free", a.h()) }
+
+// On returns a handle to the same array whose operations run on d, a fork of a's
+// Device or a Device in a [Device.Scope] of it.
+func (a *Array[T]) On(d *Device) *Array[T] { return to[T](on("On", a.h(), d)) }
+
+// Keep takes a, or the array that a is a view of, out of the scope that would free
+// it, into the scope around that one if there is one, and returns a.
+func (a *Array[T]) Keep() *Array[T] { return to[T](keep("Keep", a.h())) }
+
+// Clone returns a copy in memory of its own, contiguous.
+func (a *Array[T]) Clone() *Array[T] { return to[T](clone("Clone", a.h())) }
+
+func (h handle) shape() []int {
+	if h.node == nil || h.node.err != nil {
+		return nil
+	}
+	return append([]int{}, dims(&h.node.layout)...)
+}
+
+func (h handle) strides() []int {
+	if h.node == nil || h.node.err != nil {
+		return nil
+	}
+	return slices.Clone(h.node.Strides[:h.node.Rank])
+}
+
+func (h handle) rank() int {
+	if h.node == nil {
+		return 0
+	}
+	return h.node.Rank
+}
+
+func (h handle) size() int {
+	if h.node == nil || h.node.err != nil {
+		return 0
+	}
+	return h.node.Len()
+}
+
+func carried(op string, h handle) error {
+	c := here(op)
+	return asError(c.check(h))
+}
+
+func eval(op string, h handle) handle {
+	c := here(op)
+	if err := c.ready(h); err != nil {
+		return h.failed(err)
+	}
+	return h
+}
+
+func syncArray(op string, h handle) error {
+	c := here(op)
+	if err := c.ready(h); err != nil {
+		return err
+	}
+	return asError(h.dev.sync(c))
+}
+
+func free(op string, h handle) { h.free(here(op)) }
+
+func (h handle) free(c call) {
+	if h.node == nil || h.node.store == nil || !h.node.owns {
+		return
+	}
+	h.dev.sh.mu.Lock()
+	defer h.dev.sh.mu.Unlock()
+	h.node.store.free(c)
+}
+
+func on(op string, h handle, d *Device) handle {
+	c := here(op)
+	if err := c.check(h); err != nil {
+		return handle{d, &node{err: err}}
+	}
+	if err := d.check(c); err != nil {
+		return h.failed(err)
+	}
+	if d.sh != h.dev.sh {
+		return h.failed(c.fail(because(ErrDevice, "%v does not share memory with the array's device: it is no fork of it", d), h))
+	}
+	if err := c.evaluate(h); err != nil {
+		return h.failed(err)
+	}
+	return handle{d, h.node}
+}
+
+func keep(op string, h handle) handle {
+	c := here(op)
+	if err := c.ready(h); err != nil {
+		return h.failed(err)
+	}
+	h.dev.sh.mu.Lock()
+	defer h.dev.sh.mu.Unlock()
+	s := h.node.store
+	if sc := s.scope; sc != nil {
+		if s.scope = nil; sc.parent != nil && s.block != nil {
+			sc.parent.add(s, s.block.owner)
+		}
+	}
+	return h
+}
+
+func clone(op string, h handle) handle { return here(op).clone(h) }
+
+func (c call) clone(h handle) handle {
+	if err := c.ready(h); err != nil {
+		return h.failed(err)
+	}
+	r, err := c.pack(h)
+	if err != nil {
+		return h.failed(err)
+	}
+	return r
+}
+
+// pack copies a materialised array to contiguous memory of its own.
+func (c call) pack(h handle) (handle, *Error) {
+	w := newWork(c, h.dev)
+	defer w.end()
+	out := contiguousLike(&h.node.layout)
+	w.input(h.node, h.node.layout)
+	if err := kernels.Copy(&w.plan, h.node.typ, out, h.node.layout); err != nil {
+		return h, c.unsupported(err, h)
+	}
+	n, err := w.create(out, h.node.typ)
+	return handle{h.dev, n}, err
+}

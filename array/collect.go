@@ -1,0 +1,118 @@
+package array
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+	"weak"
+)
+
+// Go's collector sees a hundred bytes where the device holds a gigabyte. This
+// file is how it finds out: storages are registered with weak pointers, a sweep
+// after each collection gives back the blocks of those that are gone, and
+// collections are started when the device memory handed out since the last one
+// calls for it.
+
+// owner is the weak pointer of the storage that a block serves.
+type owner = weak.Pointer[storage]
+
+// registry lists the blocks in use by storages.
+type registry struct {
+	blocks []*block
+	seen   uint64 // collections when it was swept last
+	live   uint64 // bytes in use after the last sweep
+	since  uint64 // bytes handed out since
+	paused time.Time
+}
+
+const (
+	minCollect = 64 << 20 // bytes handed out before a collection is worth its time
+	maxShare   = 20       // at most 1/maxShare of the time goes to collections that this package starts
+)
+
+func (r *registry) add(b *block, o owner) {
+	b.owner = o
+	b.slot = len(r.blocks)
+	r.blocks = append(r.blocks, b)
+	r.since += b.bytes
+}
+
+func (r *registry) remove(b *block) {
+	last := len(r.blocks) - 1
+	r.blocks[b.slot] = r.blocks[last]
+	r.blocks[b.slot].slot = b.slot
+	r.blocks[last] = nil
+	r.blocks = r.blocks[:last]
+}
+
+// sweep gives back the blocks of storages that the collector has found
+// unreachable. The caller holds the lock.
+func (sh *shared) sweep() {
+	r := &sh.registry
+	r.seen = collections.Load()
+	for i := len(r.blocks) - 1; i >= 0; i-- { // remove moves only blocks that were looked at
+		if b := r.blocks[i]; b.owner.Value() == nil {
+			sh.release(b)
+		}
+	}
+	r.live, r.since = sh.arena.used, 0
+}
+
+// pace sweeps if there was a collection since the last sweep, and starts one when
+// as many bytes were handed out since as were live then.
+func (sh *shared) pace() {
+	r := &sh.registry
+	if collections.Load() != r.seen {
+		sh.sweep()
+	}
+	if r.since < max(r.live, minCollect) || time.Now().Before(r.paused) {
+		return
+	}
+	sh.collect()
+}
+
+// collect runs the collector, sweeps, and puts off the next paced collection in
+// proportion to the time this one took.
+func (sh *shared) collect() {
+	begin := time.Now()
+	runtime.GC()
+	sh.sweep()
+	took := time.Since(begin)
+	sh.counts.Collections++
+	sh.counts.CollectTime += took
+	sh.registry.paused = begin.Add(maxShare * took)
+}
+
+// collections counts the collector's cycles while a Device is open.
+var collections atomic.Uint64
+
+var (
+	watched atomic.Int64 // shared devices that want collections counted
+	armed   atomic.Bool  // a sentinel waits for the next collection
+)
+
+// sentinel is an object made only to be collected. It must not be tiny: the
+// allocator packs tiny objects together and keeps them all while one lives.
+type sentinel struct{ _ [4]*byte }
+
+func watchCollections() {
+	watched.Add(1)
+	if armed.CompareAndSwap(false, true) {
+		armSentinel()
+	}
+}
+
+func unwatchCollections() { watched.Add(-1) }
+
+// armSentinel counts a collection when its sentinel is collected, and arms the
+// next while anybody wants to know. It touches nothing else: a cleanup must not
+// call the driver.
+func armSentinel() {
+	runtime.AddCleanup(new(sentinel), func(struct{}) {
+		collections.Add(1)
+		armed.Store(false)
+		if watched.Load() > 0 && armed.CompareAndSwap(false, true) {
+			armSentinel()
+		}
+	}, struct{}{})
+}

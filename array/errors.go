@@ -1,0 +1,118 @@
+package array
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Kinds of errors, for errors.Is. Each error of this package is an *Error with
+// one of them, and with the driver's error where there is one.
+var (
+	ErrShape       = errors.New("array: shapes do not fit")
+	ErrType        = errors.New("array: operation not defined for the element type")
+	ErrIndex       = errors.New("array: index or axis out of range")
+	ErrFreed       = errors.New("array: use of a freed array")
+	ErrDevice      = errors.New("array: device missing, closed, foreign or failed")
+	ErrOutOfMemory = errors.New("array: out of device memory")
+)
+
+// Error says which operation failed, on what, where it was called, and why.
+type Error struct {
+	Op       string   // name of the public function or method, for instance "MatMul"
+	Operands []string // type and shape of each operand, for instance "float32 (2, 3)"
+	Err      error    // the reason; errors.Is finds its kind and the driver's error in it
+
+	pc uintptr // return address in the caller's code
+}
+
+// Error formats the error on one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("array: ")
+	b.WriteString(e.Op)
+	if len(e.Operands) > 0 {
+		b.WriteString(" of ")
+		b.WriteString(strings.Join(e.Operands, ", "))
+	}
+	if file, line := e.Caller(); file != "" {
+		fmt.Fprintf(&b, " at %s:%d", filepath.Base(file), line)
+	}
+	b.WriteString(": ")
+	b.WriteString(e.Err.Error())
+	return b.String()
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Caller returns the file and line that called the operation, or "" and 0 where
+// they are not known.
+func (e *Error) Caller() (file string, line int) { return lineOf(e.pc) }
+
+// lineOf resolves a program counter taken by callerPC.
+func lineOf(pc uintptr) (file string, line int) {
+	if pc == 0 {
+		return "", 0
+	}
+	f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+	return f.File, f.Line
+}
+
+// A reason is an error's kind with what was asked, what was there and what to do.
+type reason struct {
+	kind  error
+	text  string
+	cause error // the driver's error, or nil
+}
+
+func (r *reason) Error() string {
+	if r.cause != nil {
+		return r.text + ": " + r.cause.Error()
+	}
+	return r.text
+}
+
+func (r *reason) Unwrap() []error {
+	if r.cause != nil {
+		return []error{r.kind, r.cause}
+	}
+	return []error{r.kind}
+}
+
+// because returns a reason of the given kind.
+func because(kind error, format string, args ...any) error {
+	return &reason{kind: kind, text: fmt.Sprintf(format, args...)}
+}
+
+// A call is the public operation being carried out: its name and its caller. It
+// is what errors, labels of memory and deferred work know about their origin.
+type call struct {
+	op string
+	pc uintptr
+}
+
+// callDepth is the number of frames between callerPC's runtime.Callers and the
+// user's code: Callers, here, the core function, the public function.
+const callDepth = 4
+
+// here starts a call. It must be called by the function that a public function
+// calls, and by nothing deeper, for the program counter to be the user's. It
+// costs about 0.1 µs; the counter is resolved only when an error or a report
+// is printed.
+func here(op string) call {
+	var pc [1]uintptr
+	runtime.Callers(callDepth, pc[:])
+	return call{op, pc[0]}
+}
+
+// errorf makes the call's error.
+func (c call) fail(err error, operands ...handle) *Error {
+	e := &Error{Op: c.op, Err: err, pc: c.pc}
+	for _, h := range operands {
+		e.Operands = append(e.Operands, h.describe())
+	}
+	return e
+}

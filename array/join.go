@@ -1,0 +1,105 @@
+package array
+
+import "github.com/seed6486a2bb/gpuarray/kernels"
+
+// Concat joins arrays along an axis; their other sizes are equal. The result is on
+// the first array's device.
+func Concat[T Element](axis int, arrays ...*Array[T]) *Array[T] {
+	return to[T](join("Concat", handles(arrays), axis, false))
+}
+
+// Stack joins arrays of one shape along a new axis.
+func Stack[T Element](axis int, arrays ...*Array[T]) *Array[T] {
+	return to[T](join("Stack", handles(arrays), axis, true))
+}
+
+func handles[T Element](arrays []*Array[T]) []handle {
+	hs := make([]handle, len(arrays))
+	for i, a := range arrays {
+		hs[i] = a.h()
+	}
+	return hs
+}
+
+func join(name string, arrays []handle, axis int, stack bool) handle {
+	c := here(name)
+	if len(arrays) == 0 {
+		return handle{node: &node{err: c.fail(because(ErrShape, "no arrays to join; at least one says type and device"))}}
+	}
+	if err := c.ready(arrays...); err != nil {
+		return arrays[0].failed(err)
+	}
+	parts := make([]layout, len(arrays))
+	for i, h := range arrays {
+		parts[i] = h.node.layout
+		if stack {
+			var err error
+			if parts[i], err = expand(&parts[i], []int{axis}); err != nil {
+				return arrays[0].failed(c.fail(err, arrays...))
+			}
+		}
+	}
+	out, at, err := joined(parts, axis, arrays[0].node.typ)
+	if err != nil {
+		return arrays[0].failed(c.fail(err, arrays...))
+	}
+	w := newWork(c, arrays[0].dev)
+	defer w.end()
+	for i, h := range arrays {
+		if err := w.copyPart(h.node, out, parts[i], at, i); err != nil {
+			return arrays[0].failed(c.unsupported(err, arrays...))
+		}
+		out.Offset += parts[i].Shape[at] * out.Strides[at]
+	}
+	setContiguous(&out)
+	return arrays[0].dev.made(w.create(out, arrays[0].node.typ))
+}
+
+// joined returns the layout of the result and the axis.
+func joined(parts []layout, axis int, t kernels.Type) (out layout, at int, err error) {
+	out = parts[0]
+	if at, err = axisOf(axis, out.Rank); err != nil {
+		return out, at, err
+	}
+	total := 0
+	for i := range parts {
+		p := parts[i]
+		if p.Rank != out.Rank {
+			return out, at, because(ErrShape, "array %d has shape %s where %s was expected", i+1, shapeText(dims(&p)), shapeText(dims(&out)))
+		}
+		for j, n := range p.Shape[:p.Rank] {
+			if j != at && n != out.Shape[j] {
+				return out, at, because(ErrShape, "array %d has size %d at axis %d, the first has %d; only axis %d may differ", i+1, n, j, out.Shape[j], at)
+			}
+		}
+		if total += p.Shape[at]; total < 0 {
+			return out, at, because(ErrShape, "the sizes along axis %d add up to more than an int holds", at)
+		}
+	}
+	out.Shape[at] = total
+	out, err = newLayout(dims(&out), t)
+	return out, at, err
+}
+
+// copyPart plans the copy of the i-th array to its place in the result, whose
+// layout begins there.
+func (w *work) copyPart(n *node, out, part layout, axis, i int) error {
+	out.Shape[axis] = part.Shape[axis]
+	w.input(n, part)
+	if part.Len() == 0 {
+		return nil
+	}
+	first := len(w.plan.Launches)
+	if err := kernels.Copy(&w.plan, n.typ, out, part); err != nil {
+		return err
+	}
+	for l := range w.plan.Launches[first:] {
+		args := w.plan.Launches[first+l].Args
+		for k := range args {
+			if args[k].Pointer && args[k].Operand == 1 { // the planner knows one input
+				args[k].Operand = i + 1
+			}
+		}
+	}
+	return nil
+}

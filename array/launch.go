@@ -1,0 +1,275 @@
+package array
+
+import (
+	"sync"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// work is one operation on its way to the device: what a planning function of
+// package kernels is given and gives, and then the launches. It is pooled, so
+// that an operation allocates its result and nothing else.
+type work struct {
+	call
+	dev     *Device
+	plan    kernels.Plan
+	expr    kernels.Expr
+	layouts []layout   // of operands 1, 2, …
+	inputs  []*storage // of operands 1, 2, …
+	placed  []place    // nodes that are in expr already
+	kernels []*driver.Kernel
+}
+
+// place says where in an expression a node is.
+type place struct {
+	node *node
+	at   int
+}
+
+var workPool = sync.Pool{New: func() any { return new(work) }}
+
+func newWork(c call, d *Device) *work {
+	w := workPool.Get().(*work)
+	w.call, w.dev = c, d
+	return w
+}
+
+// end gives w back to the pool, without references to anything.
+func (w *work) end() {
+	w.plan.Reset()
+	clear(w.inputs)
+	clear(w.placed)
+	clear(w.kernels)
+	w.expr.Nodes, w.layouts, w.inputs, w.placed, w.kernels = w.expr.Nodes[:0], w.layouts[:0], w.inputs[:0], w.placed[:0], w.kernels[:0]
+	w.dev = nil
+	workPool.Put(w)
+}
+
+// input adds a materialised node as the next operand, read with the layout l.
+func (w *work) input(n *node, l layout) (operand int) {
+	w.layouts = append(w.layouts, l)
+	w.inputs = append(w.inputs, n.store)
+	return len(w.inputs)
+}
+
+// express plans the evaluation of n's expression to a layout of its shape.
+func (w *work) express(n *node, out *layout) error {
+	if out.Len() == 0 {
+		return nil
+	}
+	if _, err := w.place(n, out); err != nil {
+		return err
+	}
+	return kernels.Elementwise(&w.plan, &w.expr, *out, w.layouts)
+}
+
+// place adds n, after what it is computed from, to the expression, once, and
+// returns where.
+func (w *work) place(n *node, out *layout) (int, error) {
+	for _, p := range w.placed {
+		if p.node == n {
+			return p.at, nil
+		}
+	}
+	k := kernels.Node{Type: n.typ}
+	if n.store != nil {
+		l, err := broadcastTo(&n.layout, dims(out))
+		if err != nil {
+			return 0, err
+		}
+		k.Kind, k.Operand = kernels.Load, w.input(n, l)
+	} else {
+		k.Kind, k.Op, k.Bits = n.expr.kind, n.expr.op, n.expr.bits
+		for i, a := range n.expr.args {
+			if a == nil {
+				break
+			}
+			var err error
+			if k.Args[i], err = w.place(a, out); err != nil {
+				return 0, err
+			}
+		}
+	}
+	at := len(w.expr.Nodes)
+	w.expr.Nodes = append(w.expr.Nodes, k)
+	w.placed = append(w.placed, place{n, at})
+	return at, nil
+}
+
+// create runs the plan with a new array of the given layout, contiguous, as
+// operand 0.
+func (w *work) create(l layout, t kernels.Type) (*node, *Error) {
+	n := &node{call: w.call, typ: t, layout: l, owns: true}
+	var err *Error
+	n.store, err = w.run(&n.layout, t, nil)
+	return n, err
+}
+
+// run queues the plan: kernels first, as assembling one may take long; then, under
+// the lock, memory, waits for other streams, launches, and notes in the blocks'
+// histories. Operand 0 is into, or a new storage for the layout where into is nil.
+func (w *work) run(l *layout, t kernels.Type, into *storage) (*storage, *Error) {
+	d, sh := w.dev, w.dev.sh
+	for i := range w.plan.Launches {
+		k, err := d.kernel(w.call, w.plan.Launches[i].Key)
+		if err != nil {
+			return nil, w.deviceError(err)
+		}
+		w.kernels = append(w.kernels, k)
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if err := d.open(w.call); err != nil {
+		return nil, err
+	}
+	for _, s := range w.inputs {
+		if err := s.usable(w.call); err != nil {
+			return nil, err
+		}
+	}
+	out := into
+	if into == nil {
+		var err error
+		if out, err = d.newStorage(w.call, l, t); err != nil {
+			return nil, w.deviceError(err)
+		}
+	} else if err := into.usable(w.call); err != nil {
+		return nil, err
+	}
+	if len(w.plan.Launches) == 0 {
+		return out, nil
+	}
+	if err := w.launch(out); err != nil {
+		e := w.deviceError(err)
+		if into == nil {
+			out.free(w.call)
+		}
+		return nil, e
+	}
+	return out, nil
+}
+
+// launch makes the stream wait for what the plan needs and launches it.
+func (w *work) launch(out *storage) error {
+	d, sh := w.dev, w.dev.sh
+	st := d.stream
+	var scratch *block
+	if w.plan.Scratch > 0 {
+		var err error
+		if scratch, err = sh.obtain(w.plan.Scratch); err != nil {
+			return err
+		}
+		sh.mark(scratch, driver.MemoryPoisoned, func() string { return "scratch memory" })
+		defer sh.giveBack(scratch)
+	}
+	if err := w.waits(out, scratch); err != nil {
+		return err
+	}
+	if err := st.needTickets(sh, w.plan.Tickets); err != nil {
+		return err
+	}
+	m := st.next()
+	defer w.note(out, scratch, m) // before scratch is given back, and also where a launch fails
+	for i := range w.plan.Launches {
+		if err := w.launchOne(&w.plan.Launches[i], w.kernels[i], out, scratch); err != nil {
+			if i > 0 { // what ran before may have written a part
+				out.err = w.deviceError(err)
+			}
+			return err
+		}
+		sh.counts.Launches++
+	}
+	return nil
+}
+
+// waits makes the stream wait for other streams' work on the operands.
+func (w *work) waits(out *storage, scratch *block) error {
+	st := w.dev.stream
+	for _, s := range w.inputs {
+		if s.block != nil {
+			if err := s.block.beforeRead(st); err != nil {
+				return err
+			}
+		}
+	}
+	for _, b := range [...]*block{out.block, scratch} {
+		if b != nil {
+			if err := b.beforeWrite(st); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// note enters the work at m in the operands' histories.
+func (w *work) note(out *storage, scratch *block, m mark) {
+	for _, s := range w.inputs {
+		if s.block != nil {
+			s.block.read(m)
+		}
+	}
+	for _, b := range [...]*block{out.block, scratch} {
+		if b != nil {
+			b.write(m)
+		}
+	}
+}
+
+// launchOne queues one launch of the plan.
+func (w *work) launchOne(l *kernels.Launch, k *driver.Kernel, out *storage, scratch *block) error {
+	args := driver.NewArgs()
+	defer args.Release()
+	for i := range l.Args {
+		a := &l.Args[i]
+		if !a.Pointer {
+			args.Bits(a.Bits, int(a.Size))
+			continue
+		}
+		var base driver.Ptr
+		switch a.Operand {
+		case 0:
+			base = out.address()
+		case kernels.ScratchOperand:
+			base = driver.Ptr(scratch.address)
+		case kernels.TicketOperand:
+			base = driver.Ptr(w.dev.stream.tickets.address)
+		default:
+			base = w.inputs[a.Operand-1].address()
+		}
+		args.Ptr(base + driver.Ptr(a.Bits))
+	}
+	return k.LaunchArgs(w.dev.stream.queue, driver.LaunchConfig{Grid: l.Grid, Block: l.Block, Shared: l.Shared}, args)
+}
+
+// minTickets is the least ticket memory that a stream gets, in bytes.
+const minTickets = 64 << 10
+
+// needTickets makes sure that the stream has n bytes of ticket memory: zero when
+// it is made, and left zero by every kernel that uses it.
+func (s *stream) needTickets(sh *shared, n uint64) error {
+	if n == 0 || s.tickets != nil && s.tickets.asked >= n {
+		return nil
+	}
+	b, err := sh.obtain(max(minTickets, roundUp(n, minTickets)))
+	if err != nil {
+		return err
+	}
+	sh.mark(b, driver.MemoryLive, func() string { return "tickets of a stream" })
+	err = b.beforeWrite(s)
+	if err == nil {
+		err = s.queue.MemsetD8(driver.Ptr(b.address), 0, b.asked)
+	}
+	b.write(s.next())
+	if err != nil {
+		sh.giveBack(b)
+		return err
+	}
+	if s.tickets != nil {
+		s.tickets.write(s.now())
+		sh.giveBack(s.tickets)
+	}
+	s.tickets = b
+	return nil
+}

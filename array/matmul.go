@@ -1,0 +1,128 @@
+package array
+
+import "github.com/seed6486a2bb/gpuarray/kernels"
+
+// MatMul returns the matrix product over the last two axes, as NumPy's matmul: of
+// shapes (…, m, k) and (…, k, n) it is (…, m, n), where leading axes broadcast. An
+// operand of rank 1 is a row on the left and a column on the right, and its axis is
+// dropped from the result. Float16 and BFloat16 are accumulated in float32 and
+// rounded once; integers wrap; it is not defined for bool.
+func (a *Array[T]) MatMul(b *Array[T]) *Array[T] { return to[T](matMul("MatMul", a.h(), b.h())) }
+
+// Dot returns the sum of the products of two arrays of rank 1 and equal size, in
+// the order of Sum.
+func (a *Array[T]) Dot(b *Array[T]) *Array[T] { return to[T](dot("Dot", a.h(), b.h())) }
+
+func matMul(name string, a, b handle) handle {
+	c := here(name)
+	if err := c.ready(a, b); err != nil {
+		return a.failed(err)
+	}
+	p, err := newProduct(&a.node.layout, &b.node.layout, a.node.typ)
+	if err != nil {
+		return a.failed(c.fail(err, a, b))
+	}
+	w := newWork(c, a.dev)
+	defer w.end()
+	w.input(a.node, p.a)
+	w.input(b.node, p.b)
+	if err := kernels.MatMul(&w.plan, a.node.typ, p.out, p.a, p.b); err != nil {
+		return a.failed(c.unsupported(err, a, b))
+	}
+	n, failed := w.create(p.out, a.node.typ)
+	n.layout = p.result
+	return a.dev.made(n, failed)
+}
+
+// A product is the layouts of a matrix product: operands and result with all batch
+// axes, and the result as the caller sees it.
+type product struct {
+	a, b, out layout
+	result    layout
+}
+
+// newProduct matches the shapes of two operands.
+func newProduct(a, b *layout, t kernels.Type) (p product, err error) {
+	if a.Rank == 0 || b.Rank == 0 {
+		return p, because(ErrShape, "an operand has rank 0; at least 1 is needed (MulScalar and Mul multiply by numbers)")
+	}
+	rows, columns := a.Rank > 1, b.Rank > 1
+	x, y := *a, *b
+	if !rows {
+		x = prepend(a)
+	}
+	if !columns {
+		y = *b
+		y.Rank, y.Shape[1], y.Strides[1] = 2, 1, 1
+	}
+	inner := x.Shape[x.Rank-1]
+	if k := y.Shape[y.Rank-2]; k != inner {
+		return p, because(ErrShape, "inner sizes %d and %d differ; the last axis of the left operand must be as long as the last but one of the right", inner, k)
+	}
+	batch, err := broadcastBatch(&x, &y)
+	if err != nil {
+		return p, err
+	}
+	n := batch.Rank
+	m, k := x.Shape[x.Rank-2], y.Shape[y.Rank-1]
+	for _, o := range []struct {
+		l       *layout
+		from    *layout
+		rowsCol [2]int
+	}{{&p.a, &x, [2]int{m, inner}}, {&p.b, &y, [2]int{inner, k}}} {
+		shape := append(append([]int{}, batch.Shape[:n]...), o.rowsCol[0], o.rowsCol[1])
+		if *o.l, err = broadcastTo(o.from, shape); err != nil {
+			return p, err
+		}
+	}
+	shape := append(append([]int{}, batch.Shape[:n]...), m, k)
+	if p.out, err = newLayout(shape, t); err != nil {
+		return p, err
+	}
+	switch {
+	case !rows && !columns:
+		shape = shape[:n]
+	case !rows:
+		shape = append(shape[:n], k)
+	case !columns:
+		shape = shape[:n+1]
+	}
+	p.result, err = newLayout(shape, t)
+	return p, err
+}
+
+// prepend adds a first axis of size 1.
+func prepend(l *layout) layout {
+	r, _ := expand(l, []int{0})
+	return r
+}
+
+// broadcastBatch returns the shape of the axes before the last two.
+func broadcastBatch(a, b *layout) (layout, error) {
+	x, y := *a, *b
+	x.Rank -= 2
+	y.Rank -= 2
+	return broadcast(&x, &y)
+}
+
+func dot(name string, a, b handle) handle {
+	c := here(name)
+	if err := c.check(a, b); err != nil {
+		return a.failed(err)
+	}
+	if a.node.Rank != 1 || b.node.Rank != 1 || a.node.Shape[0] != b.node.Shape[0] {
+		return a.failed(c.fail(because(ErrShape, "Dot takes two arrays of rank 1 and equal size; MatMul multiplies matrices"), a, b))
+	}
+	t := a.node.typ
+	if err := c.reducible(kernels.OpSum, a, t, 0, 1); err != nil {
+		return a.failed(c.fail(err, a, b))
+	}
+	s := &chain{call: c, dev: a.dev}
+	var f formula
+	products := s.eval(f.do(kernels.OpMul, cast(a.node, wide(t)), cast(b.node, wide(t))), f.err)
+	if s.err != nil {
+		return s.end(a, products)
+	}
+	sum := s.step(s.call.reduce(kernels.OpSum, handle{s.dev, products}, wide(t), nil))
+	return s.end(a, s.eval(cast(sum, t), nil))
+}

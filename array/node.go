@@ -1,0 +1,229 @@
+package array
+
+import (
+	"errors"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// Array is an array of elements of type T in the memory of a device. The zero
+// Array and a nil one are errors to use, not crashes.
+//
+// Methods are thin: the work is done by functions on handles, which are compiled
+// once and not for each T.
+type Array[T Element] struct{ handle }
+
+// A handle is an array as one Device sees it: the node, which other handles may
+// share, and the Device on whose stream operations on it run.
+type handle struct {
+	dev  *Device
+	node *node
+}
+
+// h returns the array's handle; that of a nil Array is the zero handle.
+func (a *Array[T]) h() handle {
+	if a == nil {
+		return handle{}
+	}
+	return a.handle
+}
+
+// to wraps a handle whose elements are of type T.
+func to[T Element](h handle) *Array[T] { return &Array[T]{h} }
+
+// A node is a value: an error, an expression that has not been evaluated, or
+// elements in a storage (it is materialised). A node that others can see changes
+// only from expression to one of the other two.
+type node struct {
+	call
+	typ    kernels.Type
+	layout // the shape; and, once materialised, where the elements lie
+	store  *storage
+	owns   bool // it made the storage; it is not a view
+	expr   *expression
+	err    *Error
+}
+
+// An expression is what computes a node's elements from others': a kernel's
+// expression node, whose arguments may be materialised or expressions again, of
+// shapes that broadcast to the node's.
+type expression struct {
+	kind kernels.NodeKind
+	op   kernels.Op
+	args [3]*node
+	bits uint64 // of an immediate value
+}
+
+// describe gives type and shape for an error.
+func (h handle) describe() string {
+	if h.node == nil {
+		return "nil or zero Array"
+	}
+	return h.node.typ.String() + " " + shapeText(dims(&h.node.layout))
+}
+
+// failed returns a handle that carries an error, on h's device.
+func (h handle) failed(err *Error) handle { return handle{h.dev, &node{err: err}} }
+
+// check returns the first error among operands: one that an operand carries, a
+// nil operand, operands of different devices, a closed device or freed memory.
+func (c call) check(operands ...handle) *Error {
+	for i, h := range operands {
+		if h.node == nil || h.node.err == nil && h.dev == nil {
+			return c.fail(because(ErrDevice, "operand %d of %d is nil or a zero Array, which has no device; FromSlice, Zeros and the like make Arrays", i+1, len(operands)), operands...)
+		}
+		if h.node.err != nil {
+			return h.node.err
+		}
+		if h.dev.sh != operands[0].dev.sh {
+			return c.fail(because(ErrDevice, "operand %d is on another device than the first, or on one opened anew: %v and %v; copy it there with ToSlice and FromSlice", i+1, h.dev, operands[0].dev), operands...)
+		}
+	}
+	sh := operands[0].dev.sh
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for _, h := range operands {
+		if err := h.dev.open(c); err != nil {
+			return err
+		}
+		if s := h.node.store; s != nil {
+			if err := s.usable(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unsupported turns a planner's error into one of this package.
+func (c call) unsupported(err error, operands ...handle) *Error {
+	var u *kernels.UnsupportedError
+	if errors.As(err, &u) {
+		return c.fail(because(ErrType, "%s is not defined for %v%s", c.op, u.Type, adviceFor(u.Type)), operands...)
+	}
+	return c.fail(&reason{ErrShape, "no kernel serves these operands", err}, operands...)
+}
+
+// adviceFor says what to do where an operation lacks a type.
+func adviceFor(t kernels.Type) string {
+	switch {
+	case t == kernels.Bool:
+		return "; convert with array.Cast, or use the logical operations"
+	case t.IsInteger():
+		return "; convert with array.Cast[float32] or array.Cast[float64]"
+	case t == kernels.Float16, t == kernels.BFloat16:
+		return "; convert with array.Cast[float32]"
+	}
+	return "; it is for integers or bool: convert with array.Cast"
+}
+
+// constant is a node of rank 0 with a fixed value.
+func constant(s scalar) *node {
+	return &node{typ: s.typ, expr: &expression{kind: kernels.Immediate, bits: s.bits}}
+}
+
+// position is a node of type int64 whose elements are 0, 1, 2, … in row-major
+// order. It takes the shape of the expression that it is used in.
+func position() *node {
+	return &node{typ: kernels.Int64, expr: &expression{kind: kernels.Index}}
+}
+
+// apply makes the node of an operation on args, whose shapes broadcast. Nothing is
+// computed.
+func apply(op kernels.Op, args ...*node) (*node, error) {
+	n := &node{expr: &expression{kind: kernels.Apply, op: op}}
+	var types [3]kernels.Type
+	var err error
+	for i, a := range args {
+		n.expr.args[i] = a
+		types[i] = a.typ
+	}
+	if n.typ, err = op.Result(types[:len(args)]...); err != nil {
+		return nil, err
+	}
+	n.layout = contiguousLike(&args[0].layout)
+	for _, a := range args[1:] {
+		if n.layout, err = broadcast(&n.layout, &a.layout); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// cast makes the node of a conversion; to its own type, a is returned.
+func cast(a *node, t kernels.Type) *node {
+	if a.typ == t {
+		return a
+	}
+	return &node{typ: t, layout: contiguousLike(&a.layout), expr: &expression{kind: kernels.Apply, op: kernels.OpCast, args: [3]*node{a}}}
+}
+
+// A formula builds a composite operation's expression and keeps the first error,
+// so that steps need not be checked one by one.
+type formula struct{ err error }
+
+func (f *formula) do(op kernels.Op, args ...*node) *node {
+	if f.err == nil {
+		var n *node
+		if n, f.err = apply(op, args...); f.err == nil {
+			return n
+		}
+	}
+	return &node{}
+}
+
+// elementwise is every operation that is one row of the kernels' table: the
+// result is the receiver's device's.
+func (c call) elementwise(op kernels.Op, operands ...handle) handle {
+	if err := c.check(operands...); err != nil {
+		return operands[0].failed(err)
+	}
+	var args [3]*node
+	for i, h := range operands {
+		args[i] = h.node
+	}
+	n, err := apply(op, args[:len(operands)]...)
+	if err != nil {
+		return operands[0].failed(c.explain(err, operands...))
+	}
+	return c.record(operands[0].dev, n)
+}
+
+// explain makes the call's error of one from apply.
+func (c call) explain(err error, operands ...handle) *Error {
+	var r *reason
+	if errors.As(err, &r) {
+		return c.fail(err, operands...)
+	}
+	return c.unsupported(err, operands...)
+}
+
+// record makes an expression a value of the program. This is the one place that
+// decides when elementwise work runs: at once.
+func (c call) record(d *Device, n *node) handle {
+	n.call = c
+	h := handle{d, n}
+	if err := c.evaluate(h); err != nil {
+		return h.failed(err)
+	}
+	return h
+}
+
+// evaluate materialises a node: after it, its elements are in its storage.
+func (c call) evaluate(h handle) *Error {
+	n := h.node
+	if n.err != nil || n.store != nil {
+		return n.err
+	}
+	w := newWork(c, h.dev)
+	defer w.end()
+	if err := w.express(n, &n.layout); err != nil {
+		return c.unsupported(err, h)
+	}
+	store, err := w.run(&n.layout, n.typ, nil)
+	if err != nil {
+		return err
+	}
+	n.store, n.owns, n.expr = store, true, nil
+	return nil
+}

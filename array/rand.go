@@ -1,0 +1,95 @@
+package array
+
+import (
+	"sync"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// Rand makes random arrays with Philox4x32-10. It is a key and a counter: each
+// draw takes the next range of the counter, and an element depends on key, counter
+// and its place only, so that a seed gives the same numbers on every device. Its
+// methods may be called from several goroutines; then the order of the draws is
+// theirs.
+type Rand struct {
+	dev *Device
+	key uint64
+
+	mu      sync.Mutex
+	counter uint64
+	splits  uint64
+}
+
+// NewRand returns a generator for arrays on d.
+func NewRand(d *Device, seed uint64) *Rand { return &Rand{dev: d, key: seed} }
+
+// Split returns a generator with a key of its own, a function of r's key and of how
+// often r was split, whose numbers have nothing to do with r's.
+func (r *Rand) Split() *Rand {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.splits++
+	return &Rand{dev: r.dev, key: mix(r.key ^ mix(r.splits))}
+}
+
+// mix is the finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection whose
+// output bits each depend on all input bits.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// take reserves the counter range of a draw of n elements: one counter value for
+// each element is more than any distribution needs.
+func (r *Rand) take(n int) (counter uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counter = r.counter
+	r.counter += uint64(n)
+	return counter
+}
+
+// Uniform returns numbers evenly distributed over [0, 1), of a floating-point type.
+func Uniform[T Element](r *Rand, shape ...int) *Array[T] {
+	return to[T](draw("Uniform", r, kernels.Uniform, typeOf[T](), shape))
+}
+
+// Normal returns normally distributed numbers with mean 0 and variance 1, of a
+// floating-point type.
+func Normal[T Element](r *Rand, shape ...int) *Array[T] {
+	return to[T](draw("Normal", r, kernels.Normal, typeOf[T](), shape))
+}
+
+func draw(name string, r *Rand, dist kernels.Dist, t kernels.Type, shape []int) handle {
+	c := here(name)
+	if r == nil {
+		return (*Device)(nil).made(nil, c.fail(because(ErrDevice, "the Rand is nil; array.NewRand makes one")))
+	}
+	d := r.dev
+	l, err := c.begin(d, t, shape)
+	if err == nil && !t.IsFloat() {
+		err = c.fail(because(ErrType, "%s is not defined for %v; use float32 or float64 and array.Cast", name, t))
+	}
+	if err != nil {
+		return d.made(nil, err)
+	}
+	w := newWork(c, d)
+	defer w.end()
+	n := l.Len()
+	if n > 0 {
+		if err := kernels.Random(&w.plan, dist, wide(t), n, r.key, r.take(n)); err != nil {
+			return d.made(nil, c.unsupported(err))
+		}
+	}
+	h := d.made(w.create(l, wide(t)))
+	if t == wide(t) || h.node.err != nil {
+		return h
+	}
+	s := &chain{call: c, dev: d}
+	return s.end(h, s.eval(cast(s.step(h, nil), t), nil))
+}

@@ -1,0 +1,322 @@
+package array
+
+import (
+	"math"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// Reductions. Axes are counted from the end when negative; none means all of them,
+// and gives an array of rank 0. Reduced axes are dropped (ExpandDims brings one
+// back). The order of a sum depends on type, shape and axes only, so results are
+// the same bits from run to run and on every device. Float16 and BFloat16 are
+// accumulated in float32 and rounded once.
+
+// Sum returns the sum over axes; 0 over no elements. For bool and for 8- and 16-bit
+// integers, which would wrap, it is ErrType: use [SumAs].
+func (a *Array[T]) Sum(axes ...int) *Array[T] {
+	return to[T](reduce("Sum", kernels.OpSum, a.h(), typeOf[T](), axes))
+}
+
+// Prod returns the product over axes; 1 over no elements. Types are those of Sum.
+func (a *Array[T]) Prod(axes ...int) *Array[T] {
+	return to[T](reduce("Prod", kernels.OpProd, a.h(), typeOf[T](), axes))
+}
+
+// Max returns the largest element over axes; NaN if there is one, and −0 < +0. It
+// is an error over no elements.
+func (a *Array[T]) Max(axes ...int) *Array[T] {
+	return to[T](reduce("Max", kernels.OpMax, a.h(), typeOf[T](), axes))
+}
+
+// Min returns the smallest element over axes, with the rules of Max.
+func (a *Array[T]) Min(axes ...int) *Array[T] {
+	return to[T](reduce("Min", kernels.OpMin, a.h(), typeOf[T](), axes))
+}
+
+// Any says whether an element over axes is not zero; false over no elements.
+func (a *Array[T]) Any(axes ...int) *Array[bool] {
+	return to[bool](reduce("Any", kernels.OpAny, a.h(), kernels.Bool, axes))
+}
+
+// All says whether no element over axes is zero; true over no elements.
+func (a *Array[T]) All(axes ...int) *Array[bool] {
+	return to[bool](reduce("All", kernels.OpAll, a.h(), kernels.Bool, axes))
+}
+
+// ArgMax returns the position of the largest element along one axis, or, without
+// an axis, in the array in row-major order: of the first, where several are equal,
+// and of the first NaN, where there is one. It is an error over no elements.
+func (a *Array[T]) ArgMax(axis ...int) *Array[int64] {
+	return to[int64](reduce("ArgMax", kernels.OpArgMax, a.h(), kernels.Int64, axis))
+}
+
+// ArgMin returns the position of the smallest element, with the rules of ArgMax.
+func (a *Array[T]) ArgMin(axis ...int) *Array[int64] {
+	return to[int64](reduce("ArgMin", kernels.OpArgMin, a.h(), kernels.Int64, axis))
+}
+
+// Mean returns the mean over axes, of floating-point types; NaN over no elements.
+// For integers use [MeanAs].
+func (a *Array[T]) Mean(axes ...int) *Array[T] {
+	return to[T](reduce("Mean", kernels.OpMean, a.h(), typeOf[T](), axes))
+}
+
+// Var returns the variance over axes, of floating-point types: the mean of the
+// squared distances from the mean, divided by the number of elements n and not by
+// n − 1 as gonum's stat.Variance does. NaN over no elements.
+func (a *Array[T]) Var(axes ...int) *Array[T] { return to[T](variance("Var", a.h(), axes, false)) }
+
+// Std returns the standard deviation: the square root of Var.
+func (a *Array[T]) Std(axes ...int) *Array[T] { return to[T](variance("Std", a.h(), axes, true)) }
+
+// Softmax returns exp(a − max a) / Σ exp(a − max a) along an axis, of
+// floating-point types.
+func (a *Array[T]) Softmax(axis int) *Array[T] { return to[T](softmax("Softmax", a.h(), axis)) }
+
+// SumAs returns the sum over axes of elements converted to U first: integers and
+// bool to 32- and 64-bit integers and to floating-point types, floating-point types
+// to one another.
+func SumAs[U, T Element](a *Array[T], axes ...int) *Array[U] {
+	return to[U](reduce("SumAs", kernels.OpSum, a.h(), typeOf[U](), axes))
+}
+
+// MeanAs returns the mean over axes of elements converted to U, a floating-point
+// type, first.
+func MeanAs[U, T Element](a *Array[T], axes ...int) *Array[U] {
+	return to[U](reduce("MeanAs", kernels.OpMean, a.h(), typeOf[U](), axes))
+}
+
+func reduce(name string, op kernels.Op, h handle, result kernels.Type, axes []int) handle {
+	c := here(name)
+	r, err := c.reduce(op, h, result, axes)
+	if err != nil {
+		return h.failed(err)
+	}
+	return r
+}
+
+// reduce checks and runs a reduction. result is the type of its elements.
+func (c call) reduce(op kernels.Op, h handle, result kernels.Type, axes []int) (handle, *Error) {
+	if err := c.ready(h); err != nil {
+		return h, err
+	}
+	mask, err := axesOf(axes, h.node.Rank)
+	if err == nil {
+		err = c.reducible(op, h, result, len(axes), mask)
+	}
+	if err != nil {
+		return h, c.fail(err, h)
+	}
+	w := newWork(c, h.dev)
+	defer w.end()
+	out := dropAxes(&h.node.layout, mask)
+	w.input(h.node, h.node.layout)
+	if err := kernels.ReduceAs(&w.plan, op, h.node.typ, result, out, h.node.layout, mask); err != nil {
+		return h, c.unsupported(err, h)
+	}
+	n, failed := w.create(out, result)
+	return handle{h.dev, n}, failed
+}
+
+// reducible returns what is wrong with a reduction, with advice.
+func (c call) reducible(op kernels.Op, h handle, result kernels.Type, axes int, mask uint32) error {
+	t := h.node.typ
+	switch op {
+	case kernels.OpSum, kernels.OpProd:
+		if c.op != "SumAs" && (t == kernels.Bool || t.IsInteger() && t.Size() < 4) {
+			return because(ErrType, "%s of %v would wrap; use array.SumAs[int64](a), or array.Cast[int64](a).%s", c.op, t, c.op)
+		}
+		if t.IsFloat() && !result.IsFloat() || result == kernels.Bool || result.Size() < 4 && !result.IsFloat() {
+			return because(ErrType, "%s of %v to %v would lose what the elements hold; sum to a 32- or 64-bit or floating-point type", c.op, t, result)
+		}
+	case kernels.OpMean:
+		if !result.IsFloat() {
+			return because(ErrType, "%s of %v is no %v; use array.MeanAs[float64](a)", c.op, t, result)
+		}
+	case kernels.OpMax, kernels.OpMin, kernels.OpArgMax, kernels.OpArgMin:
+		if t == kernels.Bool {
+			return because(ErrType, "%s is not defined for bool; use Any or All, or array.Cast[uint8](a)", c.op)
+		}
+		if (op == kernels.OpArgMax || op == kernels.OpArgMin) && axes > 1 {
+			return because(ErrIndex, "%s works along one axis or, without one, over all; %d were given", c.op, axes)
+		}
+		if reducedSize(&h.node.layout, mask) == 0 && h.node.Len() == 0 {
+			out := dropAxes(&h.node.layout, mask)
+			if out.Len() > 0 {
+				return because(ErrShape, "%s of no elements", c.op)
+			}
+		}
+	}
+	return nil
+}
+
+// reducedSize is the number of elements that go into each result.
+func reducedSize(l *layout, mask uint32) int {
+	n := 1
+	for i, d := range l.Shape[:l.Rank] {
+		if mask>>i&1 != 0 {
+			n *= d
+		}
+	}
+	return n
+}
+
+// wide is the type that composite operations on t are computed in: float32 for the
+// 16-bit types, so that they round once.
+func wide(t kernels.Type) kernels.Type {
+	if t == kernels.Float16 || t == kernels.BFloat16 {
+		return kernels.Float32
+	}
+	return t
+}
+
+// floating checks the operand of a composite operation for floating-point types.
+func (c call) floating(h handle) *Error {
+	if err := c.check(h); err != nil {
+		return err
+	}
+	if t := h.node.typ; !t.IsFloat() {
+		return c.fail(because(ErrType, "%s is not defined for %v; convert with array.Cast[float32] or array.Cast[float64]", c.op, t), h)
+	}
+	return nil
+}
+
+// A chain is a composite operation under way: steps that are public operations of
+// their own, one error, and the arrays between that are freed at its end.
+type chain struct {
+	call
+	dev  *Device
+	err  *Error
+	temp []handle
+}
+
+// step takes a result into the chain.
+func (s *chain) step(h handle, err *Error) *node {
+	if err == nil && h.node.err != nil {
+		err = h.node.err
+	}
+	if s.err == nil {
+		s.err = err
+	}
+	if err != nil {
+		return &node{err: err}
+	}
+	s.temp = append(s.temp, h)
+	return h.node
+}
+
+// reduce is a step; reduced axes stay, with size 1.
+func (s *chain) reduce(op kernels.Op, n *node, mask uint32) *node {
+	if s.err != nil {
+		return n
+	}
+	var axes [kernels.MaxRank]int
+	count := 0
+	for i := range n.Rank {
+		if mask>>i&1 != 0 {
+			axes[count] = i
+			count++
+		}
+	}
+	r, err := s.call.reduce(op, handle{s.dev, n}, n.typ, axes[:count])
+	if count == 0 { // of rank 0
+		return s.step(r, err)
+	}
+	m := s.step(r, err)
+	if s.err != nil {
+		return m
+	}
+	kept := n.layout
+	for _, a := range axes[:count] {
+		kept.Shape[a] = 1
+	}
+	setContiguous(&kept)
+	return s.call.view(handle{s.dev, m}, kept).node
+}
+
+// eval is a step that evaluates an expression.
+func (s *chain) eval(n *node, err error) *node {
+	if s.err != nil {
+		return n
+	}
+	if err != nil {
+		s.err = s.explain(err)
+		return n
+	}
+	if n.store != nil {
+		return n
+	}
+	return s.step(s.record(s.dev, n), nil)
+}
+
+// end returns the last step's result and frees the others.
+func (s *chain) end(h handle, last *node) handle {
+	for _, t := range s.temp {
+		if s.err != nil || t.node != last {
+			t.free(s.call)
+		}
+	}
+	if s.err != nil {
+		return h.failed(s.err)
+	}
+	return handle{s.dev, last}
+}
+
+func softmax(name string, h handle, axis int) handle {
+	c := here(name)
+	if err := c.floating(h); err != nil {
+		return h.failed(err)
+	}
+	a, err := axisOf(axis, h.node.Rank)
+	if err != nil {
+		return h.failed(c.fail(err, h))
+	}
+	mask := uint32(1) << a
+	s := &chain{call: c, dev: h.dev}
+	if h.node.Len() == 0 {
+		return c.clone(h)
+	}
+	t := h.node.typ
+	x := s.eval(cast(h.node, wide(t)), nil)
+	m := s.reduce(kernels.OpMax, x, mask)
+	var f formula
+	e := s.eval(f.do(kernels.OpExp, f.do(kernels.OpSub, x, m)), f.err)
+	sum := s.reduce(kernels.OpSum, e, mask)
+	last := s.eval(cast(f.do(kernels.OpDiv, e, sum), t), f.err)
+	return s.end(h, last)
+}
+
+func variance(name string, h handle, axes []int, root bool) handle {
+	c := here(name)
+	if err := c.floating(h); err != nil {
+		return h.failed(err)
+	}
+	mask, err := axesOf(axes, h.node.Rank)
+	if err != nil {
+		return h.failed(c.fail(err, h))
+	}
+	s := &chain{call: c, dev: h.dev}
+	t := h.node.typ
+	out := dropAxes(&h.node.layout, mask)
+	if reducedSize(&h.node.layout, mask) == 0 {
+		return c.fill(h.dev, out, number(t, math.NaN()))
+	}
+	x := s.eval(cast(h.node, wide(t)), nil)
+	mean := s.reduce(kernels.OpMean, x, mask)
+	var f formula
+	d := s.eval(f.do(kernels.OpSquare, f.do(kernels.OpSub, x, mean)), f.err)
+	v := s.reduce(kernels.OpMean, d, mask)
+	if s.err != nil {
+		return s.end(h, v)
+	}
+	flat := c.view(handle{h.dev, v}, out).node // without the axes of size 1
+	if root {
+		flat = f.do(kernels.OpSqrt, flat)
+	}
+	if root || t != wide(t) {
+		return s.end(h, s.eval(cast(flat, t), f.err))
+	}
+	last := s.temp[len(s.temp)-1]
+	return s.end(h, last.node)
+}

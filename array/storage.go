@@ -1,0 +1,227 @@
+package array
+
+import (
+	"errors"
+	"fmt"
+	"weak"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// A storage is the device memory of one array and all views of it. Its fields
+// are guarded by the shared device's lock.
+type storage struct {
+	sh    *shared
+	block *block // nil where it has no bytes, and once freed
+	freed *call  // the Free that gave it back, or nil
+	err   *Error // what left its content undefined, or nil
+	scope *scope // that frees it when it ends, or nil
+	holds int    // host reads in progress, which put off giving the block back
+}
+
+// address is where the storage's first element lies.
+func (s *storage) address() driver.Ptr {
+	if s.block == nil {
+		return 0
+	}
+	return driver.Ptr(s.block.address)
+}
+
+// usable, under the lock, returns why the storage cannot be read, or nil.
+func (s *storage) usable(c call) *Error {
+	switch {
+	case s.freed != nil:
+		file, line := lineOf(s.freed.pc)
+		return c.fail(because(ErrFreed, "its memory was given back by %s at %s:%d", s.freed.op, file, line))
+	case s.err != nil:
+		return s.err
+	}
+	return nil
+}
+
+// newStorage makes a storage for the elements of a layout and announces it. The
+// caller holds the lock.
+func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error) {
+	sh := d.sh
+	s := &storage{sh: sh}
+	bytes := uint64(l.Len()) * uint64(t.Size())
+	if bytes == 0 {
+		return s, nil
+	}
+	b, err := sh.obtain(bytes)
+	if err != nil {
+		return nil, err
+	}
+	s.block = b
+	o := weak.Make(s)
+	sh.registry.add(b, o)
+	if d.scope != nil {
+		d.scope.add(s, o)
+	}
+	if sh.announces {
+		shape, rank := l.Shape, l.Rank
+		sh.mark(b, driver.MemoryPoisoned, func() string {
+			file, line := lineOf(c.pc)
+			return fmt.Sprintf("%v %s made by %s at %s:%d", t, shapeText(shape[:rank]), c.op, file, line)
+		})
+	}
+	return s, nil
+}
+
+// mark announces a block to the simulated device's checks.
+func (sh *shared) mark(b *block, state driver.MemoryState, label func() string) {
+	if sh.announces {
+		sh.ctx.MarkMemory(driver.Ptr(b.address), b.asked, state, label)
+	}
+}
+
+// free gives the storage back in stream order, once. The caller holds the lock.
+func (s *storage) free(c call) {
+	if s.freed != nil {
+		return
+	}
+	s.freed = &c
+	s.drop()
+}
+
+// drop gives the block back, unless a host read holds it.
+func (s *storage) drop() {
+	if s.block != nil && s.holds == 0 && !s.sh.closed {
+		s.sh.release(s.block)
+		s.block = nil
+	}
+}
+
+// release gives back a block that a storage used.
+func (sh *shared) release(b *block) {
+	sh.registry.remove(b)
+	sh.giveBack(b)
+}
+
+// giveBack returns any block to the arena. An error of the driver, which may also
+// be that of earlier work, is kept for the next Sync or Close.
+func (sh *shared) giveBack(b *block) {
+	sh.mark(b, driver.MemoryDead, nil)
+	if err := sh.arena.giveBack(b); err != nil && sh.late == nil {
+		sh.late = err
+	}
+}
+
+// obtain returns a block of n bytes. Where memory is short it takes, in this
+// order: what the collector has found already, what it finds when it is run, and
+// segments that are not used.
+func (sh *shared) obtain(n uint64) (*block, error) {
+	sh.pace()
+	if b := sh.arena.alloc(n); b != nil {
+		return b, nil
+	}
+	b, err := sh.arena.grow(n)
+	if err == nil || !errors.Is(err, driver.ErrorOutOfMemory) {
+		return b, err
+	}
+	for _, find := range []func(){sh.sweep, sh.collect} {
+		find()
+		if b := sh.arena.alloc(n); b != nil {
+			return b, nil
+		}
+	}
+	if err := sh.trim(0); err != nil {
+		return nil, err
+	}
+	if b, err = sh.arena.grow(n); err != nil && errors.Is(err, driver.ErrorOutOfMemory) {
+		return nil, sh.outOfMemory(n, err)
+	}
+	return b, err
+}
+
+// outOfMemory says what was asked and what there is.
+func (sh *shared) outOfMemory(n uint64, cause error) error {
+	text := fmt.Sprintf("%s asked; %s in %d arrays, %s cached", byteText(n), byteText(sh.arena.used), len(sh.registry.blocks), byteText(sh.arena.cached))
+	if sh.limit > 0 {
+		text += fmt.Sprintf(", limit %s", byteText(sh.limit))
+	}
+	if free, total, err := sh.ctx.MemInfo(); err == nil {
+		text += fmt.Sprintf(", device has %s free of %s", byteText(free), byteText(total))
+	}
+	return &reason{ErrOutOfMemory, text + "; Free arrays that are not needed, or work in smaller parts", cause}
+}
+
+// byteText formats a number of bytes with a binary unit.
+func byteText(n uint64) string {
+	unit, f := 0, float64(n)
+	for f >= 1024 && unit < 4 {
+		f /= 1024
+		unit++
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.4g %ciB", f, "KMGT"[unit-1])
+}
+
+// trim gives unused segments back to the driver until at most keep bytes are
+// cached.
+func (sh *shared) trim(keep uint64) error {
+	for _, s := range sh.arena.idle() {
+		if sh.arena.cached <= keep {
+			break
+		}
+		if err := sh.settle(&s.first.history); err != nil {
+			return err
+		}
+		if err := sh.arena.drop(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle waits on the host until the work of a history is done.
+func (sh *shared) settle(h *history) error {
+	for _, m := range append(h.reads[:len(h.reads):len(h.reads)], h.wrote) {
+		if m.reached() {
+			continue
+		}
+		upTo := m.stream.last
+		if err := m.stream.queue.Synchronize(); err != nil {
+			return err
+		}
+		m.stream.done = max(m.stream.done, upTo)
+	}
+	return nil
+}
+
+// A scope lists the storages that were made on its Device.
+type scope struct {
+	parent *scope
+	made   []owner
+	prune  int // length at which the list is cleared of what is gone
+}
+
+// add notes a storage. The caller holds the shared device's lock.
+func (sc *scope) add(s *storage, o owner) {
+	if len(sc.made) >= max(sc.prune, 1024) {
+		alive := sc.made[:0]
+		for _, o := range sc.made {
+			if s := o.Value(); s != nil && s.freed == nil && s.scope == sc {
+				alive = append(alive, o)
+			}
+		}
+		clear(sc.made[len(alive):])
+		sc.made = alive
+		sc.prune = 2 * len(alive)
+	}
+	s.scope = sc
+	sc.made = append(sc.made, o)
+}
+
+// end frees what the scope still has.
+func (sc *scope) end(c call) {
+	for _, o := range sc.made {
+		if s := o.Value(); s != nil && s.scope == sc {
+			s.free(c)
+		}
+	}
+	sc.made = nil
+}
