@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -40,6 +41,7 @@ type Kernel struct {
 
 	prog *Program
 	code code
+	pool sync.Pool // of *workerState
 }
 
 // Launch is the shape of a launch and its parameter block (each value at its

@@ -1,0 +1,641 @@
+package exec
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// DecodeError is an instruction or declaration that the simulated device does
+// not have, or that is wrong.
+type DecodeError struct {
+	Pos  ptx.Pos
+	Text string // the instruction
+	Why  string
+}
+
+func (e *DecodeError) Error() string {
+	if e.Text == "" {
+		return fmt.Sprintf("%s: %s", e.Pos, e.Why)
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Pos, e.Text, e.Why)
+}
+
+func load(m *ptx.Module, mem *Memory, cc int) (*Program, error) {
+	p := &Program{Kernels: map[string]*Kernel{}, Globals: map[string]Global{}, mem: mem}
+	addrs := map[*ptx.Var]uint64{}
+	shared := layout{}
+	for _, v := range m.Vars {
+		var err error
+		switch v.Space {
+		case ptx.GlobalSpace, ptx.ConstSpace:
+			addrs[v], err = p.global(v)
+		case ptx.SharedSpace:
+			shared.place(v)
+		default:
+			err = fmt.Errorf("a .%s variable at module scope", v.Space)
+		}
+		if err != nil {
+			p.unload()
+			return nil, &DecodeError{v.Pos, v.Name, err.Error()}
+		}
+	}
+	for _, e := range m.Entries {
+		k, err := p.kernel(e, addrs, m.Vars, cc)
+		if err != nil {
+			p.unload()
+			return nil, err
+		}
+		p.Kernels[e.Name] = k
+	}
+	return p, nil
+}
+
+// varBytes is a variable's size.
+func varBytes(v *ptx.Var) uint64 { return uint64(v.Count) * uint64(v.Type.Size()) }
+
+// global allocates and initialises a module-scope variable.
+func (p *Program) global(v *ptx.Var) (uint64, error) {
+	n := varBytes(v)
+	if n == 0 {
+		return 0, fmt.Errorf("a .%s variable without a size", v.Space)
+	}
+	name := v.Name
+	addr, err := p.mem.Alloc(n, func() string { return "variable " + name })
+	if err != nil {
+		return 0, err
+	}
+	p.Globals[v.Name] = Global{addr, n}
+	// Without an initialiser a variable is zero.
+	b, _ := p.mem.Slice(addr, n)
+	copy(b, v.Init)
+	if size := v.Type.Size(); bigEndian && size > 1 {
+		for i := 0; i+size <= len(b); i += size {
+			slices.Reverse(b[i : i+size])
+		}
+	}
+	p.mem.MarkInitialised(addr, n)
+	if v.Space == ptx.ConstSpace {
+		p.mem.setReadOnly(addr)
+	}
+	return addr, nil
+}
+
+func (p *Program) unload() {
+	for _, g := range p.Globals {
+		_ = p.mem.Free(g.Addr) // freed already: the memory is gone anyway
+	}
+	p.Globals = nil
+}
+
+// setReadOnly makes a whole allocation read-only for kernels.
+func (m *Memory) setReadOnly(addr uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := (*m.allocation(addr).regions.Load())[0]
+	m.allocation(addr).regions.Store(&[]*region{{base: old.base, size: old.size, data: old.data, init: old.init, label: old.label, readOnly: true, state: abi.MemoryLive}})
+	old.stale.Store(true)
+}
+
+// layout gives variables their places.
+type layout struct {
+	size  uint64
+	at    map[*ptx.Var]uint64
+	align uint64
+}
+
+func (l *layout) place(v *ptx.Var) {
+	a := uint64(max(v.Align, v.Type.Size(), 1))
+	l.size = (l.size + a - 1) &^ (a - 1)
+	if l.at == nil {
+		l.at = map[*ptx.Var]uint64{}
+	}
+	l.at[v] = l.size
+	l.size += varBytes(v)
+	l.align = max(l.align, a)
+}
+
+// decoder turns one entry into code.
+type decoder struct {
+	p      *Program
+	k      *Kernel
+	e      *ptx.Entry
+	c      *code
+	cc     int
+	addrs  map[*ptx.Var]uint64 // of global and const variables; offsets of the others
+	regs   []slot
+	defs   []int // how many instructions write each register
+	first  map[fill]slot
+	at     []int32 // where each instruction of the body begins in code.insts
+	in     *ptx.Instr
+	form   *ptx.Form
+	guard  slot
+	guards uint32
+	carry  slot
+	fix    []int // branches whose target is an index into the body
+}
+
+// kernel decodes an entry.
+func (p *Program) kernel(e *ptx.Entry, globals map[*ptx.Var]uint64, moduleVars []*ptx.Var, cc int) (*Kernel, error) {
+	k := &Kernel{Name: e.Name, prog: p, MaxThreads: 1024}
+	d := &decoder{p: p, k: k, e: e, c: &k.code, cc: cc, addrs: map[*ptx.Var]uint64{}, first: map[fill]slot{}, carry: noSlot}
+	for v, a := range globals {
+		d.addrs[v] = a
+	}
+	if err := d.variables(moduleVars); err != nil {
+		return nil, err
+	}
+	d.attributes()
+	d.regs = make([]slot, len(e.Regs))
+	d.defs = make([]int, len(e.Regs))
+	for i, r := range e.Regs {
+		d.regs[i] = noSlot
+		switch {
+		case r.Index != i:
+			return nil, &DecodeError{e.Pos, r.Name, "register out of place"}
+		case r.Type.Bits() > 64:
+			return nil, &DecodeError{e.Pos, r.Name, fmt.Sprintf("registers of type .%s are not supported", r.Type)}
+		}
+	}
+	if err := d.countDefs(); err != nil {
+		return nil, err
+	}
+	for _, in := range e.Body {
+		d.at = append(d.at, int32(len(d.c.insts)))
+		if err := d.instr(in); err != nil {
+			return nil, &DecodeError{in.Pos, in.String(), err.Error()}
+		}
+	}
+	d.at = append(d.at, int32(len(d.c.insts)))
+	d.in = nil
+	d.c.insts = append(d.c.insts, inst{ctl: blockEnd, guard: noSlot, src: lastInstr(e)})
+	return k, d.finish()
+}
+
+func lastInstr(e *ptx.Entry) *ptx.Instr {
+	if n := len(e.Body); n > 0 {
+		return e.Body[n-1]
+	}
+	return &ptx.Instr{Op: "ret"}
+}
+
+// variables lays out parameters, shared and local memory.
+func (d *decoder) variables(moduleVars []*ptx.Var) error {
+	var params, shared, local layout
+	for _, v := range d.e.Params {
+		params.place(v)
+		d.addrs[v] = params.at[v]
+		d.k.Params = append(d.k.Params, Param{v.Name, uint32(params.at[v]), uint32(varBytes(v))})
+	}
+	d.k.ParamBytes = uint32(params.size)
+	var extern []*ptx.Var
+	for _, v := range slices.Concat(moduleVars, d.e.Vars) {
+		switch {
+		case v.Space == ptx.SharedSpace && v.Count == 0:
+			extern = append(extern, v)
+		case v.Space == ptx.SharedSpace:
+			shared.place(v)
+			d.addrs[v] = shared.at[v]
+		case v.Space == ptx.LocalSpace:
+			local.place(v)
+			d.addrs[v] = local.at[v]
+		}
+	}
+	// Dynamic shared memory begins after the static variables.
+	for _, v := range extern {
+		shared.place(v)
+	}
+	for _, v := range extern {
+		d.addrs[v] = shared.size
+	}
+	if shared.size > MaxShared || local.size > 512<<10 {
+		return &DecodeError{d.e.Pos, d.e.Name, fmt.Sprintf("%d bytes of shared memory (at most %d), %d of local memory (at most %d)", shared.size, MaxShared, local.size, 512<<10)}
+	}
+	d.k.StaticShared, d.k.Local = uint32(shared.size), uint32((local.size+15)&^15)
+	return nil
+}
+
+// attributes reads the entry's directives.
+func (d *decoder) attributes() {
+	for i := range 3 {
+		d.k.ReqBlock[i], d.k.ReqCluster[i] = uint32(d.e.ReqNTID[i]), uint32(d.e.Cluster[i])
+	}
+	for _, dim := range [][3]int{d.e.MaxNTID, d.e.ReqNTID} {
+		if dim[0] > 0 {
+			d.k.MaxThreads = min(1024, dim[0]*max(dim[1], 1)*max(dim[2], 1))
+		}
+	}
+	for i := range 3 {
+		if d.k.ReqBlock[0] > 0 {
+			d.k.ReqBlock[i] = max(d.k.ReqBlock[i], 1)
+		}
+	}
+	for _, r := range d.e.Regs {
+		switch {
+		case r.Type.Bits() == 64:
+			d.k.Registers += 2
+		case r.Type != ptx.Pred:
+			d.k.Registers++
+		}
+	}
+	d.k.Registers = min(d.k.Registers, 255)
+}
+
+// countDefs finds the registers that one instruction alone writes.
+func (d *decoder) countDefs() error {
+	for _, in := range d.e.Body {
+		f, err := in.Resolve()
+		if err != nil {
+			return &DecodeError{in.Pos, in.String(), err.Error()}
+		}
+		for i, a := range f.Specs(len(in.Args)) {
+			if a.Dst {
+				d.countDef(&in.Args[i], in.Guard != nil)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decoder) countDef(o *ptx.Operand, guarded bool) {
+	for i := range o.Elems {
+		d.countDef(&o.Elems[i], guarded)
+	}
+	for _, r := range [...]*ptx.Reg{o.Reg, o.Pair} {
+		if r != nil {
+			d.defs[r.Index]++
+			if guarded {
+				d.defs[r.Index]++
+			}
+		}
+	}
+}
+
+// instr decodes one instruction to any number of insts.
+func (d *decoder) instr(in *ptx.Instr) error {
+	f, err := in.Resolve()
+	if err != nil {
+		return err
+	}
+	if f.MinSM > d.cc {
+		return fmt.Errorf("needs compute capability %d.%d, the device has %d.%d", f.MinSM/10, f.MinSM%10, d.cc/10, d.cc%10)
+	}
+	d.in, d.form = in, f
+	d.guard, d.guards = noSlot, 0
+	if in.Guard != nil {
+		d.guard = d.reg(in.Guard)
+		if in.GuardNot {
+			d.guards = math.MaxUint32
+		}
+	}
+	op := ops[in.Op]
+	if op == nil {
+		op = lanewise
+	}
+	return op(d)
+}
+
+// errUnknown is what decoding functions give for a form they do not have.
+func (d *decoder) unknown() error {
+	return fmt.Errorf("the simulated device does not have this instruction")
+}
+
+// emit appends an inst for the current instruction.
+func (d *decoder) emit(n inst) *inst {
+	n.guard, n.guardNot, n.src = d.guard, d.guards, d.in
+	d.c.insts = append(d.c.insts, n)
+	return &d.c.insts[len(d.c.insts)-1]
+}
+
+// blank is an inst whose operands are absent.
+func blank() inst {
+	return inst{d: noSlot, a: noSlot, b: noSlot, c: noSlot, e: noSlot, q: noSlot, guard: noSlot}
+}
+
+// reg is a register's slot, given out at its first mention.
+func (d *decoder) reg(r *ptx.Reg) slot {
+	if d.regs[r.Index] == noSlot {
+		d.regs[r.Index] = d.newSlot(r.Type)
+	}
+	return d.regs[r.Index]
+}
+
+func (d *decoder) newSlot(t ptx.Type) slot {
+	if t == ptx.Pred {
+		d.c.preds++
+		return slot(d.c.preds - 1)
+	}
+	d.c.slots++
+	if t.Bits() == 64 {
+		d.c.slots++
+		return slot(d.c.slots - 2)
+	}
+	return slot(d.c.slots - 1)
+}
+
+// filled is the row of a constant, parameter or special register.
+func (d *decoder) filled(f fill) slot {
+	if s, ok := d.first[f]; ok {
+		return s
+	}
+	key := f
+	t := ptx.B32
+	switch {
+	case f.pred:
+		t = ptx.Pred
+	case f.wide:
+		t = ptx.B64
+	}
+	f.at = d.newSlot(t)
+	d.first[key] = f.at
+	if f.kind == fillCtaid || f.kind == fillClusterID {
+		d.c.blocks = append(d.c.blocks, f)
+	} else {
+		d.c.fills = append(d.c.fills, f)
+	}
+	return f.at
+}
+
+func (d *decoder) constant(v uint64, wide bool) slot {
+	if !wide {
+		v &= math.MaxUint32
+	}
+	return d.filled(fill{kind: fillConst, wide: wide, bits: v})
+}
+
+// constPred is a predicate that never changes.
+func (d *decoder) constPred(b bool) slot {
+	return d.filled(fill{kind: fillConst, pred: true, bits: uint64(spread(b))})
+}
+
+var specials = map[string]fill{
+	"%laneid": {kind: fillLane}, "%warpid": {kind: fillWarp}, "%nwarpid": {kind: fillNwarp},
+	"%smid": {kind: fillConst}, "%nsmid": {kind: fillConst, bits: 1}, "%gridid": {kind: fillConst},
+	"%lanemask_eq": {kind: fillLaneMask}, "%lanemask_le": {kind: fillLaneMask, dim: 1}, "%lanemask_lt": {kind: fillLaneMask, dim: 2},
+	"%lanemask_ge": {kind: fillLaneMask, dim: 3}, "%lanemask_gt": {kind: fillLaneMask, dim: 4},
+	"%dynamic_smem_size": {kind: fillDynShared}, "%total_smem_size": {kind: fillTotalShared}, "%aggr_smem_size": {kind: fillTotalShared},
+	"%cluster_ctarank": {kind: fillClusterRank}, "%cluster_nctarank": {kind: fillClusterSize},
+	"%is_explicit_cluster": {kind: fillConst, pred: true},
+}
+
+func init() {
+	for name, kind := range map[string]fillKind{
+		"%tid": fillTid, "%ntid": fillNtid, "%ctaid": fillCtaid, "%nctaid": fillNctaid, "%clusterid": fillClusterID,
+		"%nclusterid": fillNclusterID, "%cluster_ctaid": fillClusterCtaid, "%cluster_nctaid": fillClusterNctaid,
+	} {
+		for i, axis := range []string{".x", ".y", ".z"} {
+			specials[name+axis] = fill{kind: kind, dim: i}
+		}
+	}
+}
+
+// source is the row of an operand that is read as type t.
+func (d *decoder) source(o *ptx.Operand, t ptx.Type) (s slot, wide bool, err error) {
+	wide = t.Bits() == 64
+	switch o.Kind {
+	case ptx.RegOperand:
+		return d.reg(o.Reg), o.Reg.Type.Bits() == 64, nil
+	case ptx.IntOperand:
+		v := o.Imm
+		if n := t.Bits(); n < 32 {
+			v &= 1<<n - 1
+		}
+		return d.constant(v, wide), wide, nil
+	case ptx.FloatOperand:
+		if wide {
+			return d.constant(o.Imm, true), true, nil
+		}
+		return d.constant(uint64(o.Float32Bits()), false), false, nil
+	case ptx.SpecialOperand:
+		f, ok := specials[o.Special]
+		if !ok {
+			return 0, false, fmt.Errorf("the simulated device does not have the special register %s here", o.Special)
+		}
+		f.wide = wide
+		return d.filled(f), wide, nil
+	case ptx.VarOperand:
+		return d.constant(d.addrs[o.Var]+uint64(o.Off), wide), wide, nil
+	}
+	return 0, false, fmt.Errorf("operand %s is not supported here", o.String())
+}
+
+// predicate is a predicate operand and its mask of negation.
+func (d *decoder) predicate(o *ptx.Operand) (slot, uint32) {
+	return d.reg(o.Reg), spread(o.Not)
+}
+
+// readsPred is a predicate's number among reads and sets; finish turns it into
+// the one after the slots.
+func readsPred(p slot) slot { return -2 - p }
+
+// lane emits an operation on rows: destination, then up to three sources,
+// whose types are those of the form.
+func (d *decoder) lane(n inst) error {
+	args, specs := d.in.Args, d.form.Specs(len(d.in.Args))
+	rows := [...]*slot{&n.a, &n.b, &n.c}
+	for i := range args[1:] {
+		if i == len(rows) || specs[i+1].Type == ptx.Pred {
+			break
+		}
+		s, wide, err := d.source(&args[i+1], specs[i+1].Type)
+		if err != nil {
+			return err
+		}
+		*rows[i] = s
+		n.reads = append(n.reads, s)
+		if wide {
+			n.wide |= wideA << i
+		}
+	}
+	d.emit(d.into(n, &args[0]))
+	return nil
+}
+
+// into gives an inst its destination register.
+func (d *decoder) into(n inst, o *ptx.Operand) inst {
+	if o.Kind != ptx.RegOperand {
+		n.d = d.newSlot(ptx.B64) // "_"
+		n.writes = row32
+		return n
+	}
+	n.d, n.writes = d.reg(o.Reg), row32
+	n.sets = append(n.sets, n.d)
+	switch o.Reg.Type.Bits() {
+	case 64:
+		n.writes = row64
+		n.wide |= wideD
+	case 8, 16:
+		cut(&n, 1<<o.Reg.Type.Bits()-1)
+	}
+	return n
+}
+
+// cut makes the scalar function keep what a narrow register holds.
+func cut(n *inst, mask uint64) {
+	switch f1, f2, f3 := n.f1, n.f2, n.f3; {
+	case f1 != nil:
+		n.f1 = func(a uint64) uint64 { return f1(a) & mask }
+	case f2 != nil:
+		n.f2 = func(a, b uint64) uint64 { return f2(a, b) & mask }
+	case f3 != nil:
+		n.f3 = func(a, b, c uint64) uint64 { return f3(a, b, c) & mask }
+	}
+}
+
+// scalar makes the inst of a scalar function.
+func scalar(f any) (n inst, ok bool) {
+	n = blank()
+	switch f := f.(type) {
+	case fn1:
+		n.f1, n.fn = f, lanes1
+	case fn2:
+		n.f2, n.fn = f, lanes2
+	case fn3:
+		n.f3, n.fn = f, lanes3
+	default:
+		return n, false
+	}
+	return n, true
+}
+
+// lanewise decodes what has a scalar function.
+func lanewise(d *decoder) error {
+	t := d.form.Args[0].Type
+	if len(d.form.Args) > 1 {
+		t = d.form.Args[1].Type
+	}
+	n, ok := scalar(meaning(d.in, t))
+	if !ok {
+		return d.unknown()
+	}
+	if f := fast[d.in.Mnemonic()]; f != nil {
+		n.fn = f
+	}
+	return d.lane(n)
+}
+
+// meaning is the scalar function of an instruction on type t.
+func meaning(in *ptx.Instr, t ptx.Type) any {
+	if last, ok := ptx.TypeByName(in.Mods[len(in.Mods)-1]); ok && in.Op != "dp4a" && in.Op != "dp2a" {
+		t = last
+	}
+	switch {
+	case in.Op == "cvt":
+		return nil
+	case mod(in.Mods, "u16x2"), mod(in.Mods, "s16x2"):
+		t = ptx.U16
+		if mod(in.Mods, "s16x2") {
+			t = ptx.S16
+		}
+		if f, ok := integer(in.Op, in.Mods, t).(fn2); ok {
+			return halves2(f)
+		}
+		return nil
+	case isFloat(t):
+		return float(in.Op, in.Mods, t)
+	}
+	return integer(in.Op, in.Mods, t)
+}
+
+// finish resolves branches, finds the straight runs, and numbers predicates
+// among the values that may be undefined.
+func (d *decoder) finish() error {
+	c := d.c
+	leader := make([]bool, len(c.insts)+1)
+	for _, l := range d.e.Labels {
+		if l.At < 0 || l.At >= len(d.at) {
+			return &DecodeError{l.Pos, l.Name, "label without a place"}
+		}
+		leader[d.at[l.At]] = true
+	}
+	for _, i := range d.fix {
+		c.insts[i].target = d.at[c.insts[i].target]
+		leader[c.insts[i].target] = true
+	}
+	c.ends = make([]int32, len(c.insts))
+	end := int32(len(c.insts) - 1)
+	for i := len(c.insts) - 1; i >= 0; i-- {
+		if c.insts[i].ctl != straight {
+			end = int32(i)
+		}
+		c.ends[i] = end
+		if leader[i] {
+			end = int32(i)
+		}
+	}
+	for i := range c.insts {
+		for _, list := range [][]slot{c.insts[i].reads, c.insts[i].sets} {
+			for j, s := range list {
+				if s < noSlot {
+					list[j] = slot(c.slots) - 2 - s
+				}
+			}
+		}
+	}
+	c.undef = undefinedAtStart(c)
+	return nil
+}
+
+// undefinedAtStart finds what some path may read before it is written: the
+// values live at the entry.
+func undefinedAtStart(c *code) []slot {
+	values := c.slots + c.preds
+	words := (values + 63) / 64
+	constant := make([]uint64, words)
+	for _, f := range slices.Concat(c.fills, c.blocks) {
+		v := int(f.at)
+		if f.pred {
+			v += c.slots
+		}
+		constant[v/64] |= 1 << (v % 64)
+	}
+	live := make([]uint64, (len(c.insts)+1)*words)
+	at := func(i int32) []uint64 { return live[int(i)*words : int(i+1)*words] }
+	cur := make([]uint64, words)
+	for changed := true; changed; {
+		changed = false
+		for i := int32(len(c.insts) - 1); i >= 0; i-- {
+			in := &c.insts[i]
+			clear(cur)
+			falls := in.ctl != exit && in.ctl != blockEnd && in.ctl != trap && (in.ctl != branch || in.guard != noSlot)
+			if falls {
+				copy(cur, at(i+1))
+			}
+			if in.ctl == branch {
+				for w, v := range at(in.target) {
+					cur[w] |= v
+				}
+			}
+			if in.guard == noSlot {
+				for _, s := range in.sets {
+					cur[s/64] &^= 1 << (s % 64)
+				}
+			} else {
+				g := slot(c.slots) + in.guard
+				cur[g/64] |= 1 << (g % 64)
+			}
+			for _, s := range in.reads {
+				if s != noSlot {
+					cur[s/64] |= 1 << (s % 64)
+				}
+			}
+			if !slices.Equal(cur, at(i)) {
+				copy(at(i), cur)
+				changed = true
+			}
+		}
+	}
+	var list []slot
+	for v := range values {
+		if at(0)[v/64]&^constant[v/64]>>(v%64)&1 != 0 {
+			list = append(list, slot(v))
+		}
+	}
+	return list
+}
+
+// instrText is an instruction as PTX writes it.
+func instrText(in *ptx.Instr) string { return in.String() }

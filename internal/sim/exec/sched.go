@@ -1,0 +1,636 @@
+package exec
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"unsafe"
+)
+
+// frag is a part of a wave that runs together: either several whole warps, or
+// some lanes of one. A wave starts as one fragment (and one for a last warp
+// that is not full); branches split fragments, meeting at the same instruction
+// merges them.
+type frag struct {
+	warp, warps int    // of the wave
+	mask        uint32 // the lanes; all of them where warps > 1
+	pc          int32
+	state       fragState
+	need        uint32 // atWarp: the lanes that must come
+	turn        uint64 // when it ran last
+}
+
+type fragState uint8
+
+const (
+	ready fragState = iota
+	atBarrier
+	atWarp
+)
+
+// barOp is the constant part of a barrier instruction.
+type barOp struct {
+	counted bool // b holds the number of threads
+	aligned bool
+	red     uint8 // 'p'opc, 'a'nd, 'o'r
+	src     slot  // the predicate to reduce
+	not     bool
+}
+
+// barrier is one of a block's 16 named barriers.
+type barrier struct {
+	parked  int // fragments that wait here
+	arrived int // threads that arrived without waiting
+	count   int // threads expected, 0 for all of the block
+	known   bool
+}
+
+// sliceRuns is how many straight runs a fragment may execute before others
+// get a turn: far more than it takes to reach a barrier, so that it only
+// matters when threads wait for each other through memory.
+const sliceRuns = 1 << 14
+
+// runBlock executes one block to its end, or to its first fault.
+func (x *ctx) runBlock(id [3]uint32) (fault *Fault) {
+	defer func() {
+		if e := recover(); e != nil {
+			f, ok := e.(*Fault)
+			if !ok {
+				panic(e)
+			}
+			fault = f
+			x.abandon()
+		}
+	}()
+	x.startBlock(id)
+	b := x.blk
+	turn := uint64(0)
+	for {
+		progress, left := false, false
+		for i := range b.waves {
+			v := b.waves[(i+int(x.seed))%len(b.waves)]
+			for len(v.frags) > 0 {
+				f, limit := v.next(turn)
+				if f == nil {
+					break
+				}
+				turn++
+				f.turn = turn
+				progress = true
+				if x.enter(v, f); !x.runFrag(f, limit) {
+					break // its slice ended: another wave's turn
+				}
+			}
+			left = left || len(v.frags) > 0
+		}
+		if !left {
+			return nil
+		}
+		if !progress {
+			x.deadlock()
+		}
+		if x.stop.Load() {
+			x.abandon()
+			return nil
+		}
+	}
+}
+
+// startBlock brings waves, barriers and shared memory to a block's start.
+func (x *ctx) startBlock(id [3]uint32) {
+	b := x.blk
+	b.id = id
+	b.bars = [16]barrier{}
+	l := &x.launch
+	threads := int(l.Block[0] * l.Block[1] * l.Block[2])
+	if x.shared.size > 0 {
+		clear(x.shared.init)
+	}
+	if x.local != nil {
+		clear(x.locals)
+	}
+	for _, v := range b.waves {
+		for i := range x.k.code.blocks {
+			x.fill(v, &x.k.code.blocks[i])
+		}
+		for k := range v.live {
+			v.live[k] = math.MaxUint32
+		}
+		whole := v.warps
+		if rest := threads - v.first*32; rest < v.lanes {
+			whole--
+			v.live[whole] = 1<<(rest&31) - 1
+			v.frags = append(v.frags, x.newFrag(whole, 1, v.live[whole], 0))
+		}
+		if whole > 0 {
+			v.frags = append(v.frags, x.newFrag(0, whole, math.MaxUint32, 0))
+		}
+		v.tainted = false
+		if len(x.k.code.undef) > 0 {
+			x.startTaint(v)
+			for _, s := range x.k.code.undef {
+				for k := range v.warps {
+					v.undef[int(s)*v.warps+k] = math.MaxUint32
+				}
+			}
+		}
+	}
+}
+
+// abandon drops a block in the middle.
+func (x *ctx) abandon() {
+	for _, v := range x.blk.waves {
+		x.free = append(x.free, v.frags...)
+		v.frags = v.frags[:0]
+	}
+}
+
+func (w *worker) newFrag(warp, warps int, mask uint32, pc int32) *frag {
+	var f *frag
+	if n := len(w.free); n > 0 {
+		f, w.free = w.free[n-1], w.free[:n-1]
+	} else {
+		f = new(frag)
+	}
+	*f = frag{warp: warp, warps: warps, mask: mask, pc: pc}
+	return f
+}
+
+// drop removes a fragment from its wave.
+func (x *ctx) drop(f *frag) {
+	v := x.wave
+	for i, g := range v.frags {
+		if g == f {
+			v.frags = append(v.frags[:i], v.frags[i+1:]...)
+			break
+		}
+	}
+	x.free = append(x.free, f)
+}
+
+// next chooses the ready fragment with the lowest pc, merged with those that
+// are at the same place, and says at which pc another one waits, so that they
+// can meet there. Every so often the one that waited longest runs instead, in
+// case the lowest waits for it.
+func (v *wave) next(turn uint64) (best *frag, limit int32) {
+	limit = math.MaxInt32
+	if len(v.frags) == 1 {
+		if f := v.frags[0]; f.state == ready {
+			return f, limit
+		}
+		return nil, 0
+	}
+	v.merge()
+	var oldest *frag
+	for _, f := range v.frags {
+		if f.state != ready {
+			continue
+		}
+		if oldest == nil || f.turn < oldest.turn {
+			oldest = f
+		}
+		switch {
+		case best == nil || f.pc < best.pc:
+			if best != nil {
+				limit = min(limit, best.pc)
+			}
+			best = f
+		case f.pc > best.pc:
+			limit = min(limit, f.pc)
+		}
+	}
+	if best != nil && turn%64 == 63 && oldest != best {
+		return oldest, math.MaxInt32
+	}
+	return best, limit
+}
+
+// merge joins ready fragments at the same pc: lanes of one warp, and
+// neighbouring whole warps.
+func (v *wave) merge() {
+	for again := true; again; {
+		again = false
+		for i := 0; i < len(v.frags); i++ {
+			f := v.frags[i]
+			for j := i + 1; j < len(v.frags); j++ {
+				g := v.frags[j]
+				if f.pc != g.pc || f.state != ready || g.state != ready {
+					continue
+				}
+				whole := f.mask&g.mask == math.MaxUint32
+				switch {
+				case f.warp == g.warp && f.warps == 1 && g.warps == 1:
+					f.mask |= g.mask
+				case whole && f.warp+f.warps == g.warp:
+					f.warps += g.warps
+				case whole && g.warp+g.warps == f.warp:
+					f.warp, f.warps = g.warp, f.warps+g.warps
+				default:
+					continue
+				}
+				v.frags = append(v.frags[:j], v.frags[j+1:]...)
+				j--
+				again = true
+			}
+		}
+	}
+}
+
+// enter makes a fragment the context's view.
+func (x *ctx) enter(v *wave, f *frag) {
+	x.wave, x.frag = v, f
+	x.base, x.pitch = unsafe.Pointer(&v.regs[0]), 4*v.lanes
+	x.lane0, x.n = 32*f.warp, 32*f.warps
+	x.mask, x.full = f.mask, f.mask == math.MaxUint32
+}
+
+// runFrag executes the fragment until it parks, ends, splits or comes to
+// limit; it reports whether its wave may go on with another (its slice of time
+// has not ended).
+func (x *ctx) runFrag(f *frag, limit int32) bool {
+	c := &x.k.code
+	pc := f.pc
+	for runs := 0; ; runs++ {
+		end := c.ends[pc]
+		if x.fuel -= int64(end - pc + 1); x.fuel < 0 {
+			x.view0()
+			x.fail(&c.insts[min(int(end), len(c.insts)-1)], OutOfFuel, x.firstActive(), 0, 0, "", "the block has issued more instructions than its fuel allows; most likely a loop that does not end, or a wait for a block that cannot run")
+		}
+		x.exec(pc, end)
+		in := &c.insts[end]
+		pc = end
+		if in.ctl != straight {
+			if x.wave.tainted {
+				x.taint(in)
+			}
+			next := x.flow(f, in, pc)
+			if next < 0 {
+				return true
+			}
+			pc = next
+		}
+		if pc >= limit || runs > sliceRuns {
+			f.pc = pc
+			return runs <= sliceRuns
+		}
+	}
+}
+
+func (x *ctx) view0() { x.enter(x.wave, x.frag) }
+
+func (x *ctx) firstActive() int {
+	lane := 0
+	for ; !x.isActive(lane); lane++ {
+	}
+	return lane
+}
+
+// flow executes an instruction that changes the flow and returns where the
+// fragment goes on, or -1 if it does not run on as it is.
+func (x *ctx) flow(f *frag, in *inst, pc int32) int32 {
+	switch in.ctl {
+	case branch:
+		return x.branch(f, in, pc)
+	case exit, blockEnd:
+		for k := range f.warps {
+			x.wave.live[f.warp+k] &^= f.mask
+		}
+		x.drop(f)
+		x.released()
+		return -1
+	case trap:
+		x.fail(in, Trap, x.firstActive(), 0, 0, "", "the kernel executed trap")
+	case barSync, barRed, barArrive:
+		return x.barrier(f, in, pc)
+	case warpSync:
+		return x.warpSync(f, in, pc)
+	}
+	return pc + 1
+}
+
+// branch follows a branch, splitting the fragment where its lanes disagree.
+func (x *ctx) branch(f *frag, in *inst, pc int32) int32 {
+	if in.guard == noSlot {
+		return in.target
+	}
+	ps := x.pred(in.guard)
+	every, some := ^uint32(0), uint32(0)
+	for _, p := range ps {
+		t := p ^ in.guardNot
+		every &= t | ^x.mask
+		some |= t & x.mask
+	}
+	switch {
+	case every == ^uint32(0):
+		return in.target
+	case some == 0:
+		return pc + 1
+	}
+	var masks [maxLanes / 32]uint32
+	for k, p := range ps {
+		masks[k] = (p ^ in.guardNot) & f.mask
+	}
+	x.split(f, masks[:len(ps)], in.target, pc+1)
+	return -1
+}
+
+// split replaces a fragment by those whose lanes go to yes and to no.
+// Neighbouring whole warps that agree stay together.
+func (x *ctx) split(f *frag, yes []uint32, toYes, toNo int32) {
+	v, warp, mask, turn := x.wave, f.warp, f.mask, f.turn
+	x.drop(f)
+	var last *frag
+	for k, t := range yes {
+		for _, part := range [...]struct {
+			mask uint32
+			pc   int32
+		}{{t, toYes}, {mask &^ t, toNo}} {
+			if part.mask == 0 {
+				continue
+			}
+			if last != nil && last.mask == math.MaxUint32 && part.mask == math.MaxUint32 && last.pc == part.pc && last.warp+last.warps == warp+k {
+				last.warps++
+				continue
+			}
+			last = x.newFrag(warp+k, 1, part.mask, part.pc)
+			last.turn = turn
+			v.frags = append(v.frags, last)
+		}
+	}
+}
+
+// warpSync runs an instruction that waits for the lanes of its member mask, or
+// parks the fragment until they are here.
+func (x *ctx) warpSync(f *frag, in *inst, pc int32) int32 {
+	for k := range f.warps {
+		live := x.wave.live[f.warp+k]
+		members := uint32(math.MaxUint32)
+		if in.e != noSlot {
+			members = x.members(in, k, f.mask)
+		}
+		if need := members & live &^ f.mask; need != 0 {
+			f.pc, f.state, f.need = pc, atWarp, need
+			x.meet(f)
+			return -1
+		}
+	}
+	in.fn(x, in)
+	if !x.full && in.writes != self {
+		x.keep(in)
+	}
+	return pc + 1
+}
+
+// members reads a warp's member mask, which must be the same in all lanes and
+// name them all.
+func (x *ctx) members(in *inst, warp int, mask uint32) uint32 {
+	r := row[uint32](x, in.e)[32*warp:]
+	first := -1
+	for i := range 32 {
+		if mask>>i&1 == 0 {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		if r[i] != r[first] {
+			x.fail(in, WarpMisuse, 32*warp+i, 0, 0, "", "member mask %#x here, %#x in lane %d", r[i], r[first], first)
+		}
+		if r[first]>>i&1 == 0 {
+			x.fail(in, WarpMisuse, 32*warp+i, 0, 0, "", "lane %d executes it, but member mask %#x does not name it", i, r[first])
+		}
+	}
+	return r[first]
+}
+
+// meet joins the fragments of a warp that wait at the same .sync instruction,
+// and wakes them when everyone is there.
+func (x *ctx) meet(f *frag) {
+	v := x.wave
+	all := f.mask
+	for _, g := range v.frags {
+		if g != f && g.warp == f.warp && g.state == atWarp && g.pc == f.pc {
+			all |= g.mask
+		}
+	}
+	for _, g := range v.frags {
+		if g.warp == f.warp && g.state == atWarp && g.pc == f.pc && g.need&v.live[f.warp]&^all == 0 {
+			g.state = ready
+		}
+	}
+}
+
+// released looks again at everything that may have waited for threads that
+// have now ended.
+func (x *ctx) released() {
+	for _, f := range x.wave.frags {
+		if f.state == atWarp {
+			x.meet(f)
+		}
+	}
+	for id := range x.blk.bars {
+		if x.blk.bars[id].parked > 0 {
+			x.complete(id)
+		}
+	}
+}
+
+// barrier arrives at a named barrier, and parks there unless it is bar.arrive.
+func (x *ctx) barrier(f *frag, in *inst, pc int32) int32 {
+	first := x.firstActive()
+	id := int(x.get(in.a, false, first))
+	if id >= len(x.blk.bars) {
+		x.fail(in, BarrierMisuse, first, 0, 0, "", "barrier %d: there are 16", id)
+	}
+	b := &x.blk.bars[id]
+	count := 0
+	if in.bar.counted {
+		count = int(x.get(in.b, false, first))
+		if count == 0 || count%32 != 0 {
+			x.fail(in, BarrierMisuse, first, 0, 0, "", "barrier %d expects %d threads: must be a multiple of 32, and not 0", id, count)
+		}
+	}
+	if b.known && b.count != count {
+		x.fail(in, BarrierMisuse, first, 0, 0, "", "barrier %d expects %s here, others arrived expecting %s", id, threadCount(count), threadCount(b.count))
+	}
+	b.known, b.count = true, count
+	if in.ctl == barArrive {
+		if f.mask != x.wave.live[f.warp] && f.warps == 1 {
+			x.fail(in, BarrierMisuse, first, 0, 0, "", "only lanes %#x of the warp's %#x arrive", f.mask, x.wave.live[f.warp])
+		}
+		b.arrived += 32 * f.warps
+		x.complete(id)
+		return pc + 1
+	}
+	f.pc, f.state = pc, atBarrier
+	f.need = uint32(id)
+	b.parked++
+	x.complete(id)
+	return -1
+}
+
+func threadCount(n int) string {
+	if n == 0 {
+		return "the whole block"
+	}
+	return fmt.Sprintf("%d threads", n)
+}
+
+// complete wakes the fragments at a barrier if all that it expects are there.
+// A warp is there when all its threads that have not exited are.
+func (x *ctx) complete(id int) {
+	b := &x.blk.bars[id]
+	warps, live := 0, 0
+	var at [32]uint32
+	for _, v := range x.blk.waves {
+		for k := range v.warps {
+			at[k] = 0
+			if v.live[k] != 0 {
+				live++
+			}
+		}
+		for _, f := range v.frags {
+			if f.state == atBarrier && int(f.need) == id {
+				for k := range f.warps {
+					at[f.warp+k] |= f.mask
+				}
+			}
+		}
+		for k := range v.warps {
+			if at[k] != 0 && at[k] == v.live[k] {
+				warps++
+			}
+		}
+	}
+	have, want := 32*warps+b.arrived, b.count
+	if want == 0 {
+		want = 32 * live
+	}
+	if have < want {
+		return
+	}
+	if have > want {
+		x.failAt(id, BarrierMisuse, fmt.Sprintf("%d threads arrived at barrier %d, which expects %d", have, id, want))
+	}
+	if b.parked > 0 {
+		x.release(id)
+	}
+	*b = barrier{}
+}
+
+// release lets the fragments at a barrier go on; barRed's get their result.
+func (x *ctx) release(id int) {
+	back, cur := x.wave, x.frag
+	var total, zeros int
+	each := func(do func(v *wave, f *frag, in *inst)) {
+		for _, v := range x.blk.waves {
+			for _, f := range v.frags {
+				if f.state == atBarrier && int(f.need) == id {
+					do(v, f, &x.k.code.insts[f.pc])
+				}
+			}
+		}
+	}
+	each(func(v *wave, f *frag, in *inst) {
+		x.enter(v, f)
+		x.checkAligned(v, f, in)
+		if in.ctl == barRed {
+			t, z := x.countPred(in)
+			total, zeros = total+t, zeros+z
+		}
+	})
+	each(func(v *wave, f *frag, in *inst) {
+		x.enter(v, f)
+		if in.ctl == barRed {
+			x.putReduced(in, total, zeros)
+		}
+		f.state = ready
+		f.pc++
+	})
+	if cur != nil {
+		x.enter(back, cur)
+	}
+}
+
+// checkAligned reports lanes of one warp that wait at different instructions of
+// an aligned barrier.
+func (x *ctx) checkAligned(v *wave, f *frag, in *inst) {
+	if !in.bar.aligned || f.warps > 1 {
+		return
+	}
+	for _, g := range v.frags {
+		if g.warp == f.warp && g.state == atBarrier && g.pc != f.pc {
+			x.fail(in, BarrierMisuse, x.firstActive(), 0, 0, "", "lanes %#x of the warp are here, lanes %#x at line %d: an aligned barrier must be executed by all threads of a warp together", f.mask, g.mask, x.k.code.insts[g.pc].src.Pos.Line)
+		}
+	}
+}
+
+func (x *ctx) countPred(in *inst) (set, clear int) {
+	ps := x.pred(in.bar.src)
+	x.active(func(lane int) {
+		if ps[lane/32]>>(lane&31)&1 != 0 != in.bar.not {
+			set++
+		} else {
+			clear++
+		}
+	})
+	return set, clear
+}
+
+func (x *ctx) putReduced(in *inst, set, clear int) {
+	m := uint32(0)
+	switch {
+	case in.bar.red == 'p':
+		x.active(func(lane int) { x.put(in.d, false, lane, uint64(set)) })
+		return
+	case in.bar.red == 'a' && clear == 0, in.bar.red == 'o' && set > 0:
+		m = math.MaxUint32
+	}
+	for k := range x.n / 32 {
+		x.setPred(in.d, k, m)
+	}
+}
+
+// failAt reports a fault of a whole barrier, at the first fragment there.
+func (x *ctx) failAt(id int, kind FaultKind, detail string) {
+	for _, v := range x.blk.waves {
+		for _, f := range v.frags {
+			if f.state == atBarrier && int(f.need) == id {
+				x.enter(v, f)
+				x.fail(&x.k.code.insts[f.pc], kind, x.firstActive(), 0, 0, "", "%s", detail)
+			}
+		}
+	}
+	f := &Fault{Kind: kind, Kernel: x.k.Name, Block: x.blk.id, Detail: detail}
+	panic(f)
+}
+
+// deadlock reports where every thread of the block waits.
+func (x *ctx) deadlock() {
+	var places []string
+	var first *frag
+	var at *wave
+	for _, v := range x.blk.waves {
+		for _, f := range v.frags {
+			if first == nil {
+				first, at = f, v
+			}
+			in := &x.k.code.insts[f.pc]
+			where := fmt.Sprintf("warps %d to %d", v.first+f.warp, v.first+f.warp+f.warps-1)
+			if f.warps == 1 {
+				where = fmt.Sprintf("warp %d, lanes %#x", v.first+f.warp, f.mask)
+			}
+			what := "a barrier"
+			if f.state == atWarp {
+				what = fmt.Sprintf("lanes %#x", f.need)
+			} else if f.state == atBarrier {
+				what = fmt.Sprintf("barrier %d", f.need)
+			}
+			if len(places) < 8 {
+				places = append(places, fmt.Sprintf("%s at line %d waits for %s", where, in.src.Pos.Line, what))
+			}
+		}
+	}
+	x.enter(at, first)
+	x.fail(&x.k.code.insts[first.pc], Deadlock, x.firstActive(), 0, 0, "", "every thread waits: %s", strings.Join(places, "; "))
+}

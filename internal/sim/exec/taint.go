@@ -1,0 +1,83 @@
+package exec
+
+import (
+	"math/bits"
+)
+
+// Undefined values: a bit a lane for each register and predicate, kept only
+// from when a wave first loads memory that nobody wrote, or from its start if
+// the kernel may read a register that it has not written. Every instruction
+// passes the bits of its operands on; one that reaches an address, a branch, a
+// guard or a store is a fault.
+
+// startTaint begins to keep bits for a wave.
+func (x *ctx) startTaint(v *wave) {
+	if n := (x.k.code.slots + x.k.code.preds + 1) * v.warps; len(v.undef) != n {
+		v.undef = make([]uint32, n)
+	} else {
+		clear(v.undef)
+	}
+	v.tainted = true
+}
+
+// setUndefined marks one lane of a register.
+func (x *ctx) setUndefined(s slot, lane int) {
+	if !x.wave.tainted {
+		x.startTaint(x.wave)
+	}
+	*x.undefined(s, lane/32) |= 1 << (lane & 31)
+}
+
+// undefined is the mask of a register's undefined lanes, in one warp of the
+// view. Predicates are numbered after the slots.
+func (x *ctx) undefined(s slot, warp int) *uint32 {
+	return &x.wave.undef[int(s)*x.wave.warps+x.lane0/32+warp]
+}
+
+// taint passes undefined bits through an instruction that is about to run.
+func (x *ctx) taint(in *inst) {
+	for k := range x.n / 32 {
+		m := x.mask
+		if in.guard != noSlot {
+			if u := *x.undefined(slot(x.k.code.slots)+in.guard, k) & m; u != 0 {
+				x.taintFault(in, k, u, "the predicate that decides whether it runs")
+			}
+			m &= x.pred(in.guard)[k] ^ in.guardNot
+		}
+		var u uint32
+		if in.merge != nil {
+			u = in.merge(x, in, k) & m
+		} else {
+			for _, s := range in.reads {
+				u |= *x.undefined(s, k) & m
+			}
+		}
+		if u != 0 && in.sink {
+			x.taintFault(in, k, u, "an operand")
+		}
+		for _, s := range in.sets {
+			p := x.undefined(s, k)
+			*p = *p&^m | u
+		}
+	}
+}
+
+func (x *ctx) taintFault(in *inst, warp int, lanes uint32, what string) {
+	x.fail(in, Uninitialised, 32*warp+bits.TrailingZeros32(lanes), 0, 0, "", "%s depends on memory or a register that nobody wrote (lanes %#x)", what, lanes)
+}
+
+// mergeSelect is taint for selp: only the operand that is taken counts.
+func mergeSelect(x *ctx, in *inst, warp int) uint32 {
+	p := x.pred(in.c)[warp] ^ uint32(in.off)
+	u := *x.undefined(slot(x.k.code.slots)+in.c, warp)
+	if in.reads[0] != noSlot {
+		u |= *x.undefined(in.reads[0], warp) & p
+	}
+	if in.reads[1] != noSlot {
+		u |= *x.undefined(in.reads[1], warp) &^ p
+	}
+	return u
+}
+
+// mergeNone is taint for operations that set their results' bits themselves.
+func mergeNone(*ctx, *inst, int) uint32 { return 0 }
