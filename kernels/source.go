@@ -42,6 +42,8 @@ func families() []family {
 		reduceRowsFamily(),
 		reduceColumnsFamily(),
 		matmulFamily(),
+		transposeFamily(),
+		randomFamily(),
 	}
 }
 
