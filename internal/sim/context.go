@@ -82,6 +82,9 @@ func (s *Sim) DevicePrimaryCtxRelease(h abi.Device) abi.Result {
 func (s *Sim) destroyContext(d *device) {
 	d.ctx, d.legacy = 0, nil
 	clear(d.peers)
+	for _, other := range s.devices {
+		delete(other.peers, d)
+	}
 	for h, st := range s.streams {
 		if st.dev == d {
 			delete(s.streams, h)
@@ -106,6 +109,11 @@ func (s *Sim) destroyContext(d *device) {
 	for addr, a := range s.allocs {
 		if a.dev == d {
 			s.release(addr, a)
+		}
+	}
+	for _, p := range s.pools {
+		if p.dev == d {
+			p.shrink(0)
 		}
 	}
 }

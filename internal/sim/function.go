@@ -159,7 +159,7 @@ func (s *Sim) OccupancyMaxActiveBlocksPerMultiprocessor(h abi.Function, blockSiz
 	return int32(s.blocksPerSM(f, int(blockSize), dynamicShared)), abi.Success
 }
 
-// OccupancyMaxPotentialBlockSize returns the block size, a multiple of the warp's,
+// OccupancyMaxPotentialBlockSize returns the block size, whole warps or the limit,
 // with the most threads running at a time (the largest of those), and the grid
 // that fills the device.
 func (s *Sim) OccupancyMaxPotentialBlockSize(h abi.Function, dynamicShared uint64, limit int32) (minGrid, block int32, r abi.Result) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
@@ -59,6 +60,7 @@ func (s *Sim) allocate(d *device, bytes uint64, p *pool) (abi.DevicePtr, abi.Res
 		d.direct += a.charge()
 	}
 	s.allocs[addr] = a
+	s.bases = append(s.bases, addr) // addresses only grow
 	return abi.DevicePtr(addr), abi.Success
 }
 
@@ -109,6 +111,9 @@ func (s *Sim) release(addr uint64, a *allocation) {
 		a.dev.direct -= a.charge()
 	}
 	delete(s.allocs, addr)
+	if i, ok := slices.BinarySearch(s.bases, addr); ok {
+		s.bases = slices.Delete(s.bases, i, i+1)
+	}
 }
 
 // MemAlloc allocates device memory of undefined content.
@@ -160,11 +165,27 @@ func (s *Sim) MemGetAddressRange(p abi.DevicePtr) (base abi.DevicePtr, bytes uin
 	if _, r := s.context(); r != abi.Success {
 		return 0, 0, r
 	}
-	b, ok := s.mem.Find(uint64(p))
-	if !ok || b.Freed {
+	addr, n, ok := s.containing(uint64(p))
+	if !ok {
 		return 0, 0, abi.ErrorNotFound
 	}
-	return abi.DevicePtr(b.AllocAddr), b.AllocBytes, abi.Success
+	return abi.DevicePtr(addr), n, abi.Success
+}
+
+// containing returns the live allocation, or the variable, that an address lies
+// in. It looks into the memory only for what is not in this package's own table:
+// Find asks for labels, which are the caller's code and must not run under s.mu.
+func (s *Sim) containing(addr uint64) (base, bytes uint64, ok bool) {
+	if i, found := slices.BinarySearch(s.bases, addr); found || i > 0 {
+		if !found {
+			i--
+		}
+		if base, bytes = s.bases[i], s.allocs[s.bases[i]].bytes; addr-base < bytes {
+			return base, bytes, true
+		}
+	}
+	b, ok := s.mem.Find(addr)
+	return b.AllocAddr, b.AllocBytes, ok && !b.Freed
 }
 
 // onDevice checks that n bytes lie in one live allocation. s.mu is held.
@@ -172,8 +193,8 @@ func (s *Sim) onDevice(addr, n uint64) abi.Result {
 	if n == 0 {
 		return abi.Success
 	}
-	b, ok := s.mem.Find(addr)
-	if !ok || b.Freed || n > b.AllocBytes || addr-b.AllocAddr > b.AllocBytes-n {
+	base, bytes, ok := s.containing(addr)
+	if !ok || n > bytes || addr-base > bytes-n {
 		return abi.ErrorInvalidValue
 	}
 	return abi.Success

@@ -17,7 +17,7 @@ import (
 // module is a loaded CUmodule or CUlibrary.
 type module struct {
 	dev      *device // nil: a library, which is the process's. Its variables exist once
-	target   int // compute capability that the PTX was written for
+	target   int     // compute capability that the PTX was written for
 	prog     *exec.Program
 	shared   bool // prog is in Sim.programs and stays loaded
 	unloaded bool

@@ -202,7 +202,7 @@ func TestOccupancy(t *testing.T) {
 		}
 	}
 	e.want(second(e.OccupancyMaxActiveBlocksPerMultiprocessor(f, 0, 0)), abi.ErrorInvalidValue)
-	for limit, want := range map[int32]int32{0: 256, 1000: 256, 100: 96, 128: 128} {
+	for limit, want := range map[int32]int32{0: 256, 1000: 256, 100: 64, 128: 128} {
 		grid, block, r := e.OccupancyMaxPotentialBlockSize(f, 0, limit)
 		if e.ok(r); block != want || grid%multiprocessors != 0 || grid == 0 {
 			t.Errorf("limit %d: %d blocks of %d, want %d threads", limit, grid, block, want)

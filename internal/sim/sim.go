@@ -60,8 +60,9 @@ type Sim struct {
 	nodes     map[abi.GraphNode]*node
 	execs     map[abi.GraphExec]*graphExec
 	pools     map[abi.MemoryPool]*pool
-	orphans   []*pool // destroyed pools that still have allocations
-	allocs    map[uint64]*allocation
+	orphans   []*pool                // destroyed pools that still have allocations
+	allocs    map[uint64]*allocation // by address
+	bases     []uint64               // the addresses in allocs, in order
 	host      map[unsafe.Pointer]hostBlock
 	programs  map[string]*exec.Program // by text, those without variables
 }

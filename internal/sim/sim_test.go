@@ -518,10 +518,8 @@ func TestConcurrentUse(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	free, total, r := e.MemGetInfo()
-	e.ok(r)
-	e.ok(e.CtxSynchronize())
-	if free, total, _ = e.MemGetInfo(); free != total {
+	e.ok(e.CtxSynchronize()) // pools give back what they keep
+	if free, total, _ := e.MemGetInfo(); free != total {
 		t.Errorf("%d bytes of %d are not free at the end", total-free, total)
 	}
 	for i := 0; runtime.NumGoroutine() > before && i < 100; i++ {
