@@ -28,7 +28,7 @@ type Args struct {
 
 	ptrs0  [24]unsafe.Pointer
 	sizes0 [24]uint16
-	inline [32]uint64
+	inline [56]uint64 // a tensor map takes 32
 
 	// For launches with attributes: memory that the driver reads, pooled with
 	// the values.

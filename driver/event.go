@@ -116,7 +116,7 @@ func (e *Event) reached(s *Stream, upTo uint64) {
 // Timing, recorded, and reached. Its resolution is about half a microsecond.
 func (e *Event) Since(start *Event) (time.Duration, error) {
 	const op = "cuEventElapsedTime"
-	if e != nil && start != nil && !(e.timing && start.timing) {
+	if e.base().isOpen() && start.base().isOpen() && !(e.timing && start.timing) {
 		return 0, invalid(op, "both events must have been made with EventConfig.Timing")
 	}
 	var ms float32

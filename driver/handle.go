@@ -101,6 +101,8 @@ func (h *child) enter(op string) error {
 	return closed(op, h)
 }
 
+func (h *child) isOpen() bool { return h != nil && h.life.isOpen() }
+
 func (h *child) exit() { h.life.exit() }
 
 func closed(op string, h *child) error {

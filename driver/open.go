@@ -48,7 +48,12 @@ func Open() (*Driver, error) {
 // OpenAPI makes a Driver of any implementation of the driver's functions. It is
 // for tests within this module, which put in one that fails on purpose or records
 // what is called; its type cannot be named elsewhere.
-func OpenAPI(api abi.API) (*Driver, error) { return initialise(api, "test") }
+func OpenAPI(api abi.API) (*Driver, error) {
+	if api == nil {
+		return nil, closed("OpenAPI", nil)
+	}
+	return initialise(api, "test")
+}
 
 // initialise is what every way to open a driver ends with.
 func initialise(api abi.API, source string) (*Driver, error) {

@@ -10,7 +10,7 @@ import (
 // capability 9.0 and above (TMA). It is given to a kernel by value, as a
 // parameter ".param .align 64 .b8 name[128]".
 type TensorMap struct {
-	abi *abi.TensorMap // 64-byte aligned
+	abi *abi.TensorMap // aligned as TensorMapEncodeTiled asks
 }
 
 // TensorType is the type of a tensor map's elements.

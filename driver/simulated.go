@@ -1,0 +1,25 @@
+package driver
+
+import "github.com/seed6486a2bb/gpuarray/internal/sim"
+
+// SimulatedConfig says what [Simulated] makes. The zero value is one device of
+// compute capability 8.0 that uses every processor.
+type SimulatedConfig struct {
+	Devices           int    // 0 is 1
+	ComputeCapability int    // 75, 80 or 90; 0 is 80
+	MemoryLimit       uint64 // bytes of each device; 0 is 8 GiB, or half of the machine's if that is less
+	Workers           int    // goroutines that run a kernel's blocks; 0 is GOMAXPROCS
+	Seed              uint64 // not 0: blocks and warps run one after another, in an order drawn from it
+}
+
+// Simulated returns a driver whose devices are simulated within this process:
+// they execute PTX, check every access to memory, and need no GPU. Each call
+// makes devices of its own. A kernel that faults makes only those unusable.
+//
+// The simulator is part of a program only if this function is.
+func Simulated(cfg SimulatedConfig) (*Driver, error) {
+	return initialise(sim.New(sim.Options{
+		Devices: cfg.Devices, ComputeCapability: cfg.ComputeCapability, MemoryLimit: cfg.MemoryLimit,
+		Workers: cfg.Workers, Seed: cfg.Seed,
+	}), simulatedSource)
+}
