@@ -3,6 +3,7 @@ package exec
 import (
 	"encoding/binary"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"unsafe"
 
@@ -106,3 +107,5 @@ func (d *device) must(name string, grid, block uint32, vals ...any) {
 		d.t.Fatal(err)
 	}
 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }

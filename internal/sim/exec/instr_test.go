@@ -1,0 +1,241 @@
+package exec
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// pool holds the values that instructions on a type are tried with.
+func pool(t ptx.Type, r *rand.Rand) []uint64 {
+	var v []uint64
+	n := t.Bits()
+	switch {
+	case t == ptx.F32:
+		for _, b := range []uint64{0, 1, 2, 0x7fffff, 0x800000, 0x800001, 0x3f800000, 0x3f800001, 0x3f7fffff, 0x3f000000, 0x40490fdb, 0x4b000000, 0x4b7fffff, 0x4b800001,
+			0x4effffff, 0x4f000000, 0x4f7fffff, 0x4f800000, 0x5effffff, 0x5f000000, 0x5f800000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fc00000, 0x7fffffff, 0x3eaaaaab, 0x33800000, 0x33000000, 0x7e800000, 0x00400000, 0x40200000, 0x3fc00000} {
+			v = append(v, b, b|1<<31)
+		}
+	case t == ptx.F64:
+		for _, b := range []uint64{0, 1, 1<<52 - 1, 1 << 52, 0x3ff << 52, 0x3ff<<52 + 1, 0x3fe << 52, 0x400921fb54442d18, 0x41dfffffffc00000, 0x41e0000000000000, 0x41efffffffe00000, 0x43e0000000000000, 0x43f0000000000000,
+			0x7fefffffffffffff, 0x7ff << 52, 0x7ff<<52 + 1, 0x7ff8 << 48, 0x36a0000000000000, 0x380fffffffffffff, 0x47efffffefffffff, 0x47effffff0000000, 0x3ff0000010000000, 0x3ff0000010000001, 0x3fefffffffffffff, 0x3ff8000000000000, 0x4004000000000000, 0x3e60000000000000} {
+			v = append(v, b, b|1<<63)
+		}
+	case n == 16 && isFloat(t):
+		for _, b := range []uint64{0, 1, 0x3ff, 0x400, 0x3c00, 0x3c01, 0x3bff, 0x7bff, 0x7c00, 0x7c01, 0x7e00, 0x7fff, 0x3f80, 0x3f81, 0x7f80, 0x7f7f, 0x7f81, 0x80, 0x7f, 0x6400, 0x4e00} {
+			v = append(v, b, b|1<<15)
+		}
+	default:
+		for _, b := range []uint64{0, 1, 2, 3, 7, 8, 15, 16, 24, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x1fffff80000000, 1<<53 + 1, 1<<62 + 1, 1<<63 - 1, 1 << 63, 0xfffffffffffffbff, 0x1234567890abcdef} {
+			v = append(v, b, -b, ^b)
+		}
+	}
+	for range 12 {
+		v = append(v, r.Uint64())
+	}
+	for i := range v {
+		if n < 64 {
+			v[i] &= 1<<n - 1
+		}
+	}
+	return v
+}
+
+// regType is the register that a value of type t travels in.
+func regType(t ptx.Type) string { return fmt.Sprintf("b%d", max(16, t.Bits())) }
+
+// trial is an instruction with the inputs it is run on: ins[i] is operand i of
+// all lanes.
+type trial struct {
+	mnemonic string
+	tail     string // constant operands after the registers, as text
+	ins      [][]uint64
+}
+
+// execute runs the instruction in a kernel of its own, in lanes full and
+// partial, and returns the destination of each lane, zero-extended.
+func (tr *trial) execute(t testing.TB) []uint64 {
+	t.Helper()
+	forms, err := ptx.Forms(tr.mnemonic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := forms[0]
+	lanes := len(tr.ins[0])
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p(".visible .entry k(.param .u64 out, .param .u64 in, .param .u32 n)\n{")
+	p(".reg .b16 %%h<9>; .reg .b32 %%r<9>; .reg .b64 %%l<9>; .reg .b32 %%i<9>; .reg .b64 %%a<9>; .reg .pred %%p<9>;")
+	p("ld.param.u64 %%a1, [out]; ld.param.u64 %%a2, [in]; ld.param.u32 %%i5, [n];")
+	p("mov.u32 %%i1, %%tid.x; mov.u32 %%i2, %%ctaid.x; mov.u32 %%i3, %%ntid.x; mad.lo.u32 %%i4, %%i2, %%i3, %%i1;")
+	p("setp.ge.u32 %%p8, %%i4, %%i5; @%%p8 ret;")
+	p("mul.wide.u32 %%a3, %%i4, 8; add.u64 %%a1, %%a1, %%a3; mul.wide.u32 %%a3, %%i4, %d; add.u64 %%a2, %%a2, %%a3;", 8*len(tr.ins))
+	names := map[string]string{"b16": "%h", "b32": "%r", "b64": "%l"}
+	var args []string
+	dst := f.Args[0].Type
+	for i := range tr.ins {
+		a := f.Args[i+1]
+		if a.Type == ptx.Pred {
+			p("ld.global.b32 %%r8, [%%a2+%d]; setp.ne.u32 %%p%d, %%r8, 0;", 8*i, i+1)
+			args = append(args, fmt.Sprintf("%%p%d", i+1))
+			continue
+		}
+		rt := regType(a.Type)
+		p("ld.global.%s %s%d, [%%a2+%d];", rt, names[rt], i+1, 8*i)
+		args = append(args, fmt.Sprintf("%s%d", names[rt], i+1))
+	}
+	if tr.tail != "" {
+		args = append(args, tr.tail)
+	}
+	out := ""
+	if dst == ptx.Pred {
+		p("%s %%p7, %s;", tr.mnemonic, strings.Join(args, ", "))
+		p("selp.b32 %%r7, 1, 0, %%p7; st.global.b32 [%%a1], %%r7;")
+	} else {
+		rt := regType(dst)
+		out = names[rt] + "7"
+		p("%s %s, %s;", tr.mnemonic, out, strings.Join(args, ", "))
+		p("st.global.%s [%%a1], %s;", rt, out)
+	}
+	p("ret;\n}")
+	d := newDevice(t, b.String())
+	in := make([]uint64, 0, lanes*len(tr.ins))
+	for i := range lanes {
+		for _, c := range tr.ins {
+			in = append(in, c[i])
+		}
+	}
+	pi, po := buffer(d, "in", in), buffer(d, "out", make([]uint64, lanes))
+	d.must("k", uint32(lanes+95)/96, 96, po, pi, uint32(lanes))
+	return read[uint64](d, po, lanes)
+}
+
+// combinations picks operands from the pools: all pairs for two, random ones
+// for more.
+func combinations(types []ptx.Type, r *rand.Rand) [][]uint64 {
+	ins := make([][]uint64, len(types))
+	pools := make([][]uint64, len(types))
+	for i, t := range types {
+		if t == ptx.Pred {
+			pools[i] = []uint64{0, 1}
+		} else {
+			pools[i] = pool(t, r)
+		}
+	}
+	add := func(v ...uint64) {
+		for i := range ins {
+			ins[i] = append(ins[i], v[i])
+		}
+	}
+	switch len(types) {
+	case 1:
+		for _, a := range pools[0] {
+			add(a)
+		}
+		for range 2000 {
+			add(randomValue(types[0], r))
+		}
+	case 2:
+		for _, a := range pools[0] {
+			for _, b := range pools[1] {
+				add(a, b)
+			}
+		}
+		for range 2000 {
+			add(randomValue(types[0], r), randomValue(types[1], r))
+		}
+	default:
+		for range 8000 {
+			v := make([]uint64, len(types))
+			for i := range v {
+				v[i] = pools[i][r.IntN(len(pools[i]))]
+				if r.IntN(4) == 0 && types[i] != ptx.Pred {
+					v[i] = randomValue(types[i], r)
+				}
+			}
+			add(v...)
+		}
+	}
+	return ins
+}
+
+// randomValue is any bits, or for floats often a number of ordinary size.
+func randomValue(t ptx.Type, r *rand.Rand) uint64 {
+	v := r.Uint64()
+	if r.IntN(2) == 0 {
+		switch t {
+		case ptx.F32:
+			v = uint64(math.Float32bits(float32(r.NormFloat64() * math.Exp2(float64(r.IntN(40)-20)))))
+		case ptx.F64:
+			v = math.Float64bits(r.NormFloat64() * math.Exp2(float64(r.IntN(40)-20)))
+		}
+	}
+	if n := t.Bits(); n < 64 {
+		v &= 1<<n - 1
+	}
+	return v
+}
+
+// same compares results of a type: NaNs are equal to each other.
+func same(t ptx.Type, a, b uint64) bool {
+	if n := max(t.Bits(), 16); n < 64 {
+		a, b = a&(1<<n-1), b&(1<<n-1)
+	}
+	if a == b {
+		return true
+	}
+	switch t {
+	case ptx.F16x2, ptx.BF16x2:
+		half := ptx.F16
+		if t == ptx.BF16x2 {
+			half = ptx.BF16
+		}
+		return same(half, a&0xffff, b&0xffff) && same(half, a>>16, b>>16)
+	}
+	if !isFloat(t) {
+		return false
+	}
+	f := formatOf(t)
+	if t == ptx.TF32 {
+		f = formatF32
+	}
+	x, y := f.value(a), f.value(b)
+	return x != x && y != y
+}
+
+// check runs an instruction on many values and compares with the model.
+func check(t *testing.T, mnemonic, tail string, model func(v []uint64) uint64, sources ...ptx.Type) {
+	t.Helper()
+	forms, err := ptx.Forms(mnemonic)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if sources == nil {
+		for _, a := range forms[0].Args[1:] {
+			if a.Kind != ptx.ArgConst {
+				sources = append(sources, a.Type)
+			}
+		}
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	ins := combinations(sources, r)
+	tr := &trial{mnemonic, tail, ins}
+	got := tr.execute(t)
+	bad := 0
+	v := make([]uint64, len(ins))
+	for i := range got {
+		for j := range ins {
+			v[j] = ins[j][i]
+		}
+		if want := model(v); !same(forms[0].Args[0].Type, got[i], want) {
+			if bad++; bad <= 3 {
+				t.Errorf("%s %s of %#x: got %#x, want %#x", mnemonic, tail, v, got[i], want)
+			}
+		}
+	}
+}
