@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // libraryCandidates lists where the driver library may be, in the order in which
@@ -77,5 +78,11 @@ type notLoaded struct {
 	err  error // the system's
 }
 
-func (e *notLoaded) Error() string   { return fmt.Sprintf("%s: %v", e.path, e.err) }
+func (e *notLoaded) Error() string {
+	if text := e.err.Error(); strings.Contains(text, e.path) { // as dlopen's does
+		return text
+	}
+	return fmt.Sprintf("%s: %v", e.path, e.err)
+}
+
 func (e *notLoaded) Unwrap() []error { return []error{ErrNoDriver, e.err} }

@@ -270,19 +270,52 @@ func TestContextRelease(t *testing.T) {
 	}
 }
 
+// BenchmarkLaunch compares a launch through this package with the bare call, on
+// a driver that does nothing and on a GPU.
 func BenchmarkLaunch(b *testing.B) {
-	drv, ctx := openFake(b)
+	b.Run("fake", func(b *testing.B) {
+		_, ctx := openFake(b)
+		benchmarkLaunch(b, ctx, []byte("good"), "kernel", func(p Ptr) *Args { return NewArgs().Ptr(p).U8(1).U16(2).U32(3).U64(4) })
+	})
+	b.Run("cuda", func(b *testing.B) {
+		drv, err := Open()
+		if err != nil {
+			b.Skip(err)
+		}
+		dev, err := drv.Device(0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, err := dev.Context()
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchmarkLaunch(b, ctx, kernelsPTX, "saxpy", func(p Ptr) *Args { return NewArgs().Ptr(p).Ptr(p).F32(1).U32(0) })
+	})
+}
+
+func benchmarkLaunch(b *testing.B, ctx *Context, image []byte, name string, fill func(Ptr) *Args) {
 	defer ctx.Close()
-	stream, _ := ctx.NewStream(StreamConfig{})
-	mod, _ := ctx.LoadModule([]byte("good"), LoadConfig{})
-	kernel, err := mod.Kernel("kernel")
-	if err != nil {
+	stream, err1 := ctx.NewStream(StreamConfig{})
+	mod, err2 := ctx.LoadModule(image, LoadConfig{})
+	if err := firstError(err1, err2); err != nil {
 		b.Fatal(err)
 	}
-	mem, _ := ctx.Alloc(12 * 8)
+	defer stream.Close()
+	defer mod.Close()
+	kernel, err1 := mod.Kernel(name)
+	mem, err2 := ctx.Alloc(12 * 8)
+	if err := firstError(err1, err2); err != nil {
+		b.Fatal(err)
+	}
+	defer mem.Close()
+	args := fill(mem.Ptr())
 	cfg := LaunchConfig{Grid: Dim{1}, Block: Dim{32}}
-	args := NewArgs().Ptr(mem.Ptr()).U8(1).U16(2).U32(3).U64(4)
-	b.Run("args", func(b *testing.B) {
+	if err := kernel.LaunchArgs(stream, cfg, args); err != nil {
+		b.Fatal(err)
+	}
+
+	b.Run("package", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if err := kernel.LaunchArgs(stream, cfg, args); err != nil {
@@ -290,22 +323,46 @@ func BenchmarkLaunch(b *testing.B) {
 			}
 		}
 	})
-	b.Run("values", func(b *testing.B) {
+	b.Run("raw", func(b *testing.B) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		n := ctx.api.(*native)
+		n.CtxSetCurrent(ctx.handle)
+		defer n.CtxSetCurrent(0)
+		fn := n.entry[fnLaunchKernel].Load()
+		block := &block{args: [12]uintptr{uintptr(kernel.handle), 1, 1, 1, 32, 1, 1, 0, uintptr(stream.handle), uintptr(unsafe.Pointer(args.params()))}}
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := kernel.Launch(stream, cfg, mem, uint8(1), uint16(2), uint32(3000), uint64(4000)); err != nil {
-				b.Fatal(err)
+			if r, _, _ := purego.SyscallN(fn, block.args[:11]...); r != 0 {
+				b.Fatal(abi.Result(r))
 			}
 		}
 	})
-	b.Run("raw", func(b *testing.B) {
-		b.ReportAllocs()
-		n := drv.api.(*native)
-		fn := n.entry[fnLaunchKernel].Load()
-		drv.api.CtxSetCurrent(ctx.handle)
-		block := &block{args: [12]uintptr{uintptr(kernel.handle), 1, 1, 1, 32, 1, 1, 0, uintptr(stream.handle), uintptr(unsafe.Pointer(args.params()))}}
-		for b.Loop() {
-			purego.SyscallN(fn, block.args[:11]...)
+	if err := stream.Synchronize(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func TestNativeAllocations(t *testing.T) {
+	_, ctx := openFake(t)
+	defer ctx.Close()
+	stream, err1 := ctx.NewStream(StreamConfig{})
+	mod, err2 := ctx.LoadModule([]byte("good"), LoadConfig{})
+	if err := firstError(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	kernel, err1 := mod.Kernel("kernel")
+	mem, err2 := ctx.Alloc(12 * 8)
+	if err := firstError(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	cfg := LaunchConfig{Grid: Dim{1}, Block: Dim{32}}
+	allocs := testing.AllocsPerRun(200, func() {
+		if err := kernel.Launch(stream, cfg, mem, uint8(1), uint16(2), uint32(3000), uint64(4000)); err != nil {
+			t.Fatal(err)
 		}
 	})
+	if allocs != 0 {
+		t.Errorf("a launch allocates %v times", allocs)
+	}
 }
