@@ -44,13 +44,13 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// take reserves the counter range of a draw of n elements: one counter value for
-// each element is more than any distribution needs.
-func (r *Rand) take(n int) (counter uint64) {
+// take reserves the counter range of a draw of n elements.
+func (r *Rand) take(n int, t kernels.Type) (counter uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	counter = r.counter
-	r.counter += uint64(n)
+	blocks := (n-1)/kernels.RandomPerBlock(t) + 1
+	r.counter += uint64(blocks)
 	return counter
 }
 
@@ -80,16 +80,10 @@ func draw(name string, r *Rand, dist kernels.Dist, t kernels.Type, shape []int) 
 	}
 	w := newWork(c, d)
 	defer w.end()
-	n := l.Len()
-	if n > 0 {
-		if err := kernels.Random(&w.plan, dist, wide(t), n, r.key, r.take(n)); err != nil {
+	if n := l.Len(); n > 0 {
+		if err := kernels.Random(&w.plan, dist, t, n, r.key, r.take(n, t)); err != nil {
 			return d.made(nil, c.unsupported(err))
 		}
 	}
-	h := d.made(w.create(l, wide(t)))
-	if t == wide(t) || h.node.err != nil {
-		return h
-	}
-	s := &chain{call: c, dev: d}
-	return s.end(h, s.eval(cast(s.step(h, nil), t), nil))
+	return d.made(w.create(l, t))
 }
