@@ -176,31 +176,38 @@ func (f *function) clamp(x any, low, high float64) *ptx.Reg {
 
 // reduceExp returns n and r with x = n·ln2 + r, |r| ≤ ln2/2, and what r lost in
 // rounding.
-func (f *function) reduceExp(x *ptx.Reg) (float, n, r, lost *ptx.Reg) {
-	float, n = f.nearest(x, f.log2e[0])
+func (f *function) reduceExp(x *ptx.Reg) (n, r, lost *ptx.Reg) {
+	float, n := f.nearest(x, f.log2e[0])
 	minus := f.neg(float)
 	high := f.fma(minus, f.ln2[0], x) // exact
 	r = f.fma(minus, f.ln2[1], high)
 	lost = f.fma(minus, f.ln2[1], f.sub(high, r))
-	return float, n, r, lost
+	return n, r, lost
 }
 
-// expSum returns e^(x+y) for x within expLow and expHigh and a y that is small
-// beside it (nil for none).
+// expSum returns e^(x+y) for x within expLow and expHigh and a y of no more than
+// what rounding x can have lost.
 func (f *function) expSum(x, y *ptx.Reg) *ptx.Reg {
-	_, n, r, lost := f.reduceExp(x)
-	if y != nil {
-		lost = f.add(lost, y)
-	}
-	q := f.fma(f.mul(r, r), f.polynomial(r, f.exp), lost)
-	return f.scale(f.add(f.add(q, r), 1.0), n)
+	n, r, lost := f.reduceExp(x)
+	s := f.sum(r, f.add(lost, y)) // y is large beside r's last bit
+	q := f.fma(f.mul(s.high, s.high), f.polynomial(s.high, f.exp), s.low)
+	return f.scale(f.add(f.add(q, s.high), 1.0), n)
 }
 
 // expOf returns eˣ but for NaN.
 func (f *function) expOf(x *ptx.Reg) *ptx.Reg {
-	_, n, r, _ := f.reduceExp(f.clamp(x, f.expLow, f.expHigh))
+	n, r, _ := f.reduceExp(f.clamp(x, f.expLow, f.expHigh))
 	q := f.fma(f.mul(r, r), f.polynomial(r, f.exp), r)
 	return f.scale(f.add(q, 1.0), n)
+}
+
+// expDouble is expOf in two parts.
+func (f *function) expDouble(x *ptx.Reg) double {
+	n, r, lost := f.reduceExp(f.clamp(x, f.expLow, f.expHigh))
+	q := f.fma(f.mul(r, r), f.polynomial(r, f.exp), lost)
+	p := f.sum(1.0, r)
+	p = f.sum(p.high, f.add(p.low, q))
+	return double{f.scale(p.high, n), f.scale(p.low, n)}
 }
 
 // keepNaN returns y, or x where x is NaN.
@@ -229,7 +236,7 @@ func emitExp2(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 func emitExpm1(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 	f := newFunction(b, t)
 	x := f.clamp(a[0], f.expm1Low, f.expHigh)
-	_, n, r, lost := f.reduceExp(x)
+	n, r, lost := f.reduceExp(x)
 	q := f.fma(f.mul(r, r), f.polynomial(r, f.exp), lost)
 	large := b.Op("setp.gt.s32", n, f.mantissa+4)
 	n = b.Op("sub.s32", n, b.Op("selp.s32", 1, 0, large))
@@ -244,12 +251,21 @@ func emitExpm1(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 	return f.keepNaN(a[0], y)
 }
 
-// emitSigmoid uses e^−|x|, which cannot overflow.
+// emitSigmoid is 1/(1 + e^−|x|), or e^−|x| times that for negative x; neither
+// overflows. The quotient is corrected by what its parts had lost.
 func emitSigmoid(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 	f := newFunction(b, t)
-	e := f.expOf(f.neg(f.abs(a[0])))
-	y := f.div(f.choose(f.is("ge", a[0], 0.0), 1.0, e), f.add(e, 1.0))
-	return f.keepNaN(a[0], y)
+	e := f.expDouble(f.neg(f.abs(a[0])))
+	d := f.sum(1.0, e.high)
+	d.low = f.add(d.low, e.low)
+	positive := f.is("ge", a[0], 0.0)
+	n := double{f.choose(positive, 1.0, e.high), f.choose(positive, 0.0, e.low)}
+	inverse := f.op("rcp.rn"+f.s, d.high)
+	q := f.mul(n.high, inverse)
+	minus := f.neg(q)
+	rest := f.fma(minus, d.high, n.high)
+	rest = f.add(rest, f.fma(minus, d.low, n.low))
+	return f.keepNaN(a[0], f.fma(rest, inverse, q))
 }
 
 // emitTanh is a polynomial near 0 and 1 − 2/(e²ˣ + 1) elsewhere.

@@ -76,6 +76,13 @@ func (f *function) sum(x, y any) double {
 	return double{high, f.add(f.sub(x, high), y)}
 }
 
+// sumAny is sum for any x and y.
+func (f *function) sumAny(x, y *ptx.Reg) double {
+	high := f.add(x, y)
+	yPart := f.sub(high, x)
+	return double{high, f.add(f.sub(x, f.sub(high, yPart)), f.sub(y, yPart))}
+}
+
 // product returns x·y.
 func (f *function) product(x, y double) double {
 	high := f.mul(x.high, y.high)

@@ -52,8 +52,10 @@ func (f *function) reduceCircle(x *ptx.Reg) (q, r, low *ptx.Reg) {
 	float, n := f.nearest(x, 2/math.Pi)
 	minus := f.neg(float)
 	exact := f.fma(minus, f.halfPi[0], x)
-	r = f.fma(minus, f.halfPi[1], exact)
-	low = f.fma(minus, f.halfPi[2], f.fma(minus, f.halfPi[1], f.sub(exact, r)))
+	second := f.mul(minus, f.halfPi[1])
+	rest := f.fma(minus, f.halfPi[2], f.fma(minus, f.halfPi[1], f.neg(second)))
+	sum := f.sumAny(exact, second)
+	r, low = sum.high, f.add(sum.low, rest)
 	q = b.Reg(ptx.U32)
 	b.Do("mov.b32", q, n)
 	done := b.NewLabel("reduced")
@@ -176,7 +178,7 @@ func scaledPi(n uint) *big.Int {
 // twoOverPiTable returns the module's table of 2/π in words of the given type,
 // adding it first if need be.
 func twoOverPiTable(m *ptx.Module, word ptx.Type) *ptx.Var {
-	const name = "two_over_pi"
+	const name = "two_over_pi_"
 	for _, v := range m.Vars {
 		if v.Name == name+word.String() {
 			return v
