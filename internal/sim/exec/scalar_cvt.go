@@ -87,7 +87,7 @@ func floatToInt(mods []string, d, s ptx.Type) fn1 {
 	lo, hi := limits(d)
 	nan := uint64(0)
 	if s == ptx.F64 || d.Bits() == 64 {
-		nan = 1 << (d.Bits() - 1)
+		nan = extend(d, 1<<(d.Bits()-1))
 	}
 	// One past the greatest value, as a float.
 	over := math.Ldexp(1, d.Bits())
