@@ -37,7 +37,7 @@ const (
 	fcmp    = scmp + "|equ|neu|ltu|leu|gtu|geu|num|nan"
 	boolop  = "and|or|xor"
 
-	memTypes = "T=b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64|b128@70:83"
+	memTypes = "T=b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64"
 	memVec   = "V=v2|v4?"
 	scopes   = "cta|cluster@90:78|gpu|sys"
 	spaces   = "S=global|shared|shared::cta@0:78|shared::cluster@90:78"
@@ -203,7 +203,7 @@ var table = []row{
 	{"set", "eq|ne D=u32|s32|f32 T=b16|b32|b64", ">D T T"},
 	{"set", fcmp + " ftz? D=u32|s32|f32 T=f32", ">D T T"},
 	{"set", fcmp + " D=u32|s32|f32 T=f64", ">D T T"},
-	{"set", fcmp + " ftz? D=u16|s16|u32|s32 T=f16", ">D T T"},
+	{"set", "@0:65 " + fcmp + " ftz? D=u16|s16|u32|s32 T=f16", ">D T T"},
 	{"set", fcmp + " ftz? D=f16 T=f16", ">D T T"},
 	{"set", fcmp + " ftz? D=f16x2 T=f16x2", ">D T T"},
 	{"set", scmp + " " + boolop + " D=u32|s32|f32 T=s16|s32|s64", ">D T T !p"},
@@ -211,6 +211,11 @@ var table = []row{
 	{"set", "eq|ne " + boolop + " D=u32|s32|f32 T=b16|b32|b64", ">D T T !p"},
 	{"set", fcmp + " " + boolop + " ftz? D=u32|s32|f32 T=f32", ">D T T !p"},
 	{"set", fcmp + " " + boolop + " D=u32|s32|f32 T=f64", ">D T T !p"},
+	{"set", "@0:65 " + fcmp + " " + boolop + " ftz? D=u16|s16|u32|s32 T=f16", ">D T T !p"},
+	{"set", "@90:78 " + fcmp + " D=u16|s16|u32|s32|bf16 T=bf16", ">D T T"},
+	{"set", "@90:78 " + fcmp + " D=bf16x2 T=bf16x2", ">D T T"},
+	{"set", "@90:78 " + fcmp + " " + boolop + " D=u16|s16|u32|s32|bf16 T=bf16", ">D T T !p"},
+	{"set", "@90:78 " + fcmp + " " + boolop + " D=bf16x2 T=bf16x2", ">D T T !p"},
 	{"set", fcmp + " " + boolop + " ftz? D=f16 T=f16", ">D T T !p"},
 	{"set", fcmp + " " + boolop + " ftz? D=f16x2 T=f16x2", ">D T T !p"},
 	{"selp", "T=b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64", ">T T T !p"},
@@ -250,14 +255,12 @@ var table = []row{
 	{"cvt", rnd + " ftz? sat? f16 f32", ">f16 f32"},
 	{"cvt", rnd + " sat? f16 f64", ">f16 f64"},
 	{"cvt", rnd + " ftz? sat? f32 f64", ">f32 f64"},
-	{"cvt", "@80:71 f32 bf16", ">f32 bf16"},
-	{"cvt", "@90:78 " + rnd + " ftz? f32 bf16", ">f32 bf16"},
-	{"cvt", "@90:78 ftz f32 bf16", ">f32 bf16"},
+	{"cvt", "@80:71 " + rnd + "? ftz? f32 bf16", ">f32 bf16"},
 	{"cvt", "@90:78 " + rnd + "? D=f16|f64 bf16", ">D bf16"},
 	{"cvt", "@90:78 " + rnd + "? bf16 f16", ">bf16 f16"},
 	{"cvt", "@90:78 " + rnd + " bf16 f64", ">bf16 f64"},
 	{"cvt", "@80:70 rn|rz relu? T=f16|bf16 f32", ">T f32"},
-	{"cvt", "@90:78 " + rnd + " ftz? bf16 f32", ">bf16 f32"},
+	{"cvt", "@80:70 " + rnd + " ftz? bf16 f32", ">bf16 f32"},
 	{"cvt", "@80:70 rn|rz relu? T=f16x2|bf16x2 f32", ">T f32 f32"},
 	{"cvt", "@80:70 rna tf32 f32", ">tf32 f32"},
 	{"cvt", "@90:78 rn|rz relu? tf32 f32", ">tf32 f32"},
@@ -271,6 +274,9 @@ var table = []row{
 	// Memory.
 	{"ld", "weak? " + ldSpaces + " ca|cg|cs|lu|cv?" + ldTail, ldArgs},
 	{"ld", "weak? " + ldSpaces + " " + evict + ldTail, ldArgs},
+	{"ld", "weak? " + ldSpaces + " " + evict + "? " + hint + " " + prefetch + " T=b128@70:83", ldArgs},
+	{"ld", "relaxed|acquire cta|cluster@90:83|gpu|sys@0:84 " + spaces + "? " + evict + "? " + hint + " " + prefetch + " T=b128@70:83", ldArgs},
+	{"ld", "S=global nc " + evict + "? " + hint + " " + prefetch + " T=b128@70:83", ldArgs},
 	{"ld", "volatile " + spaces + "? " + prefetch + " " + memVec + " " + memTypes, ldArgs},
 	{"ld", "relaxed|acquire " + scopes + " " + spaces + "? " + evict + "?" + ldTail, ldArgs},
 	{"ld", "@0:82 mmio relaxed sys S=global? " + memTypes, ldArgs},
@@ -278,6 +284,8 @@ var table = []row{
 	{"ld", "S=global nc " + evict + ldTail, ldArgs},
 	{"st", "weak? " + stSpaces + " wb|cg|cs|wt?" + stTail, stArgs},
 	{"st", "weak? " + stSpaces + " " + evict + stTail, stArgs},
+	{"st", "weak? " + stSpaces + " " + evict + "? " + hint + " T=b128@70:83", stArgs},
+	{"st", "relaxed|release cta|cluster@90:83|gpu|sys@0:84 " + spaces + "? " + evict + "? " + hint + " T=b128@70:83", stArgs},
 	{"st", "volatile " + spaces + "? " + memVec + " " + memTypes, stArgs},
 	{"st", "relaxed|release " + scopes + " " + spaces + "? " + evict + "?" + stTail, stArgs},
 	{"st", "@0:82 mmio relaxed sys S=global? " + memTypes, stArgs},
@@ -292,7 +300,8 @@ var table = []row{
 	{"atom", atomHead + "and|or|xor " + hint + " T=b32|b64", ">T [S] T C:b64"},
 	{"atom", atomHead + "exch " + hint + " T=b32|b64|b128@90:83", ">T [S] T C:b64"},
 	{"atom", atomHead + "cas T=b16@70:63", ">T [S] T T"},
-	{"atom", atomHead + "cas " + hint + " T=b32|b64|b128@90:83", ">T [S] T T C:b64"},
+	{"atom", atomHead + "cas T=b32|b64", ">T [S] T T"},
+	{"atom", atomHead + "cas " + hint + " T=b128@90:83", ">T [S] T T C:b64"},
 	{"atom", atomHead + "add " + hint + " T=u32|s32|u64|f32|f64", ">T [S] T C:b64"},
 	{"atom", atomHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", ">T [S] T C:b64"},
 	{"atom", atomHead + "inc|dec " + hint + " T=u32", ">T [S] T C:b64"},
@@ -344,8 +353,8 @@ var table = []row{
 	{"griddepcontrol", "@90:78 launch_dependents|wait", ""},
 
 	// Asynchronous copies.
-	{"cp", "@80:70 async ca shared|shared::cta@80:78 global " + hint + " " + prefetch, "[shared] [global] #4:16 u32? C:b64"},
-	{"cp", "@80:70 async cg shared|shared::cta@80:78 global " + hint + " " + prefetch, "[shared] [global] #16:16 u32? C:b64"},
+	{"cp", "@80:70 async ca shared|shared::cta global " + hint + " " + prefetch, "[shared] [global] #4:16 u32? C:b64"},
+	{"cp", "@80:70 async cg shared|shared::cta global " + hint + " " + prefetch, "[shared] [global] #16:16 u32? C:b64"},
 	{"cp", "@80:70 async commit_group|wait_all", ""},
 	{"cp", "@80:70 async wait_group", "#0:2147483647"},
 
