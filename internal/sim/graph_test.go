@@ -91,25 +91,34 @@ func TestGraphUpdateOfAnotherForm(t *testing.T) {
 	fill := func(g abi.Graph, deps []abi.GraphNode, height uint64) abi.GraphNode {
 		return must[abi.GraphNode](e)(e.GraphAddMemsetNode(g, deps, &abi.MemsetNodeParams{Dst: p, Pitch: 4, ElementSize: 1, Width: 4, Height: height}, 0))
 	}
+	three := func(g abi.Graph, height uint64) {
+		first := must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil))
+		must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, []abi.GraphNode{first, fill(g, []abi.GraphNode{first}, height)}))
+	}
 	base := must[abi.Graph](e)(e.GraphCreate(0))
-	fill(base, []abi.GraphNode{must[abi.GraphNode](e)(e.GraphAddEmptyNode(base, nil))}, 1)
+	three(base, 1)
 	exec := must[abi.GraphExec](e)(e.GraphInstantiate(base, 0))
 	for _, c := range []struct {
 		name  string
 		build func(g abi.Graph)
 		want  abi.GraphExecUpdateResult
 	}{
-		{"the same", func(g abi.Graph) { fill(g, []abi.GraphNode{must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil))}, 1) }, abi.GraphExecUpdateSuccess},
+		{"the same", func(g abi.Graph) { three(g, 1) }, abi.GraphExecUpdateSuccess},
 		{"nothing", func(g abi.Graph) {}, abi.GraphExecUpdateErrorTopologyChanged},
 		{"other dependencies", func(g abi.Graph) {
-			must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil))
-			fill(g, nil, 1)
+			n := must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil))
+			must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, []abi.GraphNode{fill(g, nil, 1), n}))
 		}, abi.GraphExecUpdateErrorTopologyChanged},
 		{"another kind", func(g abi.Graph) {
 			n := must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil))
-			must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, []abi.GraphNode{n}))
+			m := must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, []abi.GraphNode{n}))
+			must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, []abi.GraphNode{n, m}))
 		}, abi.GraphExecUpdateErrorNodeTypeChanged},
-		{"more rows", func(g abi.Graph) { fill(g, []abi.GraphNode{must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil))}, 3) }, abi.GraphExecUpdateErrorParametersChanged},
+		{"dependencies listed otherwise", func(g abi.Graph) {
+			n := must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil))
+			must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, []abi.GraphNode{fill(g, []abi.GraphNode{n}, 1), n}))
+		}, abi.GraphExecUpdateSuccess},
+		{"more rows", func(g abi.Graph) { three(g, 3) }, abi.GraphExecUpdateErrorParametersChanged},
 	} {
 		g := must[abi.Graph](e)(e.GraphCreate(0))
 		c.build(g)
@@ -128,6 +137,8 @@ func TestGraphErrors(t *testing.T) {
 	g, other := must[abi.Graph](e)(e.GraphCreate(0)), must[abi.Graph](e)(e.GraphCreate(0))
 	n, foreign := must[abi.GraphNode](e)(e.GraphAddEmptyNode(g, nil)), must[abi.GraphNode](e)(e.GraphAddEmptyNode(other, nil))
 	one := abi.KernelNodeParams{Func: f, GridDimX: 1, GridDimY: 1, GridDimZ: 1, BlockDimX: 1, BlockDimY: 1, BlockDimZ: 1}
+	narrow := one
+	narrow.Func, narrow.BlockDimX = e.kernel(reducePTX, "reduce"), 512
 	wide := one
 	wide.BlockDimX = 2000
 	extra := one
@@ -149,6 +160,7 @@ func TestGraphErrors(t *testing.T) {
 		{"twice the same", second(e.GraphAddEmptyNode(g, []abi.GraphNode{n, n})), abi.ErrorInvalidValue},
 		{"kernel, nil", second(e.GraphAddKernelNode(g, nil, nil)), abi.ErrorInvalidValue},
 		{"kernel, block", second(e.GraphAddKernelNode(g, nil, &wide)), abi.ErrorInvalidValue},
+		{"kernel, beyond maxntid", second(e.GraphAddKernelNode(g, nil, &narrow)), abi.ErrorLaunchOutOfResources},
 		{"kernel, extra", second(e.GraphAddKernelNode(g, nil, &extra)), abi.ErrorInvalidValue},
 		{"kernel", second(e.GraphAddKernelNode(g, []abi.GraphNode{n}, &one)), abi.Success},
 		{"copy, nil", second(e.GraphAddMemcpyNode(g, nil, nil, 0)), abi.ErrorInvalidValue},

@@ -105,6 +105,9 @@ func TestPools(t *testing.T) {
 	b := must[abi.DevicePtr](e)(e.MemAllocFromPoolAsync(5*mib, own, 0))
 	check("default", def, 3*mib, 4*mib)
 	check("own", own, 5*mib, 6*mib)
+	if u, r := get(own, abi.MemPoolAttributeUsedMemHigh), get(own, abi.MemPoolAttributeReservedMemHigh); u != 5*mib || r != 6*mib {
+		t.Errorf("high-water marks %d and %d", u, r)
+	}
 	e.ok(e.MemFreeAsync(a, 0))
 	check("before the synchronisation", def, 0, 4*mib)
 	e.ok(e.StreamSynchronize(0))

@@ -132,9 +132,17 @@ func ptxText(image []byte) (string, error) {
 // located puts an error of the parser or the loader in the form of the error
 // log: "ptx line 12:5: …".
 func located(err error) string {
-	var e *ptx.Error
-	if errors.As(err, &e) && e.Pos != (ptx.Pos{}) {
-		return fmt.Sprintf("ptx line %v: %s", e.Pos, e.Msg)
+	var (
+		text *ptx.Error
+		code *exec.DecodeError
+	)
+	switch {
+	case errors.As(err, &text):
+		return fmt.Sprintf("ptx line %v: %s", text.Pos, text.Msg)
+	case errors.As(err, &code) && code.Text != "":
+		return fmt.Sprintf("ptx line %v: %s: %s", code.Pos, code.Text, code.Why)
+	case errors.As(err, &code):
+		return fmt.Sprintf("ptx line %v: %s", code.Pos, code.Why)
 	}
 	return "ptx: " + err.Error()
 }

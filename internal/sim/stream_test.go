@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -104,8 +105,9 @@ func TestCaptureAgainstDirect(t *testing.T) {
 	if host[0] != 0 || download[uint32](e, out, 1)[0] != ^uint32(0) {
 		t.Error("captured work was done during the capture")
 	}
-	if got := len(e.graphs[g].nodes); got != 4 {
-		t.Errorf("%d nodes captured, want 4", got)
+	deps, _ := e.graphs[g].topology()
+	if want := [][]int{nil, {0}, {0}, {1, 2}}; fmt.Sprint(deps) != fmt.Sprint(want) {
+		t.Errorf("captured dependencies %v, want %v", deps, want)
 	}
 	exec := must[abi.GraphExec](e)(e.GraphInstantiate(g, 0))
 	e.ok(e.GraphDestroy(g))
@@ -215,6 +217,10 @@ func TestCaptureErrors(t *testing.T) {
 		})
 	}
 	e := open(t, Options{})
+	s, p := e.stream(), e.alloc(4)
+	e.ok(e.StreamBeginCapture(s, abi.StreamCaptureModeGlobal))
+	e.ok(e.MemsetD8Async(p, 0, 4, 0)) // the NULL stream does not wait for a non-blocking one
+	e.ok(end(e, s))
 	e.want(e.StreamBeginCapture(0, 0), abi.ErrorStreamCaptureUnsupported)
 	e.want(e.StreamBeginCapture(e.stream(), 3), abi.ErrorInvalidValue)
 	e.want(end(e, e.stream()), abi.ErrorIllegalState)
