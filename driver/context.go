@@ -29,6 +29,12 @@ type Context struct {
 	refs  int           // 1 for the Context itself and 1 for each open child
 	count [numKinds]int // open children
 
+	*primary
+}
+
+// primary is what all Contexts of a device share, as their primary context is
+// one: what was launched there, and the fault that ruined it.
+type primary struct {
 	launches launchRing
 	fault    atomic.Pointer[Error]
 }
@@ -44,7 +50,7 @@ func (d *Device) Context() (*Context, error) {
 	if err := d.drv.fail(op, r, "device "+strconv.Itoa(d.ordinal)); err != nil {
 		return nil, err
 	}
-	c := &Context{dev: d, api: d.drv.api, handle: h, refs: 1}
+	c := &Context{dev: d, api: d.drv.api, handle: h, refs: 1, primary: &d.drv.primaries[d.ordinal]}
 	c.life.open()
 	return c, nil
 }
@@ -181,7 +187,7 @@ func (c *Context) result(op string, r abi.Result) error {
 
 // Err returns the fault that has made the context unusable, or nil.
 func (c *Context) Err() error {
-	if c == nil {
+	if c == nil || c.primary == nil {
 		return closed("Err", nil)
 	}
 	if fault := c.fault.Load(); fault != nil {

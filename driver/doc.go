@@ -17,7 +17,7 @@
 //	err = stream.Synchronize()
 //	err = driver.Read(values, x, 0)
 //
-// The example of [Kernel.Launch] is a whole program.
+// The package example is a whole program.
 //
 // # Words
 //

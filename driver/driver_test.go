@@ -298,6 +298,55 @@ func TestLaunch(t *testing.T) {
 	})
 }
 
+// TestLaunchAttributes launches with each attribute that the device has.
+func TestLaunchAttributes(t *testing.T) {
+	onEach(t, func(r rig) {
+		mod, k := r.kernel("saxpy")
+		s := r.stream()
+		x, y := r.alloc(4*512), r.alloc(4*512)
+		r.check(s.MemsetD32(x.Ptr(), 0x3f800000, 512), s.MemsetD32(y.Ptr(), 0, 512))
+		cfg := LaunchConfig{Grid: Dim{4}, Block: Dim{128}}
+		has := func(a Attribute) bool {
+			v, err := r.ctx.Device().Attribute(a)
+			r.check(err)
+			return v != 0
+		}
+		shapes := []LaunchConfig{cfg}
+		if has(AttrCooperativeLaunch) {
+			cfg := cfg
+			cfg.Cooperative = true
+			shapes = append(shapes, cfg)
+		}
+		if has(AttrClusterLaunch) {
+			cluster, programmatic := cfg, cfg
+			cluster.Cluster, programmatic.Programmatic = Dim{2}, true
+			shapes = append(shapes, cluster, programmatic)
+			n, err := k.MaxActiveClusters(cluster)
+			r.check(err)
+			if n < 1 {
+				r.Errorf("%d clusters are resident", n)
+			}
+		}
+		r.Logf("%d shapes", len(shapes))
+		for _, cfg := range shapes {
+			r.check(k.Launch(s, cfg, x, y, float32(1), uint32(512)), s.Synchronize())
+		}
+		got := make([]float32, 512)
+		r.check(Read(got, y, 0))
+		if want := float32(len(shapes)); got[0] != want || got[511] != want {
+			r.Errorf("after %v launches %v and %v", want, got[0], got[511])
+		}
+
+		optin, err := r.ctx.Device().Attribute(AttrMaxSharedMemoryPerBlockOptin)
+		r.check(err)
+		cfg.Shared = uint32(optin)
+		r.want(k.Launch(s, cfg, x, y, float32(1), uint32(512)), ErrorInvalidValue, fmt.Sprint(optin, " bytes of dynamic shared memory"))
+		r.check(k.SetMaxDynamicShared(optin), k.SetSharedCarveout(-1), k.Launch(s, cfg, x, y, float32(1), uint32(512)), s.Synchronize())
+		r.want(k.SetMaxDynamicShared(optin+1), ErrorInvalidValue)
+		r.closes(x, y, mod, s)
+	})
+}
+
 // TestArgsMany fills more arguments than fit in place, and structs.
 func TestArgsMany(t *testing.T) {
 	a := NewArgs()

@@ -35,7 +35,7 @@ func (l *launchRing) count() uint64 {
 }
 
 func (c *Context) launched() uint64 {
-	if c == nil {
+	if c == nil || c.primary == nil {
 		return 0
 	}
 	return c.launches.count()

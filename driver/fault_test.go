@@ -73,6 +73,18 @@ func provoke(drv *Driver) error {
 			return err
 		}
 	}
+	again, err := dev.Context()
+	if err == nil {
+		_, _, err = again.MemInfo()
+	}
+	if !errors.Is(err, ErrorIllegalAddress) {
+		return fmt.Errorf("another Context after the fault: %v", err)
+	}
+	if again != nil {
+		if err := says(err, "count×2, poke"); err != nil {
+			return err
+		}
+	}
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("the second Close after the fault: %w", err)
 	}
@@ -216,4 +228,52 @@ func TestErrorText(t *testing.T) {
 	if Code(12345).Name() != "CUresult(12345)" {
 		t.Error(Code(12345).Name())
 	}
+}
+
+// TestOpenFailures makes the calls of opening fail.
+func TestOpenFailures(t *testing.T) {
+	base, err := Simulated(SimulatedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		method string
+		code   Code
+		is     error // besides the code
+		says   string
+	}{
+		{"Init", ErrorNoDevice, ErrNoDevice, "cuInit"},
+		{"Init", ErrorStubLibrary, ErrNoDriver, "install the driver"},
+		{"Init", ErrorSystemDriverMismatch, nil, "restart the machine"},
+		{"Init", ErrorUnknown, nil, "nvidia-smi"},
+		{"DriverGetVersion", ErrorUnknown, nil, "cuDriverGetVersion"},
+		{"DeviceGetCount", ErrorNotInitialized, nil, "cuDeviceGetCount"},
+	} {
+		api := abitest.Wrap(base.api)
+		api.Inject(abitest.Fault{Method: test.method, Nth: 1, Result: abi.Result(test.code)})
+		_, err := OpenAPI(api)
+		if !errors.Is(err, test.code) || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s fails with %v: %v", test.method, test.code.Name(), err)
+		}
+		for _, sentinel := range []error{ErrNoDriver, ErrNoDevice} {
+			if errors.Is(err, sentinel) != (sentinel == test.is) {
+				t.Errorf("%s fails with %v: errors.Is %v", test.method, test.code.Name(), sentinel)
+			}
+		}
+	}
+}
+
+// TestOpen checks what Open says where there is nothing to open.
+func TestOpen(t *testing.T) {
+	d, err := Open()
+	if err == nil {
+		if again, err := Open(); again != d || err != nil {
+			t.Errorf("the second Open returns another driver, or %v", err)
+		}
+		return
+	}
+	if !errors.Is(err, ErrNoDriver) && !errors.Is(err, ErrNoDevice) {
+		t.Errorf("the driver is broken: %v", err)
+	}
+	t.Log(err)
 }

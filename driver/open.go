@@ -13,6 +13,8 @@ type Driver struct {
 	api     abi.API
 	version Version
 	source  string
+
+	primaries []primary // of each device
 }
 
 // Version is a CUDA version as the driver tells it: 1000 × major + 10 × minor.
@@ -73,6 +75,7 @@ func initialise(api abi.API, source string) (*Driver, error) {
 	if n == 0 {
 		return nil, &Error{Op: "cuDeviceGetCount", Err: ErrNoDevice, Detail: source + " shows no device; the variable CUDA_VISIBLE_DEVICES may hide them"}
 	}
+	d.primaries = make([]primary, n)
 	return d, nil
 }
 
