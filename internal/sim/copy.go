@@ -265,8 +265,16 @@ func (s *Sim) checkFill(f *fillWork) (work, abi.Result) {
 }
 
 func (f *fillWork) run(s *Sim) error {
+	// Device memory is in the host's byte order, as kernels here read it.
 	var pattern [4]byte
-	binary.LittleEndian.PutUint32(pattern[:], f.value)
+	switch f.size {
+	case 1:
+		pattern[0] = byte(f.value)
+	case 2:
+		binary.NativeEndian.PutUint16(pattern[:], uint16(f.value))
+	default:
+		binary.NativeEndian.PutUint32(pattern[:], f.value)
+	}
 	for y := range f.height {
 		at := f.addr + y*f.pitch
 		row, err := s.mem.Slice(at, f.width*f.size)
