@@ -148,8 +148,8 @@ func broadcastable[T Element](t *testing.T, rng *rand.Rand, shape []int, f func(
 	return newSampleOf(t, rng, s, 0, f)
 }
 
-// floats draws numbers of all magnitudes and, now and then, special ones.
-func floats(rng *rand.Rand) float64 {
+// anyFloat draws numbers of all magnitudes and, now and then, special ones.
+func anyFloat(rng *rand.Rand) float64 {
 	switch rng.IntN(16) {
 	case 0:
 		return []float64{0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1), math.NaN(), 0.5, -2}[rng.IntN(9)]
