@@ -7,6 +7,7 @@
 #
 # Needs a C compiler (CC, or cc). Nothing of the header itself is kept.
 set -euo pipefail
+trap 'echo "generate.sh: line $LINENO failed" >&2' ERR
 here=$(cd "$(dirname "$0")" && pwd)
 include=${1:?usage: generate.sh INCLUDE_DIR [OUTPUT_DIR]}
 output=${2:-$here}
@@ -41,10 +42,11 @@ grep -v '^today ' "$work/header.txt" | tr '\n' ' ' |
   "$work/layout"
   # The prototypes: func NAME ARGUMENTS PROTOTYPE
   grep -oE '"cu[A-Za-z0-9_]+"' "$symbols" | tr -d '"' | sort -u | while read -r name; do
-    tr '\n' ' ' < "$work/header.txt" | grep -oE "CUresult +$name\([^;]*\)" | head -n 1 |
+    # A function that this header lacks has no line.
+    { tr '\n' ' ' < "$work/header.txt" | grep -oE "CUresult +$name *\([^;]*\)" || true; } | sed 1q |
       awk -v name="$name" '{ gsub(/ +/, " "); n = gsub(/,/, ","); if ($0 !~ /\( *void *\)/) n++; print "func " name " " n " " $0 }'
   done
-  grep '^today ' "$work/header.txt" | tr -d '"'
+  { grep '^today ' "$work/header.txt" || true; } | tr -d '"'
 } > "$work/out.txt"
 version=$(awk '$1 == "version" { print int($2 / 1000) "." int($2 % 1000 / 10) }' "$work/out.txt")
 mv "$work/out.txt" "$output/cuda-$version.txt"
