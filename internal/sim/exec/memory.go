@@ -343,7 +343,9 @@ func (m *Memory) explain(addr, n uint64) (FaultKind, string) {
 		}
 		return OutOfBounds, fmt.Sprintf("%d bytes past the end of %s", addr-b.Addr-b.Bytes, name(b))
 	}
-	if b, ok = m.Find(addr + redZone); ok {
+	t := *m.table.Load()
+	if i := sort.Search(len(t), func(i int) bool { return t[i].base > addr }); i < len(t) && t[i].base-addr <= redZone {
+		b, _ = m.Find(t[i].base)
 		return OutOfBounds, fmt.Sprintf("%d bytes before %s", b.Addr-addr, name(b))
 	}
 	return OutOfBounds, "no allocation is near"

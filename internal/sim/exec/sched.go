@@ -437,6 +437,9 @@ func (x *ctx) released() {
 
 // barrier arrives at a named barrier, and parks there unless it is bar.arrive.
 func (x *ctx) barrier(f *frag, in *inst, pc int32) int32 {
+	if !x.uniform32(in.a) || in.bar.counted && !x.uniform32(in.b) {
+		return x.barrierByWarp(f, in, pc)
+	}
 	first := x.firstActive()
 	id := int(x.get(in.a, false, first))
 	if id >= len(x.blk.bars) {
@@ -466,6 +469,47 @@ func (x *ctx) barrier(f *frag, in *inst, pc int32) int32 {
 	f.need = uint32(id)
 	b.parked++
 	x.complete(id)
+	return -1
+}
+
+// uniform32 reports whether a row holds the same in all active lanes.
+func (x *ctx) uniform32(s slot) bool {
+	r := row[uint32](x, s)
+	v := r[x.firstActive()]
+	for i := range r {
+		if r[i] != v && x.isActive(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// barrierByWarp takes a fragment of several warps that go to different
+// barriers apart.
+func (x *ctx) barrierByWarp(f *frag, in *inst, pc int32) int32 {
+	if f.warps == 1 {
+		r := row[uint32](x, in.a)
+		first := x.firstActive()
+		for i := range r {
+			if x.isActive(i) && r[i] != r[first] {
+				x.fail(in, BarrierMisuse, i, 0, 0, "", "the barrier's number differs between lanes of a warp: %d and %d", r[first], r[i])
+			}
+		}
+		x.fail(in, BarrierMisuse, first, 0, 0, "", "the barrier's count differs between lanes of a warp")
+	}
+	v, warp, warps := x.wave, f.warp, f.warps
+	x.drop(f)
+	var parts [maxLanes / 32]*frag
+	for k := range warps {
+		parts[k] = x.newFrag(warp+k, 1, math.MaxUint32, pc)
+		v.frags = append(v.frags, parts[k])
+	}
+	for _, g := range parts[:warps] {
+		x.enter(v, g)
+		if next := x.barrier(g, in, pc); next >= 0 {
+			g.pc = next
+		}
+	}
 	return -1
 }
 

@@ -1,0 +1,265 @@
+package exec
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// body wraps instructions in a kernel with two buffers, %rd1 and %rd2, the
+// thread in %r1, and 4·thread in %rd3.
+func body(text string) string {
+	return `
+.visible .entry k(.param .u64 a, .param .u64 b)
+{
+	.reg .pred %p<9>; .reg .b32 %r<20>; .reg .b64 %rd<20>; .reg .f32 %f<9>; .reg .b16 %h<9>;
+	.shared .align 16 .b8 sh[256];
+	ld.param.u64 %rd1, [a];
+	ld.param.u64 %rd2, [b];
+	mov.u32 %r1, %tid.x;
+	mul.wide.u32 %rd3, %r1, 4;
+` + text + `
+	ret;
+}`
+}
+
+func TestFaults(t *testing.T) {
+	const block = 64
+	for _, c := range []struct {
+		name   string
+		kind   FaultKind
+		text   string
+		line   int    // of the body, from 1
+		thread uint32 // the first thread that does wrong
+		detail string // part of the report
+	}{
+		{"past the end", OutOfBounds, "add.u64 %rd4, %rd1, %rd3;\nld.global.u32 %r2, [%rd4+4];", 2, 63, "0 bytes past the end of array a (256 bytes"},
+		{"before the start", OutOfBounds, "ld.global.u32 %r2, [%rd1+-4];", 1, 0, "4 bytes before array a"},
+		{"across the end", OutOfBounds, "add.u64 %rd4, %rd1, %rd3;\nld.global.u8 %r2, [%rd4+253];", 2, 1, "past the end of array a"},
+		{"nowhere", OutOfBounds, "mov.u64 %rd4, 16;\nst.global.u32 [%rd4], %r1;", 2, 0, "no allocation is near"},
+		{"wild lane", OutOfBounds, "setp.eq.u32 %p1, %r1, 37;\nselp.b64 %rd4, 64, %rd1, %p1;\nld.global.u32 %r2, [%rd4];", 3, 37, "no allocation"},
+		{"misaligned", Misaligned, "add.u64 %rd4, %rd1, %rd3;\nld.global.u64 %rd5, [%rd4];", 2, 1, "multiple of 8"},
+		{"misaligned vector", Misaligned, "st.global.v4.u32 [%rd1+8], {%r1, %r1, %r1, %r1};", 1, 0, "multiple of 16"},
+		{"freed", UseAfterFree, "ld.global.u32 %r2, [%rd2];", 1, 0, "array b (256 bytes"},
+		{"shared", OutOfBounds, "st.shared.u32 [sh+256], %r1;", 1, 0, "256 bytes of shared memory"},
+		{"shared register", OutOfBounds, "shl.b32 %r2, %r1, 3;\nst.shared.u32 [%r2], %r1;", 2, 32, "256 bytes of shared memory"},
+		{"generic shared", OutOfBounds, "mov.u32 %r2, sh;\ncvt.u64.u32 %rd4, %r2;\ncvta.shared.u64 %rd4, %rd4;\nst.u32 [%rd4+256], %r1;", 4, 0, "shared memory"},
+		{"divide", DivideByZero, "sub.u32 %r2, %r1, 5;\ndiv.u32 %r3, %r1, %r2;\nst.global.u32 [%rd1], %r3;", 2, 5, ""},
+		{"trap", Trap, "setp.eq.u32 %p1, %r1, 40;\n@%p1 trap;", 2, 40, "trap"},
+		{"uninitialised load", Uninitialised, "st.shared.u32 [sh], %r1;\nld.shared.u32 %r2, [sh+4];\nadd.u32 %r2, %r2, 1;\nst.global.u32 [%rd1], %r2;", 4, 0, "nobody wrote"},
+		{"uninitialised branch", Uninitialised, "ld.shared.u32 %r2, [sh+4];\nsetp.eq.u32 %p1, %r2, 1;\n@%p1 bra L;\nst.global.u32 [%rd1], %r1;\nL:", 3, 0, "nobody wrote"},
+		{"uninitialised address", Uninitialised, "ld.shared.u32 %r2, [sh+4];\nld.shared.u32 %r3, [%r2];", 2, 0, "nobody wrote"},
+		{"uninitialised lane", Uninitialised, "setp.lt.u32 %p1, %r1, 50;\n@%p1 st.shared.u8 [sh], %r1;\nshl.b32 %r4, %r1, 2;\n@%p1 st.shared.u32 [%r4], %r1;\nbar.sync 0;\nld.shared.u32 %r2, [%r4];\nadd.u64 %rd4, %rd1, %rd3;\nst.global.u32 [%rd4], %r2;", 8, 50, "nobody wrote"},
+		{"uninitialised register", Uninitialised, "setp.eq.u32 %p1, %r1, 3;\n@!%p1 mov.u32 %r5, 7;\nadd.u64 %rd4, %rd1, %rd3;\nst.global.u32 [%rd4], %r5;", 4, 3, "nobody wrote"},
+		{"fuel", OutOfFuel, "L:\nbra L;", 2, 0, "does not end"},
+		{"barrier numbers", BarrierMisuse, "shr.u32 %r2, %r1, 1;\nbar.sync %r2;", 2, 2, "differs between lanes"},
+		{"barrier 16", BarrierMisuse, "mov.u32 %r2, 16;\nbar.sync %r2;", 2, 0, "there are 16"},
+		{"barrier counts", BarrierMisuse, "and.b32 %r2, %r1, 32;\nadd.u32 %r2, %r2, 64;\nbar.sync 1, %r2;\n", 3, 32, "expects 96 threads here, others arrived expecting 64 threads"},
+		{"divergent barrier", BarrierMisuse, "and.b32 %r2, %r1, 1;\nsetp.eq.u32 %p1, %r2, 0;\n@%p1 bra L;\nbar.sync 0;\nbra M;\nL:\nbar.sync 0;\nM:", 0, 0, "must be executed by all threads of a warp"},
+		{"deadlock", Deadlock, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra L;\nbar.sync 1, 64;\nL:\nbar.sync 2, 64;", 0, 0, "waits for barrier"},
+		{"missing lanes", Deadlock, "setp.lt.u32 %p1, %r1, 32;\nand.b32 %r2, %r1, 1;\nsetp.eq.u32 %p2, %r2, 0;\n@%p2 bra L;\nbar.sync 0;\nL:\n@%p2 bra M;\nret;\nM: bar.warp.sync 0xffffffff;\nbar.sync 0;", 0, 0, "waits for"},
+		{"foreign lane", WarpMisuse, "bar.warp.sync 0x0fffffff;", 1, 28, "does not name it"},
+		{"constant", ReadOnly, "mov.u64 %rd4, table;\nst.u32 [%rd4], %r1;", 2, 0, "variable table is constant"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDevice(t, ".const .align 4 .u32 table[2] = {1, 2};\n"+body(c.text)+".visible .entry k2() { ret; }")
+			a := buffer(d, "array a", make([]uint32, block))
+			b := buffer(d, "array b", make([]uint32, block))
+			if err := d.mem.Free(b); err != nil {
+				t.Fatal(err)
+			}
+			err := d.run("k", 2, block, Options{Workers: 1, Fuel: 1 << 20}, a, b)
+			var f *Fault
+			if !errors.As(err, &f) {
+				t.Fatalf("got %v, want a fault: %v", err, c.kind)
+			}
+			if f.Kind != c.kind || !strings.Contains(err.Error(), c.detail) {
+				t.Errorf("got %v\nwant %v with %q", err, c.kind, c.detail)
+			}
+			// The header has 3 lines, the constant one, body's first lines 8 and an empty one.
+			if line := f.Pos.Line - 13; c.line != 0 && (line != c.line || f.Thread != [3]uint32{c.thread, 0, 0}) {
+				t.Errorf("line %d of the body, thread %v, want line %d, thread %d\n%v", line, f.Thread, c.line, c.thread, err)
+			}
+			if f.Kernel != "k" || f.Block != [3]uint32{} || f.Instr == "" {
+				t.Errorf("kernel %q block %v instruction %q", f.Kernel, f.Block, f.Instr)
+			}
+			// The device goes on working.
+			d.must("k2", 1, 32)
+		})
+	}
+}
+
+// TestNoFault runs what looks like the faults above and is right.
+func TestNoFault(t *testing.T) {
+	for name, text := range map[string]string{
+		"last element":          "add.u64 %rd4, %rd1, %rd3;\nld.global.u32 %r2, [%rd4];\nst.global.u32 [%rd4], %r2;",
+		"undefined but unused":  "ld.shared.u32 %r2, [sh+4];\nadd.u32 %r2, %r2, 1;",
+		"undefined not taken":   "ld.shared.u32 %r2, [sh+4];\nsetp.eq.u32 %p1, %r1, 99;\nselp.b32 %r2, %r2, 5, %p1;\nst.global.u32 [%rd1], %r2;",
+		"guard keeps it away":   "setp.eq.u32 %p1, %r1, 99;\n@%p1 ld.global.u32 %r2, [%rd2];",
+		"guarded definition":    "setp.eq.u32 %p1, %r1, 3;\n@!%p1 mov.u32 %r5, 7;\n@%p1 mov.u32 %r5, 8;\nadd.u64 %rd4, %rd1, %rd3;\nst.global.u32 [%rd4], %r5;",
+		"exit before barrier":   "setp.gt.u32 %p1, %r1, 40;\n@%p1 ret;\nbar.sync 0;\nst.global.u32 [%rd1], %r1;",
+		"arrive and sync":       "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra L;\nbar.arrive 3, 64;\nret;\nL:\nbar.sync 3, 64;",
+		"undefined then stored": "ld.shared.u32 %r2, [sh];\nst.shared.u32 [sh], %r1;\nld.shared.u32 %r2, [sh];\nst.global.u32 [%rd1], %r2;",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDevice(t, body(text))
+			a := buffer(d, "array a", make([]uint32, 64))
+			b := buffer(d, "array b", make([]uint32, 64))
+			if err := d.mem.Free(b); err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range []Options{{Workers: 1}, {Workers: 1, Seed: 9}, {Workers: 3}} {
+				if err := d.run("k", 5, 64, o, a, b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestMarks: the parts of an allocation that an allocator hands out are arrays
+// of their own.
+func TestMarks(t *testing.T) {
+	d := newDevice(t, body("add.u64 %rd4, %rd1, %rd3;\nld.global.u32 %r2, [%rd4];\nadd.u64 %rd5, %rd2, %rd3;\nst.global.u32 [%rd5], %r2;"))
+	seg := buffer(d, "segment", make([]uint32, 1024))
+	d.mem.Mark(seg, 4096, abi.MemoryDead, nil)
+	mark := func(off, n uint64, s abi.MemoryState, label string) {
+		d.mem.Mark(seg+off, n, s, func() string { return label })
+	}
+	mark(0, 256, abi.MemoryLive, "array p")
+	mark(512, 252, abi.MemoryLive, "array q")
+	mark(1024, 256, abi.MemoryPoisoned, "array r")
+	fault := func(a, b uint64) *Fault {
+		t.Helper()
+		var f *Fault
+		if err := d.run("k", 1, 64, Options{}, a, b); err != nil && !errors.As(err, &f) {
+			t.Fatal(err)
+		}
+		return f
+	}
+	if f := fault(seg, seg+1024); f != nil {
+		t.Error(f)
+	}
+	if f := fault(seg+1024, seg); f != nil {
+		t.Errorf("written since it was poisoned: %v", f)
+	}
+	mark(1024, 256, abi.MemoryPoisoned, "array r")
+	if f := fault(seg+1024, seg); f == nil || f.Kind != Uninitialised {
+		t.Errorf("read of poisoned memory: %v", f)
+	}
+	if f := fault(seg+512, seg); f == nil || f.Kind != OutOfBounds || !strings.Contains(f.Detail, "array q") || f.Thread[0] != 63 {
+		t.Errorf("past a sub-block's end: %v", f)
+	}
+	mark(0, 256, abi.MemoryDead, "array p")
+	if f := fault(seg, seg+1024); f == nil || f.Kind != UseAfterFree || f.Label != "array p" {
+		t.Errorf("dead sub-block: %v", f)
+	}
+	// A part goes out again under another name.
+	mark(0, 512, abi.MemoryLive, "array s")
+	if f := fault(seg+256, seg+1024); f != nil {
+		t.Error(f)
+	}
+	if b, ok := d.mem.Find(seg + 300); !ok || b.Label != "array s" || b.Addr != seg || b.Bytes != 512 || b.AllocBytes != 4096 {
+		t.Errorf("Find: %+v", b)
+	}
+	if _, err := d.mem.Slice(seg, 600); err == nil {
+		t.Error("host access across sub-blocks")
+	}
+}
+
+func TestMemory(t *testing.T) {
+	m := NewMemory(1000)
+	a, err := m.Alloc(600, func() string { return "first" })
+	if err != nil || a%256 != 0 {
+		t.Fatal(a, err)
+	}
+	if _, err := m.Alloc(401, nil); !errors.Is(err, ErrOutOfMemory) {
+		t.Error(err)
+	}
+	b, err := m.Alloc(400, nil)
+	if err != nil || m.Used() != 1000 {
+		t.Fatal(err, m.Used())
+	}
+	if m.Initialised(a, 1) {
+		t.Error("new memory counts as written")
+	}
+	m.MarkInitialised(a+3, 70)
+	for _, c := range []struct {
+		off, n uint64
+		want   bool
+	}{{3, 70, true}, {2, 1, false}, {2, 10, false}, {72, 1, true}, {72, 2, false}, {60, 10, true}} {
+		if got := m.Initialised(a+c.off, c.n); got != c.want {
+			t.Errorf("Initialised(%d, %d) = %v", c.off, c.n, got)
+		}
+	}
+	m.CopyInitialised(b+100, a, 100)
+	if !m.Initialised(b+103, 70) || m.Initialised(b+102, 1) || m.Initialised(b+173, 1) {
+		t.Error("CopyInitialised")
+	}
+	if err := m.Free(a + 1); err == nil {
+		t.Error("free of an inner address")
+	}
+	if err := m.Free(a); err != nil {
+		t.Error(err)
+	}
+	if err := m.Free(a); err == nil {
+		t.Error("double free")
+	}
+	var e *AccessError
+	if _, err := m.Slice(a, 4); !errors.As(err, &e) || e.Kind != UseAfterFree || !strings.Contains(err.Error(), "first") {
+		t.Error(err)
+	}
+	if c, err := m.Alloc(600, nil); err != nil || c == a {
+		t.Error("address used twice", err)
+	}
+}
+
+// TestDecodeErrors: what cannot run is refused with its place.
+func TestDecodeErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"barrier.cluster.arrive;": "9:2: barrier.cluster.arrive",
+	} {
+		m, err := ptx.Parse(header + body("\t"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Load(m, NewMemory(1<<20), 90)
+		if err == nil || !strings.Contains(err.Error(), "the simulated device does not have this instruction") || !strings.Contains(err.Error(), "barrier.cluster.arrive") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	m, err := ptx.Parse(header + body("redux.sync.add.u32 %r2, %r1, 0xffffffff;"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(m, NewMemory(1<<20), 75); err == nil || !strings.Contains(err.Error(), "needs compute capability 8.0") {
+		t.Error(err)
+	}
+}
+
+func TestLaunchErrors(t *testing.T) {
+	d := newDevice(t, body(""))
+	k := d.prog.Kernels["k"]
+	good := Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: make([]byte, 16)}
+	for name, change := range map[string]func(l *Launch){
+		"no grid":        func(l *Launch) { l.Grid[0] = 0 },
+		"huge grid":      func(l *Launch) { l.Grid[1] = 65536 },
+		"large block":    func(l *Launch) { l.Block = [3]uint32{512, 3, 1} },
+		"shared":         func(l *Launch) { l.DynamicShared = MaxShared },
+		"short params":   func(l *Launch) { l.Params = l.Params[:8] },
+		"overflow block": func(l *Launch) { l.Block = [3]uint32{1 << 31, 2, 1} },
+	} {
+		l := good
+		change(&l)
+		var e *LaunchError
+		if err := Run(k, l, Options{}); !errors.As(err, &e) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Run(k, good, Options{}); err != nil {
+		t.Error(err)
+	}
+}
