@@ -22,7 +22,7 @@ type floatRow[T Element] struct {
 // compare with math/big.
 func looseBound[T Element]() float64 {
 	if typeOf[T]() == kernels.Float64 {
-		return 100
+		return 2000
 	}
 	return 2
 }
@@ -38,8 +38,8 @@ func floatRows[T Element](two T) []floatRow[T] {
 		{"Mul", (*Array[T]).Mul, func(x, y float64) float64 { return x * y }, 0.5},
 		{"Div", (*Array[T]).Div, func(x, y float64) float64 { return x / y }, 0.5},
 		{"Pow", (*Array[T]).Pow, math.Pow, looseBound[T]()},
-		{"Minimum", (*Array[T]).Minimum, math.Min, 0},
-		{"Maximum", (*Array[T]).Maximum, math.Max, 0},
+		{"Minimum", (*Array[T]).Minimum, func(x, y float64) float64 { return min(x, y) }, 0},
+		{"Maximum", (*Array[T]).Maximum, func(x, y float64) float64 { return max(x, y) }, 0},
 		{"FMin", (*Array[T]).FMin, func(x, y float64) float64 { return numberOr(math.Min, x, y) }, 0},
 		{"FMax", (*Array[T]).FMax, func(x, y float64) float64 { return numberOr(math.Max, x, y) }, 0},
 		{"CopySign", (*Array[T]).CopySign, math.Copysign, 0},
@@ -71,8 +71,8 @@ func floatRows[T Element](two T) []floatRow[T] {
 		unaryRow("MulScalar", func(a *Array[T]) *Array[T] { return a.MulScalar(two) }, func(x float64) float64 { return x * 2 }, 0.5),
 		unaryRow("DivScalar", func(a *Array[T]) *Array[T] { return a.DivScalar(two) }, func(x float64) float64 { return x / 2 }, 0.5),
 		unaryRow("PowScalar", func(a *Array[T]) *Array[T] { return a.PowScalar(two) }, func(x float64) float64 { return math.Pow(x, 2) }, looseBound[T]()),
-		unaryRow("MinimumScalar", func(a *Array[T]) *Array[T] { return a.MinimumScalar(two) }, func(x float64) float64 { return math.Min(x, 2) }, 0),
-		unaryRow("MaximumScalar", func(a *Array[T]) *Array[T] { return a.MaximumScalar(two) }, func(x float64) float64 { return math.Max(x, 2) }, 0),
+		unaryRow("MinimumScalar", func(a *Array[T]) *Array[T] { return a.MinimumScalar(two) }, func(x float64) float64 { return min(x, 2) }, 0),
+		unaryRow("MaximumScalar", func(a *Array[T]) *Array[T] { return a.MaximumScalar(two) }, func(x float64) float64 { return max(x, 2) }, 0),
 	}
 }
 
