@@ -34,6 +34,8 @@ const (
 	E5M2
 	E4M3x2
 	E5M2x2
+	U16x2
+	S16x2
 )
 
 // Pos is a place in PTX text; both count from 1. The zero Pos is unknown (a

@@ -214,9 +214,11 @@ func (a *ArgSpec) checkInt(v int64) string {
 		return "expected " + a.want() + ", got an integer constant"
 	}
 	switch {
+	case a.Hi != 0 && (v < a.Lo || v > a.Hi):
+		return fmt.Sprintf("expected a constant from %d to %d", a.Lo, a.Hi)
 	case a.Kind == ArgBarrier && (v < 0 || v > 15):
 		return "barriers are numbered 0 to 15"
-	case a.Kind == ArgThreads && (v <= 0 || v%32 != 0):
+	case a.Kind == ArgThreads && (v < 0 || v%32 != 0):
 		return "expected a multiple of 32 threads"
 	}
 	return ""
@@ -240,13 +242,17 @@ func (a *ArgSpec) checkSpecial(o *Operand) string {
 		if t == a.Type {
 			return ""
 		}
-	case typeInfo[a.Type].kind != kindFloat && (a.Type.Bits() == t.Bits() || a.Type.Bits() < t.Bits()):
+	case typeInfo[a.Type].kind == kindFloat:
+	case a.Type.Bits() == t.Bits() || a.Type.Bits() < t.Bits() && (a.Wider || t == U32):
 		return ""
 	}
 	return fmt.Sprintf("special register is .%s, instruction takes .%s", t, a.Type)
 }
 
 func (a *ArgSpec) checkVarAddress(o *Operand) string {
+	if a.Kind == ArgAddress && o.Var.Space != a.Space {
+		return fmt.Sprintf("%s is in .%s, the instruction is for .%s", o.Var.Name, o.Var.Space, a.Space)
+	}
 	if typeInfo[a.Type].kind == kindFloat || a.Type.Bits() < 32 {
 		return fmt.Sprintf("an address does not fit .%s", a.Type)
 	}

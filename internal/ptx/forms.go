@@ -51,7 +51,7 @@ type ArgSpec struct {
 	Paired   bool // it must
 	Sink     bool // "_" will do
 	Optional bool
-	Lo, Hi   int64
+	Lo, Hi   int64 // ArgConst, and constants for an ArgValue where Hi is not 0
 	Space    Space
 }
 
@@ -367,18 +367,25 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 		a.Kind = ArgLabel
 		return a, true
 	}
+	s, limits, limited := strings.Cut(s, "#")
+	if limited {
+		lo, hi, _ := strings.Cut(limits, ":")
+		a.Lo, _ = strconv.ParseInt(lo, 10, 64)
+		a.Hi, _ = strconv.ParseInt(hi, 10, 64)
+	}
 	switch kind, rest, _ := strings.Cut(s, ":"); {
-	case s[0] == '#':
+	case s == "":
 		a.Kind = ArgConst
-		a.Lo, _ = strconv.ParseInt(kind[1:], 10, 64)
-		a.Hi, _ = strconv.ParseInt(rest, 10, 64)
 		return a, true
 	case s[0] == '[':
 		return m.memArg(a, s[1:len(s)-1]), true
 	case kind == "mov":
 		a.Kind, a.Special, s = ArgMov, true, rest
+	case kind == "sreg":
+		a.Special, s = true, rest
 	case kind == "addr":
 		a.Kind, s = ArgAddress, rest
+		a.Space, _ = spaceOf(m.kept['S'])
 	case kind == "pack":
 		a.Kind, s = ArgPack, rest
 	}

@@ -33,6 +33,8 @@ var typeInfo = [...]struct {
 	E5M2:   {"e5m2", 8, kindAlt},
 	E4M3x2: {"e4m3x2", 16, kindAlt},
 	E5M2x2: {"e5m2x2", 16, kindAlt},
+	U16x2:  {"u16x2", 32, kindAlt},
+	S16x2:  {"s16x2", 32, kindAlt},
 }
 
 // typeKind sorts types by which registers may hold their values.
@@ -95,21 +97,16 @@ func (t Type) declarable() bool {
 }
 
 // holds says whether a register of type reg may stand where an instruction
-// wants type t; wider also allows registers wider than an integer or untyped t,
-// as ld, st and cvt do.
+// wants type t; wider also allows wider registers, as ld, st and cvt do.
 func holds(reg, t Type, wider bool) bool {
 	rk, tk := typeInfo[reg].kind, typeInfo[t].kind
 	if rk == kindPred || tk == kindPred {
 		return rk == tk
 	}
-	same := reg.Bits() == t.Bits()
-	switch {
-	case same && (reg == t || rk == kindBits || tk == kindBits):
-		return true
-	case tk == kindBits || tk == kindInt:
-		return rk != kindFloat && (same || wider && reg.Bits() > t.Bits())
+	if reg.Bits() == t.Bits() {
+		return reg == t || rk == kindBits || tk == kindBits || rk == kindInt && tk == kindInt
 	}
-	return false
+	return wider && reg.Bits() > t.Bits() && (rk == kindBits || tk == kindBits || rk == kindInt && tk == kindInt)
 }
 
 var spaceNames = [...]string{GenericSpace: "", GlobalSpace: "global", SharedSpace: "shared", LocalSpace: "local", ConstSpace: "const", ParamSpace: "param"}
