@@ -53,6 +53,9 @@ func (idle) LaunchKernel(abi.Function, uint32, uint32, uint32, uint32, uint32, u
 func (idle) LaunchKernelEx(*abi.LaunchConfig, abi.Function, *unsafe.Pointer) abi.Result { return 0 }
 
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools lose things under the race detector")
+	}
 	drv, err := OpenAPI(idle{})
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +106,34 @@ func TestAllocations(t *testing.T) {
 		if allocs := testing.AllocsPerRun(200, func() { f() }); allocs != 0 {
 			t.Errorf("%s allocates %v times", name, allocs)
 		}
+	}
+}
+
+// TestConfigure reads back what a launch with attributes hands to the driver.
+func TestConfigure(t *testing.T) {
+	cfg := LaunchConfig{Grid: Dim{8, 2}, Block: Dim{5, 6, 7}, Shared: 99, Cluster: Dim{4, 2}, Programmatic: true, Cooperative: true}
+	a := NewArgs()
+	defer a.Release()
+	c := a.configure(&cfg, 77)
+	if got := [...]uint32{c.GridDimX, c.GridDimY, c.GridDimZ, c.BlockDimX, c.BlockDimY, c.BlockDimZ, c.SharedMemBytes, uint32(c.Stream)}; got != [...]uint32{8, 2, 1, 5, 6, 7, 99, 77} {
+		t.Error(got)
+	}
+	var seen int
+	for _, attr := range c.Attributes() {
+		switch v := &attr.Value; {
+		case attr.ID == abi.LaunchAttributeClusterDimension && *v.ClusterDim() == abi.Dim3{X: 4, Y: 2, Z: 1}:
+			seen |= 1
+		case attr.ID == abi.LaunchAttributeProgrammaticStreamSerialization && *v.ProgrammaticStreamSerializationAllowed() == 1:
+			seen |= 2
+		case attr.ID == abi.LaunchAttributeCooperative && *v.Cooperative() == 1:
+			seen |= 4
+		}
+	}
+	if seen != 7 || len(c.Attributes()) != 3 {
+		t.Errorf("attributes %+v", c.Attributes())
+	}
+	if c := a.configure(&LaunchConfig{Grid: Dim{1}, Block: Dim{1}}, 0); c.NumAttrs != 0 || c.Attrs != nil {
+		t.Errorf("attributes without need: %+v", c.Attributes())
 	}
 }
 

@@ -316,6 +316,8 @@ func TestLaunchAttributes(t *testing.T) {
 			cfg := cfg
 			cfg.Cooperative = true
 			shapes = append(shapes, cfg)
+			cfg.Grid = Dim{1 << 20}
+			r.want(k.Launch(s, cfg, x, y, float32(1), uint32(0)), ErrorCooperativeLaunchTooLarge, "saxpy")
 		}
 		if has(AttrClusterLaunch) {
 			cluster, programmatic := cfg, cfg

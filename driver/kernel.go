@@ -13,8 +13,8 @@ type Kernel struct {
 	handle abi.Function
 
 	layout sync.Once
-	params []Param // set by layout
-	known  bool    // set by layout: the driver told
+	sizes  []int // of the parameters, bytes; set by layout
+	known  bool  // set by layout: sizes is what the kernel has
 }
 
 // Param is a kernel parameter's place among all of them.
@@ -81,17 +81,21 @@ func (k *Kernel) Params() ([]Param, error) {
 	return list, nil
 }
 
-// learn asks once for the parameters, so that launches can check their arguments:
-// the driver itself reads as many pointers as the kernel has parameters, whatever
-// it was given.
+// learn finds out the parameters, so that launches can check their arguments: the
+// driver itself reads as many pointers as the kernel has parameters, whatever it
+// was given.
 func (k *Kernel) learn() {
 	list, err := k.Params()
-	k.params, k.known = list, err == nil
+	if err != nil {
+		k.sizes, k.known = k.mod.params[k.name]
+		return
+	}
+	for _, p := range list {
+		k.sizes = append(k.sizes, p.Size)
+	}
+	k.known = true
 }
 
-// Function attributes.
-
-// Attribute is a property of a kernel, counted or in bytes.
 func (k *Kernel) attribute(a abi.FunctionAttribute) (value int, err error) {
 	err = k.base().call("cuFuncGetAttribute", func(api abi.API) abi.Result {
 		v, r := api.FuncGetAttribute(a, k.handle)

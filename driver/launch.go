@@ -58,10 +58,10 @@ func (cfg *LaunchConfig) plain() bool {
 // float32, float64, bool as a byte), Ptr, *Mem and *TensorMap. A plain int has no
 // size that a kernel could rely on, and is refused.
 //
-// The number and sizes of the arguments are checked where the driver tells those
-// of the parameters (from CUDA 12.4 on); where it does not, it is the caller who
-// answers for them. Launch does not wait, and allocates nothing if the values
-// are not converted to any elsewhere.
+// The number and sizes of the arguments are checked, except for kernels of a cubin
+// on a driver before CUDA 12.4, where it is the caller who answers for them.
+// Launch does not wait, and allocates nothing if the values are not converted to
+// any elsewhere.
 func (k *Kernel) Launch(s *Stream, cfg LaunchConfig, args ...any) error {
 	a := NewArgs()
 	for _, v := range args {
@@ -131,12 +131,12 @@ func (k *Kernel) check(op string, c *Context, cfg *LaunchConfig, args *Args) err
 	if !k.known {
 		return nil
 	}
-	if len(args.ptrs) != len(k.params) {
-		return invalid(op, "kernel %s has %d parameters, %d arguments were given", k.name, len(k.params), len(args.ptrs))
+	if len(args.ptrs) != len(k.sizes) {
+		return invalid(op, "kernel %s has %d parameters, %d arguments were given", k.name, len(k.sizes), len(args.ptrs))
 	}
-	for i, p := range k.params {
-		if p.Size != int(args.sizes[i]) {
-			return invalid(op, "parameter %d of kernel %s has %d bytes, the argument has %d", i, k.name, p.Size, args.sizes[i])
+	for i, size := range k.sizes {
+		if size != int(args.sizes[i]) {
+			return invalid(op, "parameter %d of kernel %s has %d bytes, the argument has %d", i, k.name, size, args.sizes[i])
 		}
 	}
 	return nil

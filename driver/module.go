@@ -13,6 +13,7 @@ type Module struct {
 	handle  abi.Module
 	library abi.Library // instead of handle, if not 0
 	log     string
+	params  map[string][]int // sizes of the entries' parameters, for drivers that do not tell
 }
 
 // LoadConfig says how PTX is to be assembled. The zero value is the driver's
@@ -42,7 +43,7 @@ func (c *Context) LoadModule(image []byte, cfg LoadConfig) (*Module, error) {
 	return m.load(c, "cuModuleLoadDataEx", cfg, func(api abi.API, jit *abi.JitOptions) (r abi.Result) {
 		m.handle, r = api.ModuleLoadDataEx(image, jit)
 		return r
-	}, len(image))
+	}, image)
 }
 
 // LoadLibrary is LoadModule through the driver's newer interface, which keeps
@@ -52,11 +53,11 @@ func (c *Context) LoadLibrary(image []byte, cfg LoadConfig) (*Module, error) {
 	return m.load(c, "cuLibraryLoadData", cfg, func(api abi.API, jit *abi.JitOptions) (r abi.Result) {
 		m.library, r = api.LibraryLoadData(image, jit)
 		return r
-	}, len(image))
+	}, image)
 }
 
-func (m *Module) load(c *Context, op string, cfg LoadConfig, f func(api abi.API, jit *abi.JitOptions) abi.Result, size int) (*Module, error) {
-	if size == 0 {
+func (m *Module) load(c *Context, op string, cfg LoadConfig, f func(api abi.API, jit *abi.JitOptions) abi.Result, image []byte) (*Module, error) {
+	if len(image) == 0 {
 		return nil, invalid(op, "the image is empty")
 	}
 	jit := &abi.JitOptions{
@@ -68,9 +69,15 @@ func (m *Module) load(c *Context, op string, cfg LoadConfig, f func(api abi.API,
 		return nil, withLog(err, logText(jit.ErrorLog, jit.ErrorLen))
 	}
 	m.log = logText(jit.InfoLog, jit.InfoLen)
+	if c.dev.drv.version < firstParamInfo {
+		m.params = ptxParams(image)
+	}
 	m.born(c, kindModule)
 	return m, nil
 }
+
+// firstParamInfo is the version of CUDA that came with cuFuncGetParamInfo.
+const firstParamInfo = 12040
 
 // logText is the text in a log buffer; no length is trusted.
 func logText(buf []byte, n int) string {

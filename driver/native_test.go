@@ -344,6 +344,9 @@ func benchmarkLaunch(b *testing.B, ctx *Context, image []byte, name string, fill
 }
 
 func TestNativeAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools lose things under the race detector")
+	}
 	_, ctx := openFake(t)
 	defer ctx.Close()
 	stream, err1 := ctx.NewStream(StreamConfig{})
