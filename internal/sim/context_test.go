@@ -138,6 +138,11 @@ func TestTwoDevices(t *testing.T) {
 	e.ok(e.CtxSynchronize())
 	var v uint32
 	e.ok(e.MemcpyDtoH(unsafe.Pointer(&v), y, 4))
+	// Peer access ends with the peer's context.
+	e.ok(e.CtxEnablePeerAccess(first, 0))
+	e.ok(e.DevicePrimaryCtxRelease(0))
+	e.ok(e.CtxEnablePeerAccess(must[abi.Context](e)(e.DevicePrimaryCtxRetain(0)), 0))
+
 	e.ok(e.CtxSetCurrent(0))
 	if runtime.GOOS == "linux" {
 		e.want(e.CtxSynchronize(), abi.ErrorInvalidContext)
