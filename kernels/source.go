@@ -41,6 +41,7 @@ func families() []family {
 		elementwiseFamily(),
 		reduceRowsFamily(),
 		reduceColumnsFamily(),
+		softmaxFamily(),
 		matmulFamily(),
 		transposeFamily(),
 		randomFamily(),

@@ -1,0 +1,174 @@
+package kernels
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/x448/float16"
+	"gonum.org/v1/gonum/floats"
+)
+
+// softmaxModel is the definition in float64, for a comparison within rounding.
+func softmaxModel(row []float64, log bool) []float64 {
+	m := slices.Max(row)
+	out := make([]float64, len(row))
+	for i, x := range row {
+		out[i] = math.Exp(x - m)
+	}
+	sum := floats.SumCompensated(out)
+	for i, x := range row {
+		if out[i] = math.Exp(x-m) / sum; log {
+			out[i] = x - m - math.Log(sum)
+		}
+	}
+	return out
+}
+
+type softmaxCase struct {
+	shape []int
+	axis  int
+}
+
+var softmaxCases = []softmaxCase{
+	{[]int{1}, 0}, {[]int{3, 1}, 1}, {[]int{5, 7}, 1}, {[]int{5, 7}, 0}, {[]int{100, 64}, 1}, {[]int{3, 128}, 1}, {[]int{9, 1000}, 1}, {[]int{2, 2048}, 1},
+	{[]int{2, 2049}, 1}, {[]int{2, 8192}, 1}, {[]int{2, 30000}, 1}, {[]int{2, 33001}, 1}, {[]int{4, 5, 6}, 1}, {[]int{0, 4}, 1}, {[]int{4, 0}, 1}, {[]int{20000, 2}, 0},
+}
+
+// softmaxRun returns the rows of the operand and of the result.
+func softmaxRun[T any](t *testing.T, log bool, typ Type, c softmaxCase, in, out Layout, lengths [2]int, value func() T) (xs, ys [][]T) {
+	t.Helper()
+	data, got := make([]T, lengths[0]), make([]T, lengths[1])
+	for i := range data {
+		data[i] = value()
+	}
+	var p Plan
+	if err := softmax(&p, log, typ, out, in, c.axis); err != nil {
+		t.Fatal(err)
+	}
+	if want := 1; c.shape[c.axis] <= softmaxRow(typ) && len(p.Launches) > want {
+		t.Errorf("%v takes %d launches", c, len(p.Launches))
+	}
+	runPlan(t, &p, got, data, none)
+	kept, order := splitAxes(len(c.shape), 1<<c.axis)
+	return gather(data, in, kept, order), gather(got, out, kept, order)
+}
+
+func TestSoftmax(t *testing.T) {
+	r := newRand(t)
+	for _, c := range softmaxCases {
+		for _, log := range []bool{false, true} {
+			in, n := randomLayout(r, true, c.shape...)
+			out, m := randomLayout(r, false, c.shape...)
+			if r.IntN(2) == 0 {
+				in, out = RowMajor(c.shape...), RowMajor(c.shape...)
+				n, m = in.Len(), in.Len()
+			}
+			lengths := [2]int{n, m}
+			check := func(typ Type, eps, subnormal float64, xs, ys [][]float64) {
+				t.Helper()
+				for i := range xs {
+					if len(xs[i]) == 0 {
+						continue
+					}
+					m := slices.Max(xs[i])
+					for j, want := range softmaxModel(xs[i], log) {
+						// Rounding x − m is an error of exp's argument.
+						bound := eps * (8 + 2*(m-xs[i][j]))
+						if !log {
+							bound *= want
+						}
+						if diff := math.Abs(ys[i][j] - want); diff > bound+subnormal {
+							t.Fatalf("%v log %v %+v: row %d element %d is %v, want %v", typ, log, c, i, j, ys[i][j], want)
+						}
+					}
+				}
+			}
+			x32, y32 := softmaxRun(t, log, Float32, c, in, out, lengths, func() float32 { return float32(5 * r.NormFloat64()) })
+			check(Float32, 0x1p-24, 0, rowsOf(x32, wide32), rowsOf(y32, wide32))
+			x64, y64 := softmaxRun(t, log, Float64, c, in, out, lengths, func() float64 { return 5 * r.NormFloat64() })
+			check(Float64, 0x1p-52, 0, x64, y64)
+			x16, y16 := softmaxRun(t, log, Float16, c, in, out, lengths, func() float16.Float16 { return float16.Fromfloat32(float32(2 * r.NormFloat64())) })
+			if !log {
+				check(Float16, 0x1p-13, 0x1p-25, rowsOf(x16, wide16), rowsOf(y16, wide16))
+			}
+		}
+	}
+}
+
+func wide32(x float32) float64         { return float64(x) }
+func wide16(x float16.Float16) float64 { return float64(x.Float32()) }
+
+func rowsOf[T any](rows [][]T, f func(T) float64) [][]float64 {
+	out := make([][]float64, len(rows))
+	for i, row := range rows {
+		for _, x := range row {
+			out[i] = append(out[i], f(x))
+		}
+	}
+	return out
+}
+
+// Rows too long for registers give the bits that the same operations give
+// within a kernel, and layouts do not matter.
+func TestSoftmaxForms(t *testing.T) {
+	r := newRand(t)
+	for _, n := range []int{50, 5000} {
+		data := make([]float32, 3*n)
+		for i := range data {
+			data[i] = float32(r.NormFloat64())
+		}
+		layout := RowMajor(3, n)
+		var short, long Plan
+		if err := Softmax(&short, Float32, layout, layout, 1); err != nil {
+			t.Fatal(err)
+		}
+		s := &softmaxPlan{t: Float32, n: n}
+		if err := s.planLong(&long, layout, layout, 1); err != nil {
+			t.Fatal(err)
+		}
+		a, b := make([]float32, 3*n), make([]float32, 3*n)
+		runPlan(t, &short, a, data, none)
+		runPlan(t, &long, b, data, none)
+		for i := range a {
+			if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+				t.Fatalf("rows of %d: element %d is %v in one kernel, %v in several", n, i, a[i], b[i])
+			}
+		}
+	}
+}
+
+func TestSoftmaxSpecial(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, c := range []struct{ in, want []float32 }{
+		{[]float32{-inf, 0, -inf}, []float32{0, 1, 0}},
+		{[]float32{1, inf, 0}, []float32{0, nan, 0}},
+		{[]float32{1, nan, 0}, []float32{nan, nan, nan}},
+		{[]float32{-inf, -inf, -inf}, []float32{nan, nan, nan}},
+		{[]float32{3e38, 3e38, -3e38}, []float32{0.5, 0.5, 0}},
+	} {
+		var p Plan
+		if err := Softmax(&p, Float32, RowMajor(3), RowMajor(3), 0); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, 3)
+		runPlan(t, &p, got, c.in, none)
+		for i := range got {
+			if c.in[1] == inf { // the sum is NaN
+				c.want = []float32{nan, nan, nan}
+			}
+			if !sameBits(got[i], c.want[i]) {
+				t.Errorf("softmax of %v is %v, want %v", c.in, got, c.want)
+				break
+			}
+		}
+	}
+}
+
+func TestSoftmaxErrors(t *testing.T) {
+	var p Plan
+	if Softmax(&p, Int32, RowMajor(3), RowMajor(3), 0) == nil || Softmax(&p, Float32, RowMajor(4), RowMajor(3), 0) == nil ||
+		Softmax(&p, Float32, RowMajor(3), RowMajor(3), 1) == nil || Softmax(&p, Float32, RowMajor(3), RowMajor(3), -1) == nil {
+		t.Error("no error")
+	}
+}
