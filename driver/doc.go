@@ -62,10 +62,12 @@
 //
 // # Where it works
 //
-// Linux and Windows on amd64 and arm64, WSL 2 included. Elsewhere, and with the
-// build tag gpuarray_nocuda, Open returns [ErrNoDriver]. A Linux program that
-// imports this package needs the C library's loader at run time, with cgo or
-// without it; the tag avoids that too. [Simulated] works everywhere.
+// Linux and Windows on amd64 and arm64, WSL 2 included. It is tested on Linux on
+// amd64 with H100 and H200 GPUs; for Windows, WSL 2 and arm64 it is compiled, and
+// the search for the library is tested, but it has not been run there. Elsewhere,
+// and with the build tag gpuarray_nocuda, Open returns [ErrNoDriver]. A Linux
+// program that imports this package needs the C library's loader at run time,
+// with cgo or without it; the tag avoids that too. [Simulated] works everywhere.
 //
 // # What it does not do
 //

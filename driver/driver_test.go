@@ -692,7 +692,7 @@ func TestPeer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runRig(t, drv, func(r rig) {
+	test := func(r rig) {
 		dev, err := r.drv.Device(1)
 		r.check(err)
 		ctx2, err := dev.Context()
@@ -717,7 +717,13 @@ func TestPeer(t *testing.T) {
 			r.check(err, r.ctx.EnablePeerAccess(ctx2), r.ctx.EnablePeerAccess(ctx2), r.ctx.DisablePeerAccess(ctx2))
 		}
 		r.closes(mod, a, b, e, s, ctx2)
-	})
+	}
+	t.Run("simulated", func(t *testing.T) { runRig(t, drv, test) })
+	if drv, err := Open(); err == nil {
+		if n, err := drv.DeviceCount(); n > 1 && err == nil {
+			t.Run("cuda", func(t *testing.T) { runRig(t, drv, test) })
+		}
+	}
 }
 
 func TestTensorMap(t *testing.T) {

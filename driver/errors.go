@@ -101,7 +101,6 @@ var poisons = map[Code]bool{
 	ErrorTensorMemoryLeak:    true,
 	ErrorContained:           true,
 	ErrorNVLinkUncorrectable: true,
-	ErrorContextIsDestroyed:  true,
 }
 
 // fail makes the error for a result that is not success and has no context to

@@ -16,7 +16,8 @@ type SimulatedConfig struct {
 // they execute PTX, check every access to memory, and need no GPU. Each call
 // makes devices of its own. A kernel that faults makes only those unusable.
 //
-// The simulator is part of a program only if this function is.
+// A program that does not call this function does not carry the simulator, but
+// for some of its tables.
 func Simulated(cfg SimulatedConfig) (*Driver, error) {
 	return initialise(sim.New(sim.Options{
 		Devices: cfg.Devices, ComputeCapability: cfg.ComputeCapability, MemoryLimit: cfg.MemoryLimit,
