@@ -131,8 +131,13 @@ func (a *ArgSpec) check(o *Operand) string {
 			return "expected a label"
 		}
 		return ""
+	case ArgSink:
+		if o.Kind != SinkOperand {
+			return "expected _"
+		}
+		return ""
 	case ArgConst:
-		if o.Kind != IntOperand || int64(o.Imm) < a.Lo || int64(o.Imm) > a.Hi {
+		if v := int64(o.Imm); o.Kind != IntOperand || v < a.Lo || v > a.Hi || v == 0 && a.Lo == -1 {
 			return fmt.Sprintf("expected an integer constant from %d to %d", a.Lo, a.Hi)
 		}
 		return ""
@@ -302,11 +307,11 @@ func (a *ArgSpec) checkMem(o *Operand) string {
 	if o.Kind != MemOperand {
 		return "expected an address in brackets"
 	}
-	if (a.Kind == ArgTensor) != (o.Elems != nil) {
-		if a.Kind == ArgTensor {
-			return "expected [map, {coordinates}]"
-		}
+	switch {
+	case a.Kind == ArgMem && o.Elems != nil:
 		return "no coordinates here"
+	case a.Kind == ArgTensor && len(o.Elems) != a.Vec:
+		return fmt.Sprintf("expected [map, {…}] with %d coordinates", a.Vec)
 	}
 	switch {
 	case o.Reg != nil:

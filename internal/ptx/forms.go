@@ -35,6 +35,7 @@ const (
 	ArgBarrier                // a barrier's number, 0 to 15, or a register
 	ArgThreads                // a number of threads, a multiple of 32, or a register
 	ArgLabel                  // a label
+	ArgSink                   // "_" alone
 )
 
 // ArgSpec is what a form wants as one operand.
@@ -66,6 +67,18 @@ type slot struct {
 type alt struct {
 	name  string
 	needs needs
+}
+
+// matches says whether a modifier is this alternative.
+func (a *alt) matches(mod string) bool {
+	before, after, star := strings.Cut(a.name, "*")
+	if !star {
+		return mod == a.name
+	}
+	mid, ok := strings.CutPrefix(mod, before)
+	mid, ok2 := strings.CutSuffix(mid, after)
+	n, err := strconv.Atoi(mid)
+	return ok && ok2 && err == nil && n > 0 && n <= 256 && n%8 == 0 && mid[0] != '0' && mid[0] != '+'
 }
 
 // needs is a requirement of target and PTX version; zero for none.
@@ -164,8 +177,8 @@ func (m *matcher) match(slots []slot, i int, n needs) (needs, bool) {
 	}
 	s := &slots[0]
 	for _, a := range s.alts {
-		if i < len(m.mods) && m.mods[i] == a.name {
-			m.kept[s.keep] = a.name
+		if i < len(m.mods) && a.matches(m.mods[i]) {
+			m.kept[s.keep] = m.mods[i]
 			if r, ok := m.match(slots[1:], i+1, n.join(a.needs)); ok {
 				return r, true
 			}
@@ -337,6 +350,9 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 		}
 		s = s[2:]
 	}
+	if s == "_" {
+		return ArgSpec{Kind: ArgSink}, true
+	}
 	s, a.Optional = strings.CutSuffix(s, "?")
 	s, a.Paired = strings.CutSuffix(s, "|P")
 	s, a.Pair = strings.CutSuffix(s, "|p")
@@ -353,6 +369,12 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 	default:
 		a.Src = true
 	}
+	s, limits, limited := strings.Cut(s, "#")
+	if limited {
+		lo, hi, _ := strings.Cut(limits, ":")
+		a.Lo, _ = strconv.ParseInt(lo, 10, 64)
+		a.Hi, _ = strconv.ParseInt(hi, 10, 64)
+	}
 	switch s {
 	case "p", "!p":
 		a.Kind, a.Type, a.Not = ArgPred, Pred, s[0] == '!'
@@ -366,12 +388,6 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 	case "label":
 		a.Kind = ArgLabel
 		return a, true
-	}
-	s, limits, limited := strings.Cut(s, "#")
-	if limited {
-		lo, hi, _ := strings.Cut(limits, ":")
-		a.Lo, _ = strconv.ParseInt(lo, 10, 64)
-		a.Hi, _ = strconv.ParseInt(hi, 10, 64)
 	}
 	switch kind, rest, _ := strings.Cut(s, ":"); {
 	case s == "":
@@ -389,21 +405,33 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 	case kind == "pack":
 		a.Kind, s = ArgPack, rest
 	}
-	if count, t, found := strings.Cut(s, "x"); found && len(count) <= 2 && (count[0] <= '9' || count == "V") {
-		if count == "V" {
-			count = strings.TrimPrefix(m.kept['V'], "v")
-		}
-		a.Vec, _ = strconv.Atoi(count)
-		s = t
+	if count, t, found := strings.Cut(s, "x"); found && strings.IndexByte("123456789VN", count[0]) >= 0 {
+		a.Vec, s = m.count(count), t
 	}
 	a.Type = m.typeOf(s)
 	return a, true
+}
+
+// count reads a vector's length: a number, or what the kept modifiers say.
+func (m *matcher) count(s string) int {
+	switch s[0] {
+	case 'V':
+		s = strings.TrimPrefix(m.kept['V'], "v")
+	case 'N':
+		_, after, _ := strings.Cut(m.kept['N'], "n")
+		number, _, _ := strings.Cut(after, "k")
+		n, _ := strconv.Atoi(number)
+		return n / int(s[1]-'0')
+	}
+	n, _ := strconv.Atoi(s)
+	return n
 }
 
 func (m *matcher) memArg(a ArgSpec, space string) ArgSpec {
 	a.Kind = ArgMem
 	if s, ok := strings.CutPrefix(space, "tensor"); ok {
 		a.Kind, space = ArgTensor, s
+		a.Vec, _ = strconv.Atoi(strings.TrimSuffix(m.kept['N'], "d"))
 	}
 	if space == "S" {
 		space = m.kept['S']

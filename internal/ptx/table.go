@@ -5,7 +5,8 @@ package ptx
 // mods lists the modifiers in order, separated by spaces. Each is a list of
 // alternatives, "rn|rz|rm|rp"; a final "?" makes it optional; "T=u32|s32"
 // keeps what was found under the letter T. "@80:70" after an alternative says
-// that it needs sm_80 and PTX 7.0; standing alone it holds for the row.
+// that it needs sm_80 and PTX 7.0; standing alone it holds for the row. A "*" in an alternative is a multiple of 8 up to
+// 256.
 //
 // args lists the operands in order:
 //
@@ -18,8 +19,11 @@ package ptx
 //	T*2         twice the kept type's width
 //	=T          a register, not a constant
 //	4xT VxT     a vector of four, or as many as the kept v2 or v4 says (a scalar if absent)
-//	[] [S] [tensor]  an address, in the kept state space; with tensor coordinates
-//	#lo:hi      an integer constant in that range
+//	N2xT        as many as half the N of a kept m64nNk16; "N4x" a quarter
+//	[] [S] [tensor]  an address, in the kept state space; with coordinates for
+//	            as many dimensions as the kept 1d to 5d says
+//	_           the sink, nothing else
+//	#lo:hi      an integer constant in that range; of #-1:1 not 0
 //	label
 //	C:u32       only where the letter C was kept
 //
@@ -38,7 +42,9 @@ const (
 	fcmp    = scmp + "|equ|neu|ltu|leu|gtu|geu|num|nan"
 	boolop  = "and|or|xor"
 
-	memTypes = "T=b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64"
+	memTypes  = "T=b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64"
+	intShapes = "N=m64n8k32|m64n16k32|m64n24k32|m64n32k32|m64n48k32|m64n64k32|m64n80k32|m64n96k32|m64n112k32|m64n128k32|m64n144k32|m64n160k32|m64n176k32|m64n192k32|m64n208k32|m64n224k32|m64n240k32|m64n256k32"
+
 	memVec   = "V=v2|v4?"
 	scopes   = "cta|cluster@90:78|gpu|sys"
 	spaces   = "S=global|shared|shared::cta@0:78|shared::cluster@90:78"
@@ -308,6 +314,8 @@ var table = []row{
 	{"atom", "@90:78 " + atomHead + "add noftz " + hint + " T=bf16|bf16x2", ">T [S] T C:u64"},
 	{"atom", atomHead + "inc|dec " + hint + " T=u32", ">T_ [S] T C:u64"},
 	{"atom", atomHead + "min|max " + hint + " T=u32|s32|u64|s64", ">T_ [S] T C:u64"},
+	{"atom", "@90:81 relaxed|acquire|release|acq_rel? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", ">VxT [S] VxT C:u64"},
+	{"red", "@90:81 relaxed|release? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", "[S] VxT C:u64"},
 	{"red", redHead + "and|or|xor " + hint + " T=b32|b64", "[S] T C:u64"},
 	{"red", redHead + "add " + hint + " T=u32|s32|u64|f32|f64", "[S] T C:u64"},
 	{"red", redHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", "[S] T C:u64"},
@@ -388,4 +396,93 @@ var table = []row{
 	{"mma", "@80:70 sync aligned m16n8k32 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 2xu32 1xu32 4xs32"},
 	{"mma", "@80:70 sync aligned m16n8k64 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 4xu32 2xu32 4xs32"},
 	{"mma", "@89:84 sync aligned m16n8k32 row col f32 e4m3|e5m2 e4m3|e5m2 f32", ">4xf32 4xu32 2xu32 4xf32"},
+
+	// Barriers in shared memory.
+	{"mbarrier", "@80:70 init S=shared|shared::cta@80:78? b64", "[S] u32#1:1048575"},
+	{"mbarrier", "@80:70 inval S=shared|shared::cta@80:78? b64", "[S]"},
+	{"mbarrier", "@90:80 expect_tx|complete_tx S=shared|shared::cta|shared::cluster? b64", "[S] u32"},
+	{"mbarrier", "@90:80 expect_tx|complete_tx relaxed cta|cluster S=shared|shared::cta|shared::cluster? b64", "[S] u32"},
+	{"mbarrier", "@80:70 arrive S=shared|shared::cta@80:78? b64", ">b64_ [S]"},
+	{"mbarrier", "@90:78 arrive S=shared|shared::cta@80:78? b64", ">b64_ [S] u32#1:1048575"},
+	{"mbarrier", "@90:80 arrive release cta|cluster S=shared|shared::cta@80:78? b64", ">b64_ [S] u32#1:1048575?"},
+	{"mbarrier", "@90:80 arrive release cluster|cta S=shared::cluster b64", "_ [S] u32#1:1048575?"},
+	{"mbarrier", "@90:80 arrive S=shared::cluster b64", "_ [S] u32#1:1048575?"},
+	{"mbarrier", "@90:80 arrive expect_tx S=shared|shared::cta@80:78? b64", ">b64_ [S] u32"},
+	{"mbarrier", "@90:80 arrive expect_tx release cta|cluster S=shared|shared::cta@80:78? b64", ">b64_ [S] u32"},
+	{"mbarrier", "@90:80 arrive expect_tx S=shared::cluster b64", "_ [S] u32"},
+	{"mbarrier", "@90:80 arrive expect_tx release cta|cluster S=shared::cluster b64", "_ [S] u32"},
+	{"mbarrier", "@80:70 arrive noComplete S=shared|shared::cta@80:78? b64", ">b64 [S] u32#1:1048575"},
+	{"mbarrier", "@80:80 arrive noComplete release cta S=shared|shared::cta@80:78? b64", ">b64 [S] u32#1:1048575"},
+	{"mbarrier", "@80:70 arrive_drop S=shared|shared::cta@80:78? b64", ">b64_ [S]"},
+	{"mbarrier", "@90:78 arrive_drop S=shared|shared::cta@80:78? b64", ">b64_ [S] u32#1:1048575"},
+	{"mbarrier", "@90:80 arrive_drop release cta|cluster S=shared|shared::cta@80:78? b64", ">b64_ [S] u32#1:1048575?"},
+	{"mbarrier", "@90:80 arrive_drop release cluster|cta S=shared::cluster b64", "_ [S] u32#1:1048575?"},
+	{"mbarrier", "@90:80 arrive_drop S=shared::cluster b64", "_ [S] u32#1:1048575?"},
+	{"mbarrier", "@90:80 arrive_drop expect_tx S=shared|shared::cta@80:78? b64", ">b64_ [S] u32"},
+	{"mbarrier", "@90:80 arrive_drop expect_tx release cta|cluster S=shared|shared::cta@80:78? b64", ">b64_ [S] u32"},
+	{"mbarrier", "@90:80 arrive_drop expect_tx S=shared::cluster b64", "_ [S] u32"},
+	{"mbarrier", "@90:80 arrive_drop expect_tx release cta|cluster S=shared::cluster b64", "_ [S] u32"},
+	{"mbarrier", "@80:70 arrive_drop noComplete S=shared|shared::cta@80:78? b64", ">b64 [S] u32#1:1048575"},
+	{"mbarrier", "@80:80 arrive_drop noComplete release cta S=shared|shared::cta@80:78? b64", ">b64 [S] u32#1:1048575"},
+	{"mbarrier", "@80:70 test_wait S=shared|shared::cta@80:78? b64", ">p [S] =b64"},
+	{"mbarrier", "@80:71 test_wait parity S=shared|shared::cta@80:78? b64", ">p [S] u32#0:1"},
+	{"mbarrier", "@80:80 test_wait acquire cta|cluster@90:80 S=shared|shared::cta@80:78? b64", ">p [S] =b64"},
+	{"mbarrier", "@80:80 test_wait parity acquire cta|cluster@90:80 S=shared|shared::cta@80:78? b64", ">p [S] u32#0:1"},
+	{"mbarrier", "@90:78 try_wait S=shared|shared::cta@80:78? b64", ">p [S] =b64 u32?"},
+	{"mbarrier", "@90:78 try_wait parity S=shared|shared::cta@80:78? b64", ">p [S] u32#0:1 u32?"},
+	{"mbarrier", "@90:80 try_wait acquire cta|cluster S=shared|shared::cta@80:78? b64", ">p [S] =b64 u32?"},
+	{"mbarrier", "@90:80 try_wait parity acquire cta|cluster S=shared|shared::cta@80:78? b64", ">p [S] u32#0:1 u32?"},
+	{"mbarrier", "@80:70 pending_count b64", ">u32 =b64"},
+	{"cp", "@80:70 async mbarrier arrive noinc? S=shared|shared::cta@80:78? b64", "[S]"},
+
+	// Bulk and tensor copies.
+	{"cp", "@90:80 async bulk shared::cluster global mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [global] u32 [shared] M:u16 C:u64"},
+	{"cp", "@90:80 async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes", "[shared] [shared] u32 [shared]"},
+	{"cp", "@90:80 async bulk global shared::cta bulk_group C=L2::cache_hint?", "[global] [shared] u32 C:u64"},
+	{"cp", "@90:80 async bulk prefetch L2 global C=L2::cache_hint?", "[global] u32 C:u64"},
+	{"cp", "@90:80 async bulk commit_group", ""},
+	{"cp", "@90:80 async bulk wait_group read?", "#0:2147483647"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? and|or|xor b32|b64", "[global] [shared] u32 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? add u32|s32|u64|f32|f64", "[global] [shared] u32 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? add noftz f16|bf16", "[global] [shared] u32 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? inc|dec u32", "[global] [shared] u32 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? min|max u32|s32|u64|s64|f16|bf16", "[global] [shared] u32 C:u64"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes and|or|xor b32", "[shared] [shared] u32 [shared]"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes add u32|s32|u64", "[shared] [shared] u32 [shared]"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes inc|dec u32", "[shared] [shared] u32 [shared]"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes min|max u32|s32", "[shared] [shared] u32 [shared]"},
+	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d shared::cluster global tile? mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [tensor] [shared] M:u16 C:u64"},
+	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d global shared::cta tile? bulk_group C=L2::cache_hint?", "[tensor] [shared] C:u64"},
+	{"cp", "@90:80 async bulk prefetch tensor N=1d|2d|3d|4d|5d L2 global tile? C=L2::cache_hint?", "[tensor] C:u64"},
+	{"cp", "@90:80 reduce async bulk tensor N=1d|2d|3d|4d|5d global shared::cta add|min|max|inc|dec|and|or|xor tile? bulk_group C=L2::cache_hint?", "[tensor] [shared] C:u64"},
+	{"st", "@90:81 async weak? S=shared::cluster? mbarrier::complete_tx::bytes V=v2|v4? T=b32|b64|u32|u64|s32|s64|f32|f64", "[S] VxT [shared]"},
+
+	// Clusters and cache policies.
+	{"mapa", "@90:78 shared::cluster? T=u32|u64", ">T addr:T u32"},
+	{"getctarank", "@90:78 shared::cluster? T=u32|u64", ">u32 addr:T"},
+	{"createpolicy", "@80:74 fractional L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">b64 f32?"},
+	{"createpolicy", "@80:74 range global? L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">b64 [global] u32 u32"},
+	{"setmaxnreg", "@90a:80 inc|dec sync aligned u32", "#24:256"},
+
+	// Products of four warps.
+	{"wgmma", "@90a:80 fence|commit_group sync aligned", ""},
+	{"wgmma", "@90a:80 wait_group sync aligned", "#0:2147483647"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k16 f32 f16 f16", "<>N2xf32 u64 u64 !p#0:1 #-1:1 #-1:1 #0:1 #0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k16 f32 f16 f16", "<>N2xf32 4xf16x2 u64 !p#0:1 #-1:1 #-1:1 #0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k16 f16 f16 f16", "<>N4xf16x2 u64 u64 !p#0:1 #-1:1 #-1:1 #0:1 #0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k16 f16 f16 f16", "<>N4xf16x2 4xf16x2 u64 !p#0:1 #-1:1 #-1:1 #0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k16 f32 bf16 bf16", "<>N2xf32 u64 u64 !p#0:1 #-1:1 #-1:1 #0:1 #0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k16 f32 bf16 bf16", "<>N2xf32 4xbf16x2 u64 !p#0:1 #-1:1 #-1:1 #0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k8 f32 tf32 tf32", "<>N2xf32 u64 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k8 f32 tf32 tf32", "<>N2xf32 4xtf32 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f32 e4m3|e5m2 e4m3|e5m2", "<>N2xf32 u64 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f32 e4m3|e5m2 e4m3|e5m2", "<>N2xf32 4xb32 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f16 e4m3|e5m2 e4m3|e5m2", "<>N4xf16x2 u64 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f16 e4m3|e5m2 e4m3|e5m2", "<>N4xf16x2 4xb32 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned " + intShapes + " satfinite? s32 s8 s8", "<>N2xs32 u64 u64 !p#0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned " + intShapes + " satfinite? s32 u8 u8", "<>N2xs32 u64 u64 !p#0:1"},
+	{"wgmma", "@90a:84 mma_async sync aligned " + intShapes + " satfinite? s32 u8|s8 u8|s8", "<>N2xs32 u64 u64 !p#0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned " + intShapes + " satfinite? s32 s8 s8", "<>N2xs32 4xb32 u64 !p#0:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned " + intShapes + " satfinite? s32 u8 u8", "<>N2xs32 4xb32 u64 !p#0:1"},
+	{"wgmma", "@90a:84 mma_async sync aligned " + intShapes + " satfinite? s32 u8|s8 u8|s8", "<>N2xs32 4xb32 u64 !p#0:1"},
 }
