@@ -183,7 +183,7 @@ func (c *compiled) mnemonics(rng *rand.Rand, random int) [][]string {
 				n++
 			}
 			if k := choose(i, n); k < len(s.alts) {
-				mods = append(mods, strings.Replace(s.alts[k].name, "*", "64", 1))
+				mods = append(mods, regexp.MustCompile(`\*+`).ReplaceAllString(s.alts[k].name, "64"))
 			}
 		}
 		all = append(all, mods)
@@ -356,7 +356,7 @@ var quirk = regexp.MustCompile(strings.Join([]string{
 }, "|"))
 
 // agreeSample bounds the operands tried, of some 70,000.
-const agreeSample = 6000
+const agreeSample = 4000
 
 // TestOperandsAgree checks places of every row with operands of all kinds and
 // types.

@@ -36,6 +36,7 @@ const (
 	E5M2x2
 	U16x2
 	S16x2
+	B8x4 // four 8-bit floats
 )
 
 // Pos is a place in PTX text; both count from 1. The zero Pos is unknown (a

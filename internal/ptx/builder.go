@@ -195,7 +195,7 @@ var regClass = [...]struct {
 	S8: {U32, "%r"}, S16: {U16, "%rs"}, S32: {U32, "%r"}, S64: {U64, "%rd"},
 	F16: {F16, "%h"}, F16x2: {B32, "%b"}, BF16: {B16, "%bs"}, BF16x2: {B32, "%b"}, TF32: {B32, "%b"},
 	F32: {F32, "%f"}, F32x2: {B64, "%bd"}, F64: {F64, "%fd"},
-	E4M3: {B32, "%b"}, E5M2: {B32, "%b"}, E4M3x2: {B16, "%bs"}, E5M2x2: {B16, "%bs"}, U16x2: {B32, "%b"}, S16x2: {B32, "%b"},
+	E4M3: {B32, "%b"}, E5M2: {B32, "%b"}, E4M3x2: {B16, "%bs"}, E5M2x2: {B16, "%bs"}, U16x2: {B32, "%b"}, S16x2: {B32, "%b"}, B8x4: {B32, "%b"},
 }
 
 // Reg returns a new register that holds values of type t.

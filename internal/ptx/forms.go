@@ -75,10 +75,14 @@ func (a *alt) matches(mod string) bool {
 	if !star {
 		return mod == a.name
 	}
-	mid, ok := strings.CutPrefix(mod, before)
+	step := 8
+	if s, twice := strings.CutPrefix(after, "*"); twice {
+		step, after = 16, s
+	}
+	mid, ok1 := strings.CutPrefix(mod, before)
 	mid, ok2 := strings.CutSuffix(mid, after)
-	n, err := strconv.Atoi(mid)
-	return ok && ok2 && err == nil && n > 0 && n <= 256 && n%8 == 0 && mid[0] != '0' && mid[0] != '+'
+	n, err := strconv.ParseUint(mid, 10, 16)
+	return ok1 && ok2 && err == nil && n > 0 && n <= 256 && int(n)%step == 0 && mid[0] != '0'
 }
 
 // needs is a requirement of target and PTX version; zero for none.

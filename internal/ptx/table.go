@@ -5,8 +5,8 @@ package ptx
 // mods lists the modifiers in order, separated by spaces. Each is a list of
 // alternatives, "rn|rz|rm|rp"; a final "?" makes it optional; "T=u32|s32"
 // keeps what was found under the letter T. "@80:70" after an alternative says
-// that it needs sm_80 and PTX 7.0; standing alone it holds for the row. A "*" in an alternative is a multiple of 8 up to
-// 256.
+// that it needs sm_80 and PTX 7.0; standing alone it holds for the row. "*" in
+// an alternative is a multiple of 8 up to 256, "**" of 16.
 //
 // args lists the operands in order:
 //
@@ -43,7 +43,7 @@ const (
 	boolop  = "and|or|xor"
 
 	memTypes  = "T=b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64"
-	intShapes = "N=m64n8k32|m64n16k32|m64n24k32|m64n32k32|m64n48k32|m64n64k32|m64n80k32|m64n96k32|m64n112k32|m64n128k32|m64n144k32|m64n160k32|m64n176k32|m64n192k32|m64n208k32|m64n224k32|m64n240k32|m64n256k32"
+	intShapes = "N=m64n8k32|m64n24k32|m64n**k32"
 
 	memVec   = "V=v2|v4?"
 	scopes   = "cta|cluster@90:78|gpu|sys"
@@ -389,13 +389,13 @@ var table = []row{
 	{"mma", "@90:78 sync aligned m16n8k4 row col f64 f64 f64 f64", ">4xf64 2xf64 1xf64 4xf64"},
 	{"mma", "@90:78 sync aligned m16n8k8 row col f64 f64 f64 f64", ">4xf64 4xf64 2xf64 4xf64"},
 	{"mma", "@90:78 sync aligned m16n8k16 row col f64 f64 f64 f64", ">4xf64 8xf64 4xf64 4xf64"},
-	{"mma", "@75:65 sync aligned m8n8k16 row col satfinite? s32 u8|s8 u8|s8 s32", ">2xs32 1xu32 1xu32 2xs32"},
-	{"mma", "@80:70 sync aligned m16n8k16 row col satfinite? s32 u8|s8 u8|s8 s32", ">4xs32 2xu32 1xu32 4xs32"},
-	{"mma", "@80:70 sync aligned m16n8k32 row col satfinite? s32 u8|s8 u8|s8 s32", ">4xs32 4xu32 2xu32 4xs32"},
-	{"mma", "@75:65 sync aligned m8n8k32 row col satfinite? s32 u4|s4 u4|s4 s32", ">2xs32 1xu32 1xu32 2xs32"},
-	{"mma", "@80:70 sync aligned m16n8k32 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 2xu32 1xu32 4xs32"},
-	{"mma", "@80:70 sync aligned m16n8k64 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 4xu32 2xu32 4xs32"},
-	{"mma", "@89:84 sync aligned m16n8k32 row col f32 e4m3|e5m2 e4m3|e5m2 f32", ">4xf32 4xu32 2xu32 4xf32"},
+	{"mma", "@75:65 sync aligned m8n8k16 row col satfinite? s32 u8|s8 u8|s8 s32", ">2xs32 1xb32 1xb32 2xs32"},
+	{"mma", "@80:70 sync aligned m16n8k16 row col satfinite? s32 u8|s8 u8|s8 s32", ">4xs32 2xb32 1xb32 4xs32"},
+	{"mma", "@80:70 sync aligned m16n8k32 row col satfinite? s32 u8|s8 u8|s8 s32", ">4xs32 4xb32 2xb32 4xs32"},
+	{"mma", "@75:65 sync aligned m8n8k32 row col satfinite? s32 u4|s4 u4|s4 s32", ">2xs32 1xb32 1xb32 2xs32"},
+	{"mma", "@80:70 sync aligned m16n8k32 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 2xb32 1xb32 4xs32"},
+	{"mma", "@80:70 sync aligned m16n8k64 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 4xb32 2xb32 4xs32"},
+	{"mma", "@89:84 sync aligned m16n8k32 row col f32 e4m3|e5m2 e4m3|e5m2 f32", ">4xf32 4xb32 2xb32 4xf32"},
 
 	// Barriers in shared memory.
 	{"mbarrier", "@80:70 init S=shared|shared::cta@80:78? b64", "[S] u32#1:1048575"},
@@ -432,7 +432,7 @@ var table = []row{
 	{"mbarrier", "@90:78 try_wait parity S=shared|shared::cta@80:78? b64", ">p [S] u32#0:1 u32?"},
 	{"mbarrier", "@90:80 try_wait acquire cta|cluster S=shared|shared::cta@80:78? b64", ">p [S] =b64 u32?"},
 	{"mbarrier", "@90:80 try_wait parity acquire cta|cluster S=shared|shared::cta@80:78? b64", ">p [S] u32#0:1 u32?"},
-	{"mbarrier", "@80:70 pending_count b64", ">u32 =b64"},
+	{"mbarrier", "@80:70 pending_count b64", ">u32 u64"},
 	{"cp", "@80:70 async mbarrier arrive noinc? S=shared|shared::cta@80:78? b64", "[S]"},
 
 	// Bulk and tensor copies.
@@ -460,8 +460,8 @@ var table = []row{
 	// Clusters and cache policies.
 	{"mapa", "@90:78 shared::cluster? T=u32|u64", ">T addr:T u32"},
 	{"getctarank", "@90:78 shared::cluster? T=u32|u64", ">u32 addr:T"},
-	{"createpolicy", "@80:74 fractional L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">b64 f32?"},
-	{"createpolicy", "@80:74 range global? L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">b64 [global] u32 u32"},
+	{"createpolicy", "@80:74 fractional L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">u64 f32?"},
+	{"createpolicy", "@80:74 range global? L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">u64 [global] u32 u32"},
 	{"setmaxnreg", "@90a:80 inc|dec sync aligned u32", "#24:256"},
 
 	// Products of four warps.
@@ -476,9 +476,9 @@ var table = []row{
 	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k8 f32 tf32 tf32", "<>N2xf32 u64 u64 !p#0:1 #-1:1 #-1:1"},
 	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k8 f32 tf32 tf32", "<>N2xf32 4xtf32 u64 !p#0:1 #-1:1 #-1:1"},
 	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f32 e4m3|e5m2 e4m3|e5m2", "<>N2xf32 u64 u64 !p#0:1 #-1:1 #-1:1"},
-	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f32 e4m3|e5m2 e4m3|e5m2", "<>N2xf32 4xb32 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f32 e4m3|e5m2 e4m3|e5m2", "<>N2xf32 4xb8x4 u64 !p#0:1 #-1:1 #-1:1"},
 	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f16 e4m3|e5m2 e4m3|e5m2", "<>N4xf16x2 u64 u64 !p#0:1 #-1:1 #-1:1"},
-	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f16 e4m3|e5m2 e4m3|e5m2", "<>N4xf16x2 4xb32 u64 !p#0:1 #-1:1 #-1:1"},
+	{"wgmma", "@90a:80 mma_async sync aligned N=m64n*k32 f16 e4m3|e5m2 e4m3|e5m2", "<>N4xf16x2 4xb8x4 u64 !p#0:1 #-1:1 #-1:1"},
 	{"wgmma", "@90a:80 mma_async sync aligned " + intShapes + " satfinite? s32 s8 s8", "<>N2xs32 u64 u64 !p#0:1"},
 	{"wgmma", "@90a:80 mma_async sync aligned " + intShapes + " satfinite? s32 u8 u8", "<>N2xs32 u64 u64 !p#0:1"},
 	{"wgmma", "@90a:84 mma_async sync aligned " + intShapes + " satfinite? s32 u8|s8 u8|s8", "<>N2xs32 u64 u64 !p#0:1"},

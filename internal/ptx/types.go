@@ -35,6 +35,7 @@ var typeInfo = [...]struct {
 	E5M2x2: {"e5m2x2", 16, kindAlt},
 	U16x2:  {"u16x2", 32, kindAlt},
 	S16x2:  {"s16x2", 32, kindAlt},
+	B8x4:   {"b8x4", 32, kindAlt},
 }
 
 // typeKind sorts types by which registers may hold their values.
