@@ -101,6 +101,7 @@ var poisons = map[Code]bool{
 	ErrorTensorMemoryLeak:    true,
 	ErrorContained:           true,
 	ErrorNVLinkUncorrectable: true,
+	ErrorExternalDevice:      true,
 }
 
 // fail makes the error for a result that is not success and has no context to

@@ -127,9 +127,10 @@ func (k *Kernel) withNodeParams(op string, h *child, cfg *LaunchConfig, args *Ar
 // AddCopy adds a copy of bytes within device memory, to run when the nodes after
 // have.
 func (g *Graph) AddCopy(after []GraphNode, dst, src Ptr, bytes uint64) (GraphNode, error) {
+	// One row has no pitch: there is a limit on pitches, which long copies would pass.
 	p := &abi.Memcpy3D{
-		SrcMemoryType: abi.MemoryTypeDevice, SrcDevice: abi.DevicePtr(src), SrcPitch: bytes,
-		DstMemoryType: abi.MemoryTypeDevice, DstDevice: abi.DevicePtr(dst), DstPitch: bytes,
+		SrcMemoryType: abi.MemoryTypeDevice, SrcDevice: abi.DevicePtr(src),
+		DstMemoryType: abi.MemoryTypeDevice, DstDevice: abi.DevicePtr(dst),
 		WidthInBytes: bytes, Height: 1, Depth: 1,
 	}
 	return g.add("cuGraphAddMemcpyNode", after, func(api abi.API, deps []abi.GraphNode) (abi.GraphNode, abi.Result) {

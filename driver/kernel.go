@@ -38,6 +38,9 @@ func (m *Module) Kernel(name string) (*Kernel, error) {
 		return r
 	})
 	if err != nil {
+		if m != nil && m.jit != nil {
+			err = withLog(err, logText(m.jit.ErrorLog, len(m.jit.ErrorLog)))
+		}
 		return nil, named(err, "kernel %q", name)
 	}
 	return k, nil

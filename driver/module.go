@@ -13,6 +13,7 @@ type Module struct {
 	handle  abi.Module
 	library abi.Library // instead of handle, if not 0
 	log     string
+	jit     *abi.JitOptions  // a library's: it is assembled when a kernel is first asked for, and the driver writes to the logs then
 	params  map[string][]int // sizes of the entries' parameters, for drivers that do not tell
 }
 
@@ -60,6 +61,9 @@ func (m *Module) load(c *Context, op string, cfg LoadConfig, f func(api abi.API,
 	if len(image) == 0 {
 		return nil, invalid(op, "the image is empty")
 	}
+	if cfg.MaxRegisters < 0 || cfg.OptLevel < 0 || cfg.OptLevel > 4 {
+		return nil, invalid(op, "MaxRegisters %d and OptLevel %d: at least 0, and levels up to 4, are possible", cfg.MaxRegisters, cfg.OptLevel)
+	}
 	jit := &abi.JitOptions{
 		InfoLog: make([]byte, logBytes), ErrorLog: make([]byte, logBytes),
 		MaxRegisters: cfg.MaxRegisters, OptLevel: cfg.OptLevel, LogVerbose: cfg.Verbose,
@@ -69,6 +73,9 @@ func (m *Module) load(c *Context, op string, cfg LoadConfig, f func(api abi.API,
 		return nil, withLog(err, logText(jit.ErrorLog, jit.ErrorLen))
 	}
 	m.log = logText(jit.InfoLog, jit.InfoLen)
+	if m.library != 0 {
+		m.jit = jit
+	}
 	if c.dev.drv.version < firstParamInfo {
 		m.params = ptxParams(image)
 	}

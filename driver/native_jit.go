@@ -22,6 +22,7 @@ func newJit(o *abi.JitOptions) *jitArrays {
 	if o == nil {
 		return j
 	}
+	o.Held = j
 	j.infoLen = j.buffer(o.InfoLog, abi.JitOptionInfoLogBuffer, abi.JitOptionInfoLogBufferSizeBytes)
 	j.errorLen = j.buffer(o.ErrorLog, abi.JitOptionErrorLogBuffer, abi.JitOptionErrorLogBufferSizeBytes)
 	for _, row := range [...]struct {

@@ -17,7 +17,8 @@ func (p *MemPool) base() *child {
 }
 
 // NewMemPool makes a pool on the context's device, of at most maxBytes; 0 leaves
-// that to the driver.
+// that to the driver. A limit needs a driver for CUDA 12.2: older ones say
+// ErrorInvalidValue.
 func (c *Context) NewMemPool(maxBytes uint64) (*MemPool, error) {
 	p := &MemPool{owned: true}
 	props := abi.MemPoolProps{AllocType: abi.MemAllocationTypePinned, MaxSize: maxBytes}

@@ -14,6 +14,11 @@ type JitOptions struct {
 	OptLevel     int       // 1 to 4; 0 is the driver's default (4)
 	LogVerbose   bool      // registers, shared memory and spills in InfoLog
 	Target       JitTarget // 0 is the current context's device
+
+	// Held is set by the implementation to the memory that the driver may still
+	// write to after the call: a library is assembled when it is first used. It
+	// and the buffers must stay reachable as long as the library.
+	Held any
 }
 
 // JitOption names an option of the PTX assembler (CUjit_option; CU_JIT_ becomes
