@@ -339,10 +339,10 @@ func agreeOperands() []string {
 // parser does not imitate: a variable's address or a vector as a value in
 // arithmetic, .f16x2 registers as integers, …
 var quirk = regexp.MustCompile(strings.Join([]string{
-	`^(add|sub|mul|ex2|tanh|set|setp|cvt)\S*bf16.*\{`,                         // vectors as bf16 values
-	`^setp?\S*bf16\S* .*, -?(\d|0x)\w*;$`,                                     // no constant as a predicate
-	`^set\S*bf16`,                                                             // destinations of other types
-	`^mov\.b128`, `^mov\.[bu]16 .*[gs]v`, `^mov\.b\d+ \{.*\}, ([-\d%]|[gs]v)`, // constants where the manual has none
+	`^(add|sub|mul|ex2|tanh|set|setp|cvt)\S*bf16.*\{`,                                           // vectors as bf16 values
+	`^setp?\S*bf16\S* .*, -?(\d|0x)\w*;$`,                                                       // no constant as a predicate
+	`^set\S*bf16`,                                                                               // destinations of other types
+	`^mov\.b128`, `^mov\.b32 .*gv`, `^mov\.[bu]16 .*[gs]v`, `^mov\.b\d+ \{.*\}, ([-\d%]|[gs]v)`, // constants where the manual has none
 	`^isspacep`, `^fns.*(f32|f3F)`, // 32-bit addresses
 	`^lop3\S* (_,|.*, (-1|300|0x123456789a)[,;])`, // tables of more than 8 bits
 	`^red\S* _`,                       // no address
@@ -375,6 +375,9 @@ func TestOperandsAgree(t *testing.T) {
 		seen[key] = true
 		for at := range f.Args {
 			for _, o := range agreeOperands() {
+				if o == "_" && f.Args[at].Dst && !f.Args[at].Sink { // ptxas crashes
+					continue
+				}
 				if line := agreeLineWith(f, at, o); !quirk.MatchString(line) {
 					lines = append(lines, line)
 				}

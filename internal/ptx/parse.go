@@ -9,6 +9,7 @@ import (
 const (
 	maxSource  = 64 << 20 // bytes of text
 	maxRegs    = 1 << 20  // registers of an entry, and in one range
+	maxInit    = 64 << 20 // zeros between initial values
 	maxDepth   = 64       // nested blocks, braces and parentheses
 	maxShared  = 48 << 10 // bytes of an entry's static shared memory
 	maxLocal   = 512 << 10
@@ -50,6 +51,7 @@ type parser struct {
 	scope  *scope
 	entry  *Entry // being read
 	bytes  [ParamSpace + 1]int64
+	init   int // bytes of initial content so far
 	refs   []labelRef
 	depth  int
 }
@@ -57,17 +59,16 @@ type parser struct {
 // scope is a block's names.
 type scope struct {
 	parent *scope
-	names  map[string]any // *Reg, *Var, *Entry; a register's Type until it is first used
-	ranges []regRange
+	names  map[string]any      // *Reg, *Var, *Entry; a register's Type until it is first used
+	ranges map[string]regRange // by prefix
 	labels map[string]*Label
 }
 
 // regRange is a declaration such as .reg .f32 %f<12>. Registers are made when
 // they are first used, so large ranges cost nothing.
 type regRange struct {
-	prefix string
-	typ    Type
-	count  uint64
+	typ   Type
+	count uint64
 }
 
 // labelRef is a branch whose label is looked for when the entry has been read.
@@ -272,7 +273,7 @@ func (p *parser) push() {
 	if p.depth++; p.depth > maxDepth {
 		p.fail("blocks nested more than %d deep", maxDepth)
 	}
-	p.scope = &scope{parent: p.scope, names: map[string]any{}, labels: map[string]*Label{}}
+	p.scope = &scope{parent: p.scope, names: map[string]any{}, ranges: map[string]regRange{}, labels: map[string]*Label{}}
 }
 
 func (p *parser) pop() { p.depth, p.scope = p.depth-1, p.scope.parent }
@@ -364,7 +365,10 @@ func (p *parser) registers() {
 		}
 		count := p.integer("number of registers", 1, maxRegs)
 		p.expect(">")
-		p.scope.ranges = append(p.scope.ranges, regRange{name, typ, uint64(count)})
+		if _, ok := p.scope.ranges[name]; ok {
+			fail(pos, "%s is declared twice", name)
+		}
+		p.scope.ranges[name] = regRange{typ, uint64(count)}
 	}
 	p.expect(";")
 }
@@ -401,13 +405,12 @@ func (p *parser) lookup(pos Pos, name string) any {
 // inRange returns the type of a register declared by range, NoType where there
 // is none.
 func (s *scope) inRange(name string) Type {
-	for i := range s.ranges {
-		r := &s.ranges[i]
-		number, ok := strings.CutPrefix(name, r.prefix)
-		if !ok || number == "" || len(number) > 8 || number[0] == '0' && len(number) > 1 {
+	for i := len(name) - 1; i > 0 && isDigit(name[i]) && len(name)-i <= 8; i-- {
+		if name[i] == '0' && i < len(name)-1 { // no leading zeros in a number
 			continue
 		}
-		if n, err := strconv.ParseUint(number, 10, 32); err == nil && n < r.count {
+		n, err := strconv.ParseUint(name[i:], 10, 32)
+		if r, ok := s.ranges[name[:i]]; ok && err == nil && n < r.count {
 			return r.typ
 		}
 	}

@@ -2,8 +2,10 @@ package ptx
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // stripComments removes what the parser does not keep.
@@ -140,6 +142,7 @@ func TestParseErrors(t *testing.T) {
 		{"add.u32 r1, r1, 1/0;", "5:18", "division by zero"},
 		{"add.u32 r1, r1, " + strings.Repeat("(", 100) + "1;", "", "nested"},
 		{strings.Repeat("{", 100), "", "nested"},
+		{".reg .b32 f<3>;", "5:11", "f is declared twice"},
 		{".reg .b32 z<99999999>;", "5:13", "number of registers"},
 		{"mov.u32 r1, %tid.w;", "5:13", "not declared"},
 		{"add.u32 r1, r1, %tid.x;", "5:17", "no special register here"},
@@ -154,6 +157,30 @@ func TestParseErrors(t *testing.T) {
 		}
 		if (c.pos != "" && e.Pos.String() != c.pos) || !strings.Contains(e.Msg, c.want) {
 			t.Errorf("%s: error %v, want %s: …%s…", c.body, err, c.pos, c.want)
+		}
+	}
+}
+
+// TestParseHostile checks that text made to waste time or memory is refused, or
+// read, quickly.
+func TestParseHostile(t *testing.T) {
+	head := ".version 6.4\n.target sm_75\n"
+	var ranges, renamed, zeros strings.Builder
+	for i := range 20000 {
+		fmt.Fprintf(&ranges, ".reg .b32 r%d_<1000000>; bra L;\n", i)
+		renamed.WriteString("{ .reg .pred p, p_1; @p bra M; @p_1 bra M; M: }\n")
+		fmt.Fprintf(&zeros, ".global .b8 z%d[2][60000000] = {{1}, {1}};\n", i)
+	}
+	for _, src := range []string{
+		head + ".entry k() {\n" + ranges.String() + "L: ret; }",
+		head + ".entry k() {\n" + renamed.String() + "}",
+		head + zeros.String(),
+		head + strings.Repeat("/", 1<<20), head + strings.Repeat("(", 1<<20), head + ".entry k() { add" + strings.Repeat(".rn", 1<<18),
+	} {
+		start := time.Now()
+		_, err := Parse(src)
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%.60q… took %v (error %v)", src, d, err)
 		}
 	}
 }

@@ -194,11 +194,11 @@ func (p *parser) initialList(v *Var, start, limit int, dims []int) {
 
 // padTo fills v.Init with zeros up to element at.
 func (p *parser) padTo(v *Var, at int) {
-	n := at*v.Type.Size() - len(v.Init)
-	if n > maxSource {
-		p.fail("initial content of %s is too large", v.Name)
+	n := max(at*v.Type.Size()-len(v.Init), 0)
+	if p.init += n; p.init > maxInit {
+		p.fail("more than %d bytes of initial content", maxInit)
 	}
-	v.Init = append(v.Init, make([]byte, max(n, 0))...)
+	v.Init = append(v.Init, make([]byte, n)...)
 }
 
 // initial appends one value.
