@@ -1,6 +1,11 @@
 package array
 
-import "math/bits"
+import (
+	"errors"
+	"math/bits"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+)
 
 // An arena is the caching allocator: it takes large segments from the driver and
 // hands out blocks of them. The common path, a block from a free one, makes no
@@ -81,13 +86,14 @@ func (a *arena) alloc(n uint64) *block {
 // grow takes a segment from the driver and returns a block of n bytes from it.
 func (a *arena) grow(n uint64) (*block, error) {
 	size := roundUp(n, granule)
-	for _, bytes := range a.segmentSizes(size) {
+	sizes := a.segmentSizes(size)
+	for i, bytes := range sizes {
 		address, err := a.source.reserve(bytes)
 		if err != nil {
-			if bytes == size || bytes == roundUp(size, largeGranule) {
-				return nil, err
+			if i < len(sizes)-1 && errors.Is(err, driver.ErrorOutOfMemory) {
+				continue // a smaller segment may still fit
 			}
-			continue // a smaller segment may still fit
+			return nil, err
 		}
 		s := &segment{address: address, bytes: bytes, bins: a.binsFor(size)}
 		b := a.descriptor()

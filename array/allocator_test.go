@@ -2,8 +2,11 @@ package array
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
 )
 
 // fakeSource hands out addresses and remembers what is out.
@@ -14,7 +17,7 @@ type fakeSource struct {
 	calls int
 }
 
-var errFull = errors.New("full")
+var errFull = fmt.Errorf("full: %w", driver.ErrorOutOfMemory)
 
 func (f *fakeSource) reserve(bytes uint64) (uint64, error) {
 	f.calls++

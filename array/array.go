@@ -163,9 +163,12 @@ func (c call) clone(h handle) handle {
 
 // pack copies a materialised array to contiguous memory of its own.
 func (c call) pack(h handle) (handle, *Error) {
+	out := contiguousLike(&h.node.layout)
+	if err := h.dev.fits(c, &out, h.node.typ); err != nil {
+		return h, err
+	}
 	w := newWork(c, h.dev)
 	defer w.end()
-	out := contiguousLike(&h.node.layout)
 	w.input(h.node, h.node.layout)
 	if err := kernels.Copy(&w.plan, h.node.typ, out, h.node.layout); err != nil {
 		return h, c.unsupported(err, h)

@@ -28,8 +28,9 @@ type shared struct {
 	ctx       *driver.Context
 	name      string
 	simulated bool
-	cc        int  // compute capability, major·10 + minor
-	announces bool // blocks are announced with MarkMemory
+	cc        int    // compute capability, major·10 + minor
+	total     uint64 // bytes of the device's memory
+	announces bool   // blocks are announced with MarkMemory
 
 	kernels kernelCache
 	staging staging
@@ -67,11 +68,15 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	total, err := dev.TotalMem()
+	if err != nil {
+		return nil, err
+	}
 	ctx, err := dev.Context()
 	if err != nil {
 		return nil, err
 	}
-	sh := &shared{ctx: ctx, simulated: simulated, announces: simulated, cc: 10*major + minor, segments: map[uint64]*driver.Mem{}}
+	sh := &shared{ctx: ctx, simulated: simulated, announces: simulated, cc: 10*major + minor, total: total, segments: map[uint64]*driver.Mem{}}
 	sh.idle.L = &sh.mu
 	sh.name = fmt.Sprintf("%s (cuda:%d, compute capability %d.%d)", model, dev.Ordinal(), major, minor)
 	if simulated {
@@ -185,7 +190,7 @@ func asError(e *Error) error {
 
 // Sync waits until all work queued on d is done and returns the device's error if
 // it failed. It does not wait for forks of d.
-func (d *Device) Sync() error { return asError(d.sync(here("Device.Sync"))) }
+func (d *Device) Sync() error { return asError(d.sync(directly("Device.Sync"))) }
 
 func (d *Device) sync(c call) *Error {
 	if err := d.enter(c); err != nil {
@@ -219,7 +224,7 @@ func (sh *shared) reach(m mark) {
 // it is made to wait. Close gives the stream back; closing the Device that was
 // opened closes its forks.
 func (d *Device) Fork() (*Device, error) {
-	c := here("Device.Fork")
+	c := directly("Device.Fork")
 	if err := d.enter(c); err != nil {
 		return nil, err
 	}
@@ -236,11 +241,14 @@ func (d *Device) Fork() (*Device, error) {
 // error. Results belong to the receiver's Device, so an Array x made outside takes
 // part as x.On(s).
 func (d *Device) Scope(f func(s *Device) error) error {
-	c := here("Device.Scope")
+	c := directly("Device.Scope")
 	if err := d.enter(c); err != nil {
 		return err
 	}
 	d.leave() // f may close d
+	if f == nil {
+		return c.fail(because(ErrDevice, "the function is nil, so there is nothing to give the Device to"))
+	}
 	s := &Device{sh: d.sh, stream: d.stream, scope: &scope{parent: d.scope}, part: true}
 	defer func() {
 		d.sh.mu.Lock()
@@ -255,7 +263,7 @@ func (d *Device) Scope(f func(s *Device) error) error {
 // error that the device still had to tell. A second Close does nothing. Arrays of
 // a closed Device are errors to use.
 func (d *Device) Close() error {
-	c := here("Device.Close")
+	c := directly("Device.Close")
 	switch {
 	case d == nil || d.sh == nil:
 		return d.check(c)

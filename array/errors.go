@@ -30,6 +30,9 @@ type Error struct {
 
 // Error formats the error on one line.
 func (e *Error) Error() string {
+	if e == nil {
+		return "array: no error"
+	}
 	var b strings.Builder
 	b.WriteString("array: ")
 	b.WriteString(e.Op)
@@ -40,17 +43,29 @@ func (e *Error) Error() string {
 	if file, line := e.Caller(); file != "" {
 		fmt.Fprintf(&b, " at %s:%d", filepath.Base(file), line)
 	}
-	b.WriteString(": ")
-	b.WriteString(e.Err.Error())
+	if e.Err != nil {
+		b.WriteString(": ")
+		b.WriteString(e.Err.Error())
+	}
 	return b.String()
 }
 
 // Unwrap returns the reason.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // Caller returns the file and line that called the operation, or "" and 0 where
 // they are not known.
-func (e *Error) Caller() (file string, line int) { return lineOf(e.pc) }
+func (e *Error) Caller() (file string, line int) {
+	if e == nil {
+		return "", 0
+	}
+	return lineOf(e.pc)
+}
 
 // lineOf resolves a program counter taken by callerPC.
 func lineOf(pc uintptr) (file string, line int) {
@@ -94,7 +109,7 @@ type call struct {
 	pc uintptr
 }
 
-// callDepth is the number of frames between callerPC's runtime.Callers and the
+// callDepth is the number of frames between the runtime.Callers in here and the
 // user's code: Callers, here, the core function, the public function.
 const callDepth = 4
 
@@ -108,7 +123,14 @@ func here(op string) call {
 	return call{op, pc[0]}
 }
 
-// errorf makes the call's error.
+// directly is here for a public function that does its work itself.
+func directly(op string) call {
+	var pc [1]uintptr
+	runtime.Callers(callDepth-1, pc[:])
+	return call{op, pc[0]}
+}
+
+// fail makes the call's error.
 func (c call) fail(err error, operands ...handle) *Error {
 	e := &Error{Op: c.op, Err: err, pc: c.pc}
 	for _, h := range operands {

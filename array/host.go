@@ -219,12 +219,12 @@ func (s *storage) unhold() {
 // the first error of what they were computed from. For rank 0 the slice has one
 // element.
 func (a *Array[T]) ToSlice() ([]T, error) {
-	h, err := readable("ToSlice", a.h())
+	r, err := open("ToSlice", a.h(), nil)
 	if err != nil {
 		return nil, err
 	}
-	dst := make([]T, h.node.Len())
-	if err := fetch("ToSlice", h, bytesOf(dst)); err != nil {
+	dst := make([]T, r.size())
+	if err := r.fetch(bytesOf(dst)); err != nil {
 		return nil, err
 	}
 	return dst, nil
@@ -233,25 +233,21 @@ func (a *Array[T]) ToSlice() ([]T, error) {
 // CopyTo copies the elements, in row-major order, to dst, whose length must be the
 // array's size. It waits for them and returns the first error.
 func (a *Array[T]) CopyTo(dst []T) error {
-	h, err := readable("CopyTo", a.h())
+	n := len(dst)
+	r, err := open("CopyTo", a.h(), &n)
 	if err != nil {
 		return err
 	}
-	if err := hasLength("CopyTo", h, len(dst)); err != nil {
-		return err
-	}
-	return fetch("CopyTo", h, bytesOf(dst))
+	return r.fetch(bytesOf(dst))
 }
 
 // Item returns the element of an array of size 1, of any rank. It waits for it.
 func (a *Array[T]) Item() (T, error) {
 	var dst [1]T
-	h, err := readable("Item", a.h())
+	n := 1
+	r, err := open("Item", a.h(), &n)
 	if err == nil {
-		err = hasLength("Item", h, 1)
-	}
-	if err == nil {
-		err = fetch("Item", h, bytesOf(dst[:]))
+		err = r.fetch(bytesOf(dst[:]))
 	}
 	return dst[0], err
 }
@@ -260,9 +256,9 @@ func (a *Array[T]) Item() (T, error) {
 // from the end. It waits for it.
 func (a *Array[T]) At(index ...int) (T, error) {
 	var dst [1]T
-	h, err := element(a.h(), index)
+	r, err := openAt("At", a.h(), index)
 	if err == nil {
-		err = fetch("At", h, bytesOf(dst[:]))
+		err = r.fetch(bytesOf(dst[:]))
 	}
 	return dst[0], err
 }
@@ -276,27 +272,42 @@ func bytesOf[T Element](s []T) []byte {
 	return b
 }
 
-// readable checks an array that is to be read.
-func readable(op string, h handle) (handle, error) {
+// A reading is an array, contiguous, that is about to be copied to the host.
+type reading struct {
+	call
+	handle
+	copied bool // it is a copy of the reader's own
+}
+
+// open checks an array that is to be read, and packs it where it is not contiguous:
+// before the host makes room for it, as a broadcast array may be larger than any
+// memory. room, if given, must be its size.
+func open(op string, h handle, room *int) (reading, error) {
 	c := here(op)
-	return h, asError(c.check(h))
-}
-
-func hasLength(op string, h handle, n int) error {
-	if size := h.node.Len(); size != n {
-		return here(op).fail(because(ErrShape, "room for %d elements, the array has %d", n, size), h)
+	if err := c.ready(h); err != nil {
+		return reading{}, err
 	}
-	return nil
+	if size := h.node.Len(); room != nil && size != *room {
+		return reading{}, c.fail(because(ErrShape, "room for %d elements, the array has %d", *room, size), h)
+	}
+	if h.node.IsContiguous() {
+		return reading{c, h, false}, nil
+	}
+	packed, err := c.pack(h)
+	if err != nil {
+		return reading{}, err
+	}
+	return reading{c, packed, true}, nil
 }
 
-// element is the array of rank 0 at an index.
-func element(h handle, index []int) (handle, error) {
-	c := here("At")
-	if err := c.check(h); err != nil {
-		return h, err
+// openAt is open for one element.
+func openAt(op string, h handle, index []int) (reading, error) {
+	c := here(op)
+	if err := c.ready(h); err != nil {
+		return reading{}, err
 	}
 	if len(index) != h.node.Rank {
-		return h, c.fail(because(ErrIndex, "%d indices for an array of rank %d", len(index), h.node.Rank), h)
+		return reading{}, c.fail(because(ErrIndex, "%d indices for an array of rank %d", len(index), h.node.Rank), h)
 	}
 	var list [kernels.MaxRank]Index
 	for i, x := range index {
@@ -304,26 +315,19 @@ func element(h handle, index []int) (handle, error) {
 	}
 	l, err := slice(&h.node.layout, list[:len(index)])
 	if err != nil {
-		return h, c.fail(err, h)
+		return reading{}, c.fail(err, h)
 	}
-	return c.view(h, l), nil
+	return reading{c, c.view(h, l), false}, nil
 }
 
-// fetch copies an array's elements to host memory of the right size.
-func fetch(op string, h handle, dst []byte) error {
-	c := here(op)
+// fetch copies the elements to host memory of their size.
+func (r *reading) fetch(dst []byte) error {
+	if r.copied {
+		defer r.handle.free(r.call)
+	}
 	if len(dst) == 0 {
 		return nil
 	}
-	src := h
-	if !h.node.IsContiguous() {
-		packed, err := c.pack(h)
-		if err != nil {
-			return err
-		}
-		src = packed
-		defer packed.free(c)
-	}
-	n := src.node
-	return asError(src.dev.download(c, dst, n.store, uint64(n.Offset)*uint64(n.typ.Size())))
+	n := r.node
+	return asError(r.dev.download(r.call, dst, n.store, uint64(n.Offset)*uint64(n.typ.Size())))
 }

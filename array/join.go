@@ -43,6 +43,9 @@ func join(name string, arrays []handle, axis int, stack bool) handle {
 	if err != nil {
 		return arrays[0].failed(c.fail(err, arrays...))
 	}
+	if err := arrays[0].dev.fits(c, &out, arrays[0].node.typ); err != nil {
+		return arrays[0].failed(err)
+	}
 	w := newWork(c, arrays[0].dev)
 	defer w.end()
 	for i, h := range arrays {

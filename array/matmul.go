@@ -22,6 +22,9 @@ func matMul(name string, a, b handle) handle {
 	if err != nil {
 		return a.failed(c.fail(err, a, b))
 	}
+	if err := a.dev.fits(c, &p.out, a.node.typ); err != nil {
+		return a.failed(err)
+	}
 	w := newWork(c, a.dev)
 	defer w.end()
 	w.input(a.node, p.a)
@@ -61,7 +64,7 @@ func newProduct(a, b *layout, t kernels.Type) (p product, err error) {
 	}
 	batch, err := broadcastBatch(&x, &y)
 	if err != nil {
-		return p, err
+		return p, because(ErrShape, "the axes before the last two do not broadcast: %v", err)
 	}
 	n := batch.Rank
 	m, k := x.Shape[x.Rank-2], y.Shape[y.Rank-1]

@@ -44,7 +44,7 @@ func (d *Device) Stats() Stats {
 // Trim gives cached memory back to the driver until at most keep bytes are
 // cached, as far as whole segments are free. It waits for the work on those.
 func (d *Device) Trim(keep uint64) error {
-	c := here("Device.Trim")
+	c := directly("Device.Trim")
 	if err := d.enter(c); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (d *Device) Trim(keep uint64) error {
 // memory ("50%"), or "none". What is taken already stays; a limit below it, 0
 // included, makes allocations fail that the cache cannot serve.
 func (d *Device) Limit(limit string) error {
-	c := here("Device.Limit")
+	c := directly("Device.Limit")
 	if err := d.enter(c); err != nil {
 		return err
 	}

@@ -215,6 +215,9 @@ func (c call) evaluate(h handle) *Error {
 	if n.err != nil || n.store != nil {
 		return n.err
 	}
+	if err := h.dev.fits(c, &n.layout, n.typ); err != nil {
+		return err
+	}
 	w := newWork(c, h.dev)
 	defer w.end()
 	if err := w.express(n, &n.layout); err != nil {

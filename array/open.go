@@ -38,7 +38,7 @@ const DeviceVariable = "GPUARRAY_DEVICE"
 // silent fallback. [Device.String] says what was taken. Each call makes a Device
 // with memory of its own; Close gives it back.
 func Open(options ...Option) (*Device, error) {
-	c := here("Open")
+	c := directly("Open")
 	want := choice{fallback: true}
 	if len(options) == 0 {
 		var err error

@@ -75,6 +75,9 @@ func draw(name string, r *Rand, dist kernels.Dist, t kernels.Type, shape []int) 
 	if err == nil && !t.IsFloat() {
 		err = c.fail(because(ErrType, "%s is not defined for %v; use float32 or float64 and array.Cast", name, t))
 	}
+	if err == nil {
+		err = d.fits(c, &l, t)
+	}
 	if err != nil {
 		return d.made(nil, err)
 	}

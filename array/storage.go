@@ -147,6 +147,18 @@ func (sh *shared) outOfMemory(n uint64, cause error) error {
 	return &reason{ErrOutOfMemory, text + "; Free arrays that are not needed, or work in smaller parts", cause}
 }
 
+// fits says that a result cannot be larger than the device's memory, which planning
+// its computation would find in less clear words.
+func (d *Device) fits(c call, l *layout, t kernels.Type) *Error {
+	n := uint64(l.Len()) * uint64(t.Size())
+	if n <= d.sh.total {
+		return nil
+	}
+	d.sh.mu.Lock()
+	defer d.sh.mu.Unlock()
+	return c.fail(d.sh.outOfMemory(n, nil))
+}
+
 // byteText formats a number of bytes with a binary unit.
 func byteText(n uint64) string {
 	unit, f := 0, float64(n)
