@@ -1,6 +1,9 @@
 package ptx
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -107,5 +110,108 @@ func TestBuilderPanics(t *testing.T) {
 			}()
 			c.f(NewModule("sm_75").Entry("k"))
 		})
+	}
+}
+
+// kitchen builds an entry with every kind of thing the builder makes.
+func kitchen(target string) *Module {
+	m := NewModule(target)
+	table := m.Const("table", F32, 4, []byte{0, 0, 0x80, 0x3f, 0, 0, 0, 0x40})
+	m.Global("counter", U32, 4, make([]byte, 4))
+	k := m.Entry("kitchen")
+	k.MaxThreads(128)
+	k.MinBlocks(2)
+	out, n := k.Param("out", U64), k.Param("n", U32)
+	k.ParamBytes("raw", 64, 128)
+	tile := k.Shared("tile", F32, 16, 256)
+	dyn := k.DynamicShared("dyn", 16)
+	spill := k.Local("spill", U32, 4, 8)
+
+	i := k.Reg(U32)
+	k.Do("mov.u32", i, 0)
+	loop, done := k.NewLabel("loop"), k.NewLabel("done")
+	k.Bind(loop)
+	k.BraUniIf(k.Op("setp.ge.u32", i, k.Ld(n)), done)
+	k.Do("st.local.u32", k.At(k.Addr(spill), 4), i)
+	k.Do("add.u32", i, i, 1)
+	k.BraUni(loop)
+	k.Bind(done)
+	lane := k.Special("%laneid")
+	p, q := k.Reg(Pred), k.Reg(Pred)
+	sum := k.Reg(F32)
+	k.Do("mov.f32", sum, float32(1)/3)
+	other := k.Reg(F32)
+	k.Do("shfl.sync.bfly.b32", k.Pair(other, p), sum, 16, 31, 0xffffffff)
+	k.DoIf(p, "add.rn.f32", sum, sum, other)
+	k.Do("setp.lt.and.f32", k.Pair(q, nil), sum, 2.0, k.Not(p))
+	v := k.Regs(F32, 4)
+	k.Do("ld.shared.v4.f32", k.Vec(v), k.At(k.Addr(tile), 16))
+	k.Do("ld.shared.v2.f32", k.Vec(v[0], nil), k.At(k.Addr(dyn), 8))
+	k.Do("bar.sync", 0)
+	k.DoUnless(q, "st.global.v2.f32", k.At(k.Ld(out), -8), k.Vec(v[1], k.Op("ld.const.f32", k.At(table, 4))))
+	k.Do("red.shared.add.u32", k.At(tile, 4), lane)
+	k.Do("atom.global.add.u32", k.Reg(U32), k.At(k.Ld(out), 0), uint32(1))
+	wide := k.Op("mov.b64", k.Vec(lane, i))
+	k.Do("mov.b64", k.Vec(k.Reg(U32), nil), wide)
+	k.Do("st.global.f64", k.At(k.Ld(out), 8), 0.1)
+	k.Op("cvt.rzi.s64.f32", sum)
+	k.Op("mov.u32", k.SpecialOp("%clock"))
+	k.Do("ret")
+	return m
+}
+
+func TestBuilderRoundTrip(t *testing.T) {
+	for _, target := range []string{"sm_75", "sm_80", "sm_90", "sm_90a"} {
+		text := kitchen(target).String()
+		m, err := Parse(text)
+		if err != nil {
+			t.Fatalf("%v in:\n%s", err, text)
+		}
+		if got := m.String(); got != text {
+			t.Errorf("built:\n%s\nparsed:\n%s", text, got)
+		}
+	}
+}
+
+// TestBuilderAssembles checks whole modules with ptxas, which has the last word
+// on declarations.
+func TestBuilderAssembles(t *testing.T) {
+	needPtxas(t)
+	nvcc, err := Parse(nvccText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*Module{saxpy(), kitchen("sm_75"), kitchen("sm_80"), kitchen("sm_90a"), nvcc} {
+		text := m.String()
+		file := filepath.Join(t.TempDir(), "k.ptx")
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("ptxas", "-arch="+m.Target, file, "-o", os.DevNull).CombinedOutput(); err != nil {
+			t.Errorf("%s\nof:\n%s", out, text)
+		}
+	}
+}
+
+// TestBuilderHead checks that what the builder keeps is emitted where all later
+// uses see it, and that labels before it stay where they were.
+func TestBuilderHead(t *testing.T) {
+	m := NewModule("sm_75")
+	k := m.Entry("k")
+	n := k.Param("n", U32)
+	l := k.NewLabel("l")
+	k.Bind(l)
+	skip := k.NewLabel("skip")
+	p := k.Op("setp.eq.u32", k.Special("%tid.x"), 0)
+	k.BraIf(p, skip)
+	first := k.Ld(n)
+	k.Bind(skip)
+	if k.Ld(n) != first || k.Special("%tid.x") != k.Special("%tid.x") {
+		t.Error("kept registers are not reused")
+	}
+	k.BraIf(k.Op("setp.eq.u32", first, 7), l)
+	body := k.AST().Body
+	if l.At != 2 || body[0].Op != "mov" || body[1].String() != "ld.param.u32 %r1, [n];" || skip.At != 4 {
+		t.Errorf("labels at %d and %d in:\n%s", l.At, skip.At, m)
 	}
 }
