@@ -134,6 +134,7 @@ type wave struct {
 	first   int      // first warp's number in the block
 	live    []uint32 // per warp: the lanes that have not exited
 	frags   []*frag
+	slices  int // slices of time that ended since the fragment that waited longest had its turn
 }
 
 // maxLanes bounds a wave: enough lanes to hide what one decoded instruction

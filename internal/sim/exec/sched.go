@@ -48,7 +48,7 @@ type barrier struct {
 // sliceRuns is how many straight runs a fragment may execute before others
 // get a turn: far more than it takes to reach a barrier, so that it only
 // matters when threads wait for each other through memory.
-const sliceRuns = 1 << 14
+const sliceRuns = 512
 
 // runBlock executes one block to its end, or to its first fault.
 func (x *ctx) runBlock(id [3]uint32) (fault *Fault) {
@@ -70,7 +70,7 @@ func (x *ctx) runBlock(id [3]uint32) (fault *Fault) {
 		for i := range b.waves {
 			v := b.waves[(i+int(x.seed))%len(b.waves)]
 			for len(v.frags) > 0 {
-				f, limit := v.next(turn)
+				f, limit := v.next()
 				if f == nil {
 					break
 				}
@@ -78,7 +78,8 @@ func (x *ctx) runBlock(id [3]uint32) (fault *Fault) {
 				f.turn = turn
 				progress = true
 				if x.enter(v, f); !x.runFrag(f, limit) {
-					break // its slice ended: another wave's turn
+					v.slices++ // another wave's turn
+					break
 				}
 			}
 			left = left || len(v.frags) > 0
@@ -170,9 +171,9 @@ func (x *ctx) drop(f *frag) {
 
 // next chooses the ready fragment with the lowest pc, merged with those that
 // are at the same place, and says at which pc another one waits, so that they
-// can meet there. Every so often the one that waited longest runs instead, in
-// case the lowest waits for it.
-func (v *wave) next(turn uint64) (best *frag, limit int32) {
+// can meet there. Where slices of time end without that, every so often the one
+// that waited longest runs instead, in case the lowest waits for it.
+func (v *wave) next() (best *frag, limit int32) {
 	limit = math.MaxInt32
 	if len(v.frags) == 1 {
 		if f := v.frags[0]; f.state == ready {
@@ -199,7 +200,8 @@ func (v *wave) next(turn uint64) (best *frag, limit int32) {
 			limit = min(limit, f.pc)
 		}
 	}
-	if best != nil && turn%64 == 63 && oldest != best {
+	if v.slices >= 8 && oldest != nil {
+		v.slices = 0
 		return oldest, math.MaxInt32
 	}
 	return best, limit
