@@ -1,0 +1,237 @@
+// Command ptxcheck runs one kernel of a PTX file on the simulated device, under
+// its checks: accesses out of bounds, misaligned, after free or of memory never
+// written, misused barriers and warp operations, deadlock, loops without end.
+//
+//	go run ./driver/ptxcheck -entry saxpy -grid 4 -block 256 -args f32:2,in:x.bin,in:y.bin,u32:1000 -dump out saxpy.ptx
+//
+// The arguments of the kernel, in order and separated by commas, are each one of
+//
+//	buf:BYTES   device memory that nothing has written yet
+//	in:FILE     device memory filled from the file
+//	u32:N  s32:N  u64:N  f32:X  f64:X   a value
+//
+// With -dump, each buffer's content after the run goes to DIR/0.bin, DIR/1.bin, …
+// by its position among the arguments.
+//
+// It exits with 0 when the kernel ran clean, 1 when a check reports (on standard
+// error), and 2 when the input can't be used. `go run` turns each failure into 1
+// and prints the status; `go build` keeps it.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+)
+
+const (
+	clean = iota
+	reported
+	unusable
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// job is what the command line asks for.
+type job struct {
+	file, entry, dump string
+	launch            driver.LaunchConfig
+	args              []arg
+	cc                int
+	fuel              uint64
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	j, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return clean
+	}
+	if err == nil {
+		err = j.run()
+	}
+	if err == nil {
+		fmt.Fprintf(stdout, "%s in %s: clean\n", j.entry, j.file)
+		return clean
+	}
+	if report := (*finding)(nil); errors.As(err, &report) {
+		fmt.Fprintln(stderr, report)
+		return reported
+	}
+	fmt.Fprintf(stderr, "ptxcheck: %v\n", err)
+	return unusable
+}
+
+// A finding is an error that a check reported while the kernel ran.
+type finding struct{ err error }
+
+// Error is the report alone: the first line is what the driver makes of a fault.
+func (f *finding) Error() string {
+	text := f.err.Error()
+	if _, report, ok := strings.Cut(text, "\n"); ok {
+		return report
+	}
+	return text
+}
+
+func (f *finding) Unwrap() error { return f.err }
+
+func parse(args []string, stderr io.Writer) (*job, error) {
+	var j job
+	var grid, block, list string
+	var shared uint64
+	f := flag.NewFlagSet("ptxcheck", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.StringVar(&j.entry, "entry", "", "`name` of the kernel")
+	f.StringVar(&grid, "grid", "1", "blocks, `X[,Y,Z]`")
+	f.StringVar(&block, "block", "1", "threads of a block, `X[,Y,Z]`")
+	f.Uint64Var(&shared, "shared", 0, "dynamic shared memory of a block, `bytes`")
+	f.StringVar(&list, "args", "", "the kernel's arguments, `ARG,…`: buf:BYTES, in:FILE, u32:N, s32:N, u64:N, f32:X or f64:X")
+	f.StringVar(&j.dump, "dump", "", "write each buffer after the run into this `folder`")
+	f.IntVar(&j.cc, "cc", 0, "compute capability to simulate: 75, 80 or 90 (default the lowest of them that the file's .target allows)")
+	f.Uint64Var(&j.fuel, "fuel", 1<<28, "`instructions` that a block may issue before the kernel counts as endless")
+	f.Usage = func() {
+		fmt.Fprintln(stderr, "usage: ptxcheck -entry NAME [flags] FILE.ptx")
+		f.PrintDefaults()
+	}
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() != 1 || j.entry == "" {
+		return nil, errors.New("needs -entry NAME and one PTX file; -h explains")
+	}
+	j.file = f.Arg(0)
+	var err error
+	if j.launch.Grid, err = dim("-grid", grid); err != nil {
+		return nil, err
+	}
+	if j.launch.Block, err = dim("-block", block); err != nil {
+		return nil, err
+	}
+	if shared > math.MaxUint32 {
+		return nil, fmt.Errorf("-shared %d: more than any device has", shared)
+	}
+	j.launch.Shared = uint32(shared)
+	j.args, err = parseArgs(list)
+	return &j, err
+}
+
+// dim reads X, X,Y or X,Y,Z.
+func dim(name, s string) (d driver.Dim, err error) {
+	parts := strings.Split(s, ",")
+	if len(parts) > 3 {
+		return d, fmt.Errorf("%s %s: at most three numbers, X,Y,Z", name, s)
+	}
+	d = driver.Dim{1, 1, 1}
+	for i, p := range parts {
+		n, err := strconv.ParseUint(p, 0, 32)
+		if err != nil || n == 0 {
+			return d, fmt.Errorf("%s %s: %q is not a number from 1 to %d", name, s, p, uint32(math.MaxUint32))
+		}
+		d[i] = uint32(n)
+	}
+	return d, nil
+}
+
+func (j *job) run() error {
+	image, err := os.ReadFile(j.file)
+	if err != nil {
+		return err
+	}
+	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: j.capability(string(image)), Fuel: j.fuel})
+	if err != nil {
+		return err
+	}
+	dev, err := drv.Device(0)
+	if err != nil {
+		return err
+	}
+	ctx, err := dev.Context()
+	if err != nil {
+		return err
+	}
+	defer ctx.Close()
+	mod, err := ctx.LoadModule(image, driver.LoadConfig{})
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.file, err)
+	}
+	defer mod.Close()
+	kernel, err := mod.Kernel(j.entry)
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.file, err)
+	}
+	if j.launch.Shared > 48<<10 {
+		if err := kernel.SetMaxDynamicShared(int(j.launch.Shared)); err != nil {
+			return fmt.Errorf("-shared %d: %w", j.launch.Shared, err)
+		}
+	}
+	values := make([]any, len(j.args))
+	for i := range j.args {
+		if values[i], err = j.args[i].value(ctx, i); err != nil {
+			return err
+		}
+	}
+	stream, err := ctx.NewStream(driver.StreamConfig{})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if err := kernel.Launch(stream, j.launch, values...); err != nil {
+		return err
+	}
+	if err := stream.Synchronize(); err != nil {
+		return &finding{err}
+	}
+	return j.write()
+}
+
+// capability is the lowest simulated compute capability that the file's .target
+// allows; what is wrong with the file is for the loader to say.
+func (j *job) capability(text string) int {
+	if j.cc != 0 {
+		return j.cc
+	}
+	_, rest, _ := strings.Cut(text, ".target")
+	_, rest, _ = strings.Cut(rest, "sm_")
+	digits := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(rest[:digits])
+	for _, cc := range []int{75, 80, 90} {
+		if n <= cc {
+			return cc
+		}
+	}
+	return 90
+}
+
+// write dumps the buffers.
+func (j *job) write() error {
+	if j.dump == "" {
+		return nil
+	}
+	if err := os.MkdirAll(j.dump, 0o777); err != nil {
+		return err
+	}
+	for i, a := range j.args {
+		if a.mem == nil {
+			continue
+		}
+		content := make([]byte, a.mem.Size())
+		if err := driver.Read(content, a.mem, 0); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(j.dump, fmt.Sprintf("%d.bin", i)), content, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
