@@ -158,7 +158,6 @@ type ctx struct {
 
 	scratch [64]uint64 // row d of a partial view
 	addrs   [maxLanes]uint64
-	t1, t2  [maxLanes / 32]uint32
 }
 
 // row views lanes of a register. T is any 4- or 8-byte type without pointers,

@@ -13,21 +13,20 @@ import (
 // memOp is the constant part of a memory instruction. The address is row a
 // plus inst.off.
 type memOp struct {
-	space    ptx.Space
-	size     uint32 // bytes of an element
-	bytes    uint32 // of a lane's whole access; its alignment
-	store    bool
-	atomic   bool // volatile, relaxed, acquire, release: as one access of the machine
-	plain    bool // one element, as wide as its register
-	regs     []slot
-	wide     []bool // regs are 64-bit rows
-	gather   func(x *ctx, d slot, p ptr, lo uint64)
-	scatter  func(x *ctx, s slot, p ptr, lo uint64)
-	cut      uint32 // mask of what a register narrower than 32 bits keeps, 0: all
-	cache    int
-	constant uint64 // of cp.async: the bytes to copy
-	from     *inst  // of cp.async: its global half, with an address of its own
-	update   func(x *ctx, in *inst, p unsafe.Pointer, lane int)
+	space   ptx.Space
+	size    uint32 // bytes of an element
+	bytes   uint32 // of a lane's whole access; its alignment
+	store   bool
+	atomic  bool // volatile, relaxed, acquire, release: as one access of the machine
+	plain   bool // one element, as wide as its register
+	regs    []slot
+	wide    []bool // regs are 64-bit rows
+	gather  func(x *ctx, d slot, p ptr, lo uint64)
+	scatter func(x *ctx, s slot, p ptr, lo uint64)
+	cut     uint32 // mask of what a register narrower than 32 bits keeps, 0: all
+	cache   int
+	from    *inst // of cp.async: its global half, with an address of its own
+	update  func(x *ctx, in *inst, p unsafe.Pointer, lane int)
 }
 
 // span computes the view's addresses into x.addrs and finds one region that

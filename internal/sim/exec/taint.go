@@ -78,6 +78,3 @@ func mergeSelect(x *ctx, in *inst, warp int) uint32 {
 	}
 	return u
 }
-
-// mergeNone is taint for operations that set their results' bits themselves.
-func mergeNone(*ctx, *inst, int) uint32 { return 0 }
