@@ -1,0 +1,164 @@
+package array
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
+	"github.com/seed6486a2bb/gpuarray/internal/sim"
+)
+
+// openAPI makes a Device of an implementation of the seam.
+func openAPI(api abi.API) (*Device, error) {
+	drv, err := driver.OpenAPI(api)
+	if err != nil {
+		return nil, err
+	}
+	gpu, err := drv.Device(0)
+	if err != nil {
+		return nil, err
+	}
+	return newDevice(gpu, true)
+}
+
+// forgiven are driver calls whose failure loses nothing: the driver package checks
+// arguments where it can, puts back a thread's context where it can, and error
+// texts say how much memory is free where they can. Each of these also asks for the
+// thread's current context.
+var forgiven = []string{"FuncGetParamInfo", "MemGetInfo", "CtxSetCurrent", "CtxGetCurrent"}
+
+// TestFaults fails each driver call of each operation in turn with an unknown
+// error, and each allocation for lack of memory: the error comes back (or, for lack
+// of memory, another way is found), nothing leaks, and the device still works.
+func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("thousands of devices are opened")
+	}
+	runs := 0
+	for i := range operations {
+		op := &operations[i]
+		if op.quiet {
+			continue
+		}
+		runs += abitest.Sweep(abi.ErrorUnknown, func(f abitest.Fault) *abitest.API { return withFault(t, op, f) })
+		runs += abitest.Sweep(abi.ErrorOutOfMemory, func(f abitest.Fault) *abitest.API {
+			f.Method = "MemAlloc"
+			return withFault(t, op, f)
+		})
+		if t.Failed() {
+			return
+		}
+	}
+	t.Log(runs, "faults injected")
+}
+
+// withFault runs an operation on a device of its own whose driver fails once.
+func withFault(t *testing.T, op *operation, f abitest.Fault) *abitest.API {
+	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+	d, err := openAPI(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape := op.shape
+	if shape == nil {
+		shape = []int{3, 3}
+	}
+	o := newOperands(d, shape...)
+	if err := d.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	api.Record(abitest.RecordNames)
+	api.Inject(f)
+	err = op.run(o)
+	api.Heal()
+	what := fmt.Sprintf("%s with call %d failing as %v", op.name, f.Nth, f.Result.Name())
+	for _, c := range api.Calls() {
+		if c.Injected {
+			what += " (" + c.Method + ")"
+			checkFault(t, what, c, err)
+		}
+	}
+	if api.Injected() > 0 {
+		checkWorks(t, what, d)
+	}
+	o.free()
+	if err != nil {
+		checkReturned(t, what, d)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("%s: Close: %v", what, err)
+	}
+	if leaks := api.Leaks(); leaks != "" {
+		t.Errorf("%s leaks:\n%s", what, leaks)
+	}
+	return api
+}
+
+// checkFault looks at what an operation returned when a call of the driver failed.
+func checkFault(t *testing.T, what string, c abitest.Call, err error) {
+	t.Helper()
+	var e *Error
+	switch code := driver.Code(c.Result); {
+	case err == nil && c.Result != abi.ErrorOutOfMemory && !slices.Contains(forgiven, c.Method) && !strings.HasPrefix(what, "Device.Fork"): // whose user closes the fork and looks at no error
+		t.Errorf("%s: no error came back", what)
+	case err != nil && !errors.As(err, &e):
+		t.Errorf("%s: %T is no *Error: %v", what, err, err)
+	case err != nil && !errors.Is(err, code):
+		t.Errorf("%s: the driver's code is not in the error: %v", what, err)
+	case err != nil && !errors.Is(err, ErrDevice) && !errors.Is(err, ErrOutOfMemory):
+		t.Errorf("%s: error of the wrong kind: %v", what, err)
+	}
+}
+
+// checkReturned looks for device memory that is in use although no array can be
+// reached any more.
+func checkReturned(t *testing.T, what string, d *Device) {
+	t.Helper()
+	runtime.GC()
+	s := d.Stats()
+	if b := d.stream.tickets; b != nil {
+		s.Used -= b.bytes
+	}
+	if s.Arrays != 0 || s.Used != 0 {
+		t.Errorf("%s: %d arrays and %d bytes are in use", what, s.Arrays, s.Used)
+	}
+}
+
+// checkWorks computes on after a fault.
+func checkWorks(t *testing.T, what string, d *Device) {
+	t.Helper()
+	x := Full(d, float32(3), 2)
+	got, err := x.Add(x).ToSlice()
+	if err != nil || !slices.Equal(got, []float32{6, 6}) {
+		t.Errorf("%s: afterwards 3 + 3 is %v, %v", what, got, err)
+	}
+}
+
+// TestFaultsOfOpen fails each driver call of opening and closing a device.
+func TestFaultsOfOpen(t *testing.T) {
+	runs := abitest.Sweep(abi.ErrorUnknown, func(f abitest.Fault) *abitest.API {
+		api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+		api.Inject(f)
+		d, err := openAPI(api)
+		api.Heal()
+		if (err != nil) != (api.Injected() > 0) && err != nil {
+			t.Errorf("Open with call %d failing: %v", f.Nth, err)
+		}
+		if d != nil {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if leaks := api.Leaks(); leaks != "" {
+			t.Errorf("Open with call %d failing leaks:\n%s", f.Nth, leaks)
+		}
+		return api
+	})
+	t.Log(runs, "faults injected")
+}

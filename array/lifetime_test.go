@@ -1,0 +1,427 @@
+package array
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
+	"github.com/seed6486a2bb/gpuarray/internal/sim"
+)
+
+// newRecorded makes a simulated device whose driver calls are recorded.
+func newRecorded(t *testing.T) (*Device, *abitest.API) {
+	t.Helper()
+	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+	d, err := openAPI(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if leaks := api.Leaks(); leaks != "" {
+			t.Errorf("leaks:\n%s", leaks)
+		}
+	})
+	api.Record(abitest.RecordNames)
+	return d, api
+}
+
+// counted returns how often each method was called since the last count.
+func counted(api *abitest.API) map[string]int {
+	n := map[string]int{}
+	for _, c := range api.Calls() {
+		n[c.Method]++
+	}
+	return n
+}
+
+func TestFree(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := Arange[float32](d, 0, 100, 1)
+	view, sum := x.Slice(R(10, 20)), x.Sum()
+	view.Free() // a view owns nothing
+	if v, err := view.At(0); v != 10 || err != nil {
+		t.Errorf("after Free of a view it reads %v, %v", v, err)
+	}
+	x.Free()
+	x.Free()
+	for name, err := range map[string]error{
+		"the array": x.Err(), "a view": view.Err(), "a read of a view": ignoring(view.ToSlice()), "an operation on a view": view.Exp().Err(),
+		"Assign to a view": view.Fill(1), "a new view": x.Reshape(10, 10).Err(), "a handle": x.On(d).Err(),
+	} {
+		if !errors.Is(err, ErrFreed) || !strings.Contains(fmt.Sprint(err), "lifetime_test.go") {
+			t.Errorf("%s: %v, want ErrFreed and the line of Free", name, err)
+		}
+	}
+	if v, err := sum.Item(); v != 4950 || err != nil {
+		t.Errorf("a result computed before Free is %v, %v", v, err)
+	}
+	sum.Free()
+	if s := d.Stats(); s.Arrays != 0 || s.Cached == 0 {
+		t.Errorf("%+v after Free of everything", s)
+	}
+	if err := d.Trim(0); err != nil {
+		t.Error(err)
+	}
+}
+
+func ignoring[V any](_ V, err error) error { return err }
+
+// TestAllocationMakesNoDriverCall is the common path: an operation's result comes
+// from the cache.
+func TestAllocationMakesNoDriverCall(t *testing.T) {
+	d, api := newRecorded(t)
+	x := Ones[float32](d, 1000)
+	x.Add(x).Free()
+	counted(api)
+	for range 10 {
+		x.Add(x).Free()
+	}
+	got := counted(api)
+	if got["LaunchKernel"] != 10 {
+		t.Errorf("%d launches for 10 operations", got["LaunchKernel"])
+	}
+	for method := range got {
+		if strings.HasPrefix(method, "Mem") || strings.HasPrefix(method, "Module") || strings.HasPrefix(method, "Stream") || strings.HasPrefix(method, "Event") {
+			t.Errorf("%d calls of %s in the steady state", got[method], method)
+		}
+	}
+}
+
+func TestNoCache(t *testing.T) {
+	t.Setenv("GPUARRAY_NO_CACHE", "1")
+	d, api := newRecorded(t)
+	x, y := Ones[float32](d, 10), Ones[float32](d, 10)
+	if n := counted(api)["MemAlloc"]; n != 2 {
+		t.Errorf("%d allocations of the driver for two arrays", n)
+	}
+	x.Free()
+	y.Free()
+	if n := counted(api)["MemFree"]; n != 2 {
+		t.Errorf("%d allocations given back for two arrays", n)
+	}
+}
+
+func TestScope(t *testing.T) {
+	d, _ := newRecorded(t)
+	outside := Ones[float32](d, 4)
+	var kept, lost, inner, plain *Array[float32]
+	failure := errors.New("mine")
+	err := d.Scope(func(s *Device) error {
+		lost = Ones[float32](s, 4)
+		kept = outside.On(s).Add(lost).Slice(R(0, 2)).Keep()
+		plain = outside.Add(outside) // made on d
+		if err := s.Close(); !errors.Is(err, ErrDevice) {
+			t.Errorf("Close of a scope's Device: %v", err)
+		}
+		return s.Scope(func(s2 *Device) error {
+			inner = Ones[float32](s2, 4).Keep()
+			return failure
+		})
+	})
+	if err != failure {
+		t.Errorf("Scope returned %v", err)
+	}
+	for name, c := range map[string]struct {
+		a    *Array[float32]
+		want error
+	}{
+		"made in the scope": {lost, ErrFreed}, "kept": {kept, nil}, "kept in an inner scope only": {inner, ErrFreed},
+		"made on the outer Device": {plain, nil}, "made before": {outside, nil},
+	} {
+		if err := c.a.Err(); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if got := values(t, kept); !slices.Equal(got, []float32{2, 2}) {
+		t.Errorf("kept: %v", got)
+	}
+	func() { // a panic ends the scope too
+		defer func() { recover() }()
+		d.Scope(func(s *Device) error {
+			lost = Ones[float32](s, 4)
+			panic("mine")
+		})
+	}()
+	if err := lost.Err(); !errors.Is(err, ErrFreed) {
+		t.Errorf("after a panic: %v", err)
+	}
+}
+
+// TestScopeOfManyArrays prunes the scope's list of what is gone already.
+func TestScopeOfManyArrays(t *testing.T) {
+	d, _ := newRecorded(t)
+	d.Scope(func(s *Device) error {
+		for range 5000 {
+			Zeros[uint8](s, 1).Free()
+		}
+		if n := len(s.scope.made); n > 3000 {
+			t.Errorf("the scope lists %d arrays, of which none is alive", n)
+		}
+		return nil
+	})
+}
+
+// TestUnreachableArrays shows that what nobody can reach comes back after a
+// collection, but not the memory of an array of which a view is reachable.
+func TestUnreachableArrays(t *testing.T) {
+	d, _ := newRecorded(t)
+	view := Arange[int32](d, 0, 100, 1).Slice(R(50, 60))
+	for range 100 {
+		Ones[float32](d, 1000).AddScalar(1)
+	}
+	runtime.GC()
+	if s := d.Stats(); s.Arrays != 1 {
+		t.Errorf("%d arrays after a collection, one is reachable", s.Arrays)
+	}
+	if v, err := view.At(0); v != 50 || err != nil {
+		t.Errorf("the view reads %v, %v", v, err)
+	}
+}
+
+// TestGarbageUnderALimit makes far more garbage than fits, without Free.
+func TestGarbageUnderALimit(t *testing.T) {
+	d, _ := newRecorded(t)
+	if err := d.Limit("48MiB"); err != nil {
+		t.Fatal(err)
+	}
+	x := Zeros[float32](d, 1<<20)
+	for i := range 100 {
+		if x = Zeros[float32](d, 1<<20); x.Err() != nil {
+			t.Fatalf("array %d: %v", i, x.Err())
+		}
+	}
+	if s := d.Stats(); s.Reserved > 48<<20 || s.Collections == 0 {
+		t.Errorf("%+v", s)
+	}
+	runtime.KeepAlive(x)
+}
+
+// TestPacing makes garbage where there is memory enough: collections are started
+// before all of it is taken.
+func TestPacing(t *testing.T) {
+	d, _ := newRecorded(t)
+	for range 200 {
+		if err := Zeros[uint8](d, 4<<20).Err(); err != nil {
+			t.Fatal(err)
+		}
+		d.sh.registry.paused = d.sh.registry.paused.Add(-1 << 40) // the cap on time is not what is tested
+	}
+	if s := d.Stats(); s.Collections < 3 || s.Reserved > 400<<20 {
+		t.Errorf("after 800 MiB of garbage: %+v", s)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	d, _ := newRecorded(t)
+	if err := d.Limit("10MiB"); err != nil {
+		t.Fatal(err)
+	}
+	x, y := Zeros[uint8](d, 4<<20), Zeros[uint8](d, 4<<20)
+	z := Zeros[uint8](d, 4<<20)
+	if err := z.Err(); !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "4 MiB asked; 8 MiB in 2 arrays") || !strings.Contains(err.Error(), "limit 10 MiB") {
+		t.Errorf("the third array: %v", err)
+	}
+	x.Free()
+	if err := Zeros[uint8](d, 3<<20).Err(); err != nil {
+		t.Errorf("after Free: %v", err)
+	}
+	y.Free()
+	runtime.GC()
+	if err := Zeros[uint8](d, 9<<20).Err(); err != nil { // the free segments go back to the driver first
+		t.Errorf("an array of another size: %v", err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	d, _ := newRecorded(t)
+	total := d.sh.total
+	for text, want := range map[string]uint64{"none": 0, "0": noLimit, "1000": 1000, "2GiB": 2 << 30, "1.5 MB": 1500000, "50%": total / 2} {
+		if err := d.Limit(text); err != nil || d.Stats().Limit != want {
+			t.Errorf("Limit(%q): %v, %d bytes, want %d", text, err, d.Stats().Limit, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "GiB", "1XB", "NaN", "1e300", "50%%"} {
+		if err := d.Limit(text); err == nil {
+			t.Errorf("Limit(%q) is no error", text)
+		}
+	}
+}
+
+// TestFreeDuringRead frees an array while other goroutines read it: they get its
+// elements or ErrFreed, and nothing else.
+func TestFreeDuringRead(t *testing.T) {
+	d, _ := newRecorded(t)
+	for range 30 {
+		x := Full(d, int64(7), 400_000)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				got, err := x.ToSlice()
+				if err != nil && !errors.Is(err, ErrFreed) {
+					t.Error(err)
+				}
+				if err == nil && slices.ContainsFunc(got, func(v int64) bool { return v != 7 }) {
+					t.Error("memory of a freed array was reused while it was read")
+				}
+			})
+		}
+		x.Free()
+		Full(d, int64(8), 400_000).Free()
+		wg.Wait()
+	}
+	if s := d.Stats(); s.Arrays != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestForkWaits(t *testing.T) {
+	d, api := newRecorded(t)
+	f, err := d.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Ones[float32](d, 1000)
+	y := Ones[float32](f, 1000)
+	waits := func(what string, want int, work func()) {
+		t.Helper()
+		counted(api)
+		work()
+		if got := counted(api); got["StreamWaitEvent"] != want || got["EventRecord"] != want || got["StreamSynchronize"] != 0 {
+			t.Errorf("%s: %d waits on %d events and %d synchronisations, want %d waits", what, got["StreamWaitEvent"], got["EventRecord"], got["StreamSynchronize"], want)
+		}
+	}
+	var z *Array[float32]
+	waits("on one stream", 0, func() { x.AddScalar(1) })
+	waits("read after write", 1, func() { z = x.On(f).Add(y) })
+	waits("read again", 0, func() { x.On(f).Mul(y) })
+	waits("write after read", 1, func() { x.Fill(2) })
+	waits("write again", 0, func() { x.Fill(3) })
+	waits("read after the second write", 1, func() { z = x.On(f).Add(z) })
+	waits("result belongs to the receiver's stream", 0, func() { z.AddScalar(1) })
+	waits("read on the first stream", 1, func() { z.On(d).AddScalar(1) })
+	runtime.KeepAlive(x)
+	if got := values(t, z); got[0] != 5 {
+		t.Errorf("computed %v, want 5", got[0])
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	waits("on what a closed fork wrote", 0, func() { y.On(d).Fill(1) })
+	if err := y.AddScalar(1).Err(); !errors.Is(err, ErrDevice) {
+		t.Errorf("an operation on a closed fork: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+// TestReuseWaits frees on one stream and allocates on another: the block is the
+// same, so the second stream waits.
+func TestReuseWaits(t *testing.T) {
+	d, api := newRecorded(t)
+	f, err := d.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Zeros[float32](f, 3<<20)
+	at := x.node.store.block.address
+	x.Free()
+	counted(api)
+	y := Zeros[float32](d, 3<<20)
+	if y.node.store.block.address != at {
+		t.Fatal("the block was not reused")
+	}
+	if got := counted(api); got["StreamWaitEvent"] != 1 {
+		t.Errorf("%d waits for a block that another stream used, want 1", got["StreamWaitEvent"])
+	}
+	y.Free()
+	Zeros[float32](d, 3<<20).Free()
+	if got := counted(api); got["StreamWaitEvent"] != 0 {
+		t.Errorf("%d waits for a block of the same stream", got["StreamWaitEvent"])
+	}
+}
+
+func TestOnForeignDevice(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := Ones[float32](dev, 2)
+	if err := x.On(d).Err(); !errors.Is(err, ErrDevice) {
+		t.Errorf("On another device: %v", err)
+	}
+	if err := Ones[float32](d, 2).Add(x).Err(); !errors.Is(err, ErrDevice) {
+		t.Errorf("operands of two devices: %v", err)
+	}
+}
+
+// TestGoroutines computes on one device and its forks from several goroutines.
+func TestGoroutines(t *testing.T) {
+	d, _ := newRecorded(t)
+	shared := Arange[float64](d, 0, 1000, 1)
+	var wg sync.WaitGroup
+	for g := range 6 {
+		wg.Go(func() {
+			own := d
+			if g%2 == 1 {
+				f, err := d.Fork()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer f.Close()
+				own = f
+			}
+			for i := range 20 {
+				x := shared.On(own).MulScalar(float64(g)).AddScalar(float64(i))
+				got, err := x.Sum().Item()
+				if want := 499500*float64(g) + 1000*float64(i); got != want || err != nil {
+					t.Errorf("goroutine %d: %v, %v; want %v", g, got, err, want)
+				}
+				if i%2 == 0 {
+					x.Free()
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestCloseDuringWork closes a device under goroutines that use it.
+func TestCloseDuringWork(t *testing.T) {
+	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+	d, err := openAPI(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Ones[float32](d, 10000)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				if _, err := x.Add(x).Sum().Item(); err != nil {
+					if !errors.Is(err, ErrDevice) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if leaks := api.Leaks(); leaks != "" {
+		t.Errorf("leaks:\n%s", leaks)
+	}
+	x.Free()
+	if err := d.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
