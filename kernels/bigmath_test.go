@@ -6,7 +6,7 @@ import "math/big"
 // errors against. They are plain series with argument reduction; precision is a
 // fixed number of bits.
 
-const bigPrec = 320
+const bigPrec = 220
 
 func bf(x float64) *big.Float { return new(big.Float).SetPrec(bigPrec).SetFloat64(x) }
 func bnew() *big.Float        { return new(big.Float).SetPrec(bigPrec) }

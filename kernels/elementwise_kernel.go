@@ -55,18 +55,29 @@ func parseElementwise(key string) (*elementwiseKernel, error) {
 		return fail(err)
 	}
 	k.forms[0] = form(words[4][3])
-	if k.forms[0] != contiguous && k.forms[0] != strided {
-		return fail(fmt.Errorf("an output is contiguous or strided, not %q", words[4]))
-	}
-	if k.width&(k.width-1) != 0 || k.width*k.result().Size() > accessBytes {
-		return fail(fmt.Errorf("no access has %d elements of %v", k.width, k.result()))
-	}
-	for _, f := range append(k.forms, k.index) {
-		if f.strides(max(k.rank, 1)) > 0 && k.rank == 0 {
-			return fail(fmt.Errorf("form %q needs coordinates", f))
-		}
+	if err := k.check(); err != nil {
+		return fail(err)
 	}
 	return k, nil
+}
+
+// check says why there can be no such kernel.
+func (k *elementwiseKernel) check() error {
+	if k.forms[0] != contiguous && k.forms[0] != strided {
+		return fmt.Errorf("an output is contiguous or strided, not %q", k.forms[0])
+	}
+	if k.index != noForm && k.index != contiguous && k.index != strided {
+		return fmt.Errorf("an index is contiguous or strided, not %q", k.index)
+	}
+	if k.width&(k.width-1) != 0 || k.width > k.fullWidth() || k.width*k.items > accessBytes {
+		return fmt.Errorf("no thread has %d items of %d such elements", k.items, k.width)
+	}
+	for _, f := range append(k.forms, k.index) {
+		if (f == strided || f == broadcast) && k.rank == 0 {
+			return fmt.Errorf("form %q needs coordinates", f)
+		}
+	}
+	return nil
 }
 
 // result is the type of the output's elements.

@@ -1,0 +1,325 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// evaluate is what an elementwise kernel computes, for one element of each
+// operand; operands[0] is not used. close says that a function is involved.
+func evaluate(e *Expr, operands []uint64, index int) (bits uint64, close bool) {
+	values := make([]uint64, len(e.Nodes))
+	for i, n := range e.Nodes {
+		switch n.Kind {
+		case Load:
+			values[i] = operands[n.Operand]
+		case Immediate:
+			values[i] = n.Bits
+		case Index:
+			values[i] = uint64(index)
+		case Apply:
+			var args [3]uint64
+			var types [3]Type
+			arity := n.Op.Arity()
+			for k, a := range n.Args[:arity] {
+				args[k], types[k] = values[a], e.Nodes[a].Type
+			}
+			var c bool
+			values[i], c = reference(n.Op, n.Op.worksOn(types[:arity]), n.Type, args[:arity])
+			close = close || c
+		}
+	}
+	return values[len(values)-1], close
+}
+
+// checkElementwise plans, runs and compares. data[k] is operand k's whole
+// buffer; data[0] is what the output's buffer holds before, and must still hold
+// between the output's elements.
+func checkElementwise(t *testing.T, e *Expr, out Layout, in []Layout, data [][]uint64) {
+	t.Helper()
+	types := operandTypes(e, len(in))
+	var p Plan
+	if err := Elementwise(&p, e, out, in); err != nil {
+		t.Fatal(err)
+	}
+	var buffers [][]byte
+	for k, d := range data {
+		buffers = append(buffers, packElements(types[k], d))
+	}
+	newRunner(t).run(t, &p, buffers...)
+	got := unpackElements(types[0], buffers[0])
+	want := slices.Clone(data[0])
+	near := make([]bool, len(want))
+	positions := make([][]int, len(in)+1)
+	out.each(func(at int) { positions[0] = append(positions[0], at) })
+	for k := range in {
+		in[k].each(func(at int) { positions[k+1] = append(positions[k+1], at) })
+	}
+	operands := make([]uint64, len(in)+1)
+	from := make(map[int]string)
+	for i, at := range positions[0] {
+		for k := range in {
+			operands[k+1] = data[k+1][positions[k+1][i]]
+		}
+		want[at], near[at] = evaluate(e, operands, i)
+		if !same(types[0], got[at], want[at], near[at], tolerance) {
+			var s []string
+			for k := range in {
+				s = append(s, show(types[k+1], operands[k+1]))
+			}
+			from[at] = strings.Join(s, ", ")
+		}
+	}
+	bad := 0
+	for at := range want {
+		if same(types[0], got[at], want[at], near[at], tolerance) {
+			continue
+		}
+		if bad++; bad <= 5 {
+			t.Errorf("%v\n  element at %d of (%s): got %s, want %s", p.Launches[0].Key, at, from[at], show(types[0], got[at]), show(types[0], want[at]))
+		}
+	}
+	if bad > 5 {
+		t.Errorf("and %d more", bad-5)
+	}
+}
+
+// tolerance is how many representable numbers a function's result may be away
+// from the reference, which is rounded itself. TestFunctionErrors is stricter.
+const tolerance = 2
+
+func operandTypes(e *Expr, inputs int) []Type {
+	types := make([]Type, inputs+1)
+	types[0] = e.Nodes[len(e.Nodes)-1].Type
+	for _, n := range e.Nodes {
+		if n.Kind == Load {
+			types[n.Operand] = n.Type
+		}
+	}
+	return types
+}
+
+// filled returns n elements: first the specials, in turn.
+func filled(r *rand.Rand, t Type, n int) []uint64 {
+	d := make([]uint64, n)
+	for i := range d {
+		d[i] = random(r, t)
+	}
+	return d
+}
+
+// TestScalarOperations runs every operation on every type that it takes, on
+// special values in all combinations and on random ones.
+func TestScalarOperations(t *testing.T) {
+	r := newRand(t)
+	for op := NoOp + 1; op.IsScalar(); op++ {
+		for typ := Bool; typ < numTypes; typ++ {
+			if !table[op].types.has(typ) || op == OpCast {
+				continue
+			}
+			t.Run(op.String()+"/"+typ.String(), func(t *testing.T) {
+				e := singleOp(op, typ, false)
+				types := operandTypes(e, op.Arity())
+				data := combinations(r, types[1:])
+				runContiguous(t, e, data)
+			})
+		}
+	}
+}
+
+// combinations returns operands that meet in every combination of special
+// values (of three: most), then random ones.
+func combinations(r *rand.Rand, types []Type) [][]uint64 {
+	data := make([][]uint64, len(types))
+	var walk func(chosen []uint64)
+	walk = func(chosen []uint64) {
+		if len(chosen) == len(types) {
+			for k, v := range chosen {
+				data[k] = append(data[k], v)
+			}
+			return
+		}
+		for _, v := range specials(types[len(chosen)]) {
+			if len(types) < 3 || r.IntN(4) == 0 || types[len(chosen)] == Bool {
+				walk(append(chosen, v))
+			}
+		}
+	}
+	walk(nil)
+	for k, t := range types {
+		data[k] = append(data[k], filled(r, t, 501)...)
+	}
+	n := len(data[0])
+	for k, t := range types { // walk may have been cut short differently; it was not, but be sure
+		if len(data[k]) != n {
+			panic(fmt.Sprint("operands of different lengths: ", t))
+		}
+	}
+	return data
+}
+
+// runContiguous checks an expression over whole, contiguous operands.
+func runContiguous(t *testing.T, e *Expr, data [][]uint64) {
+	t.Helper()
+	n := len(data[0])
+	l := RowMajor(n)
+	in := make([]Layout, len(data))
+	for k := range in {
+		in[k] = l
+	}
+	checkElementwise(t, e, l, in, append([][]uint64{make([]uint64, n)}, data...))
+}
+
+func TestCasts(t *testing.T) {
+	r := newRand(t)
+	for from := Bool; from < numTypes; from++ {
+		for to := Bool; to < numTypes; to++ {
+			t.Run(from.String()+"/"+to.String(), func(t *testing.T) {
+				e := &Expr{[]Node{{Kind: Load, Type: from, Operand: 1}, {Kind: Apply, Op: OpCast, Type: to}}}
+				runContiguous(t, e, combinations(r, []Type{from}))
+			})
+		}
+	}
+}
+
+// randomExpr returns an expression over the given number of inputs, of
+// operations that are exact.
+func randomExpr(r *rand.Rand, inputs, ops int) *Expr {
+	e := &Expr{}
+	for k := range inputs {
+		e.Nodes = append(e.Nodes, Node{Kind: Load, Type: Bool + Type(r.IntN(int(numTypes-Bool))), Operand: k + 1})
+	}
+	if r.IntN(2) == 0 {
+		t := Bool + Type(r.IntN(int(numTypes-Bool)))
+		e.Nodes = append(e.Nodes, Node{Kind: Immediate, Type: t, Bits: random(r, t)})
+	}
+	if r.IntN(3) == 0 || len(e.Nodes) == 0 {
+		e.Nodes = append(e.Nodes, Node{Kind: Index, Type: Int64})
+	}
+	pick := func(want Type) int { // a node of the type, casting one if need be
+		at := r.IntN(len(e.Nodes))
+		for range 8 {
+			if e.Nodes[at].Type == want {
+				return at
+			}
+			at = r.IntN(len(e.Nodes))
+		}
+		e.Nodes = append(e.Nodes, Node{Kind: Apply, Op: OpCast, Type: want, Args: [3]int{at}})
+		return len(e.Nodes) - 1
+	}
+	exact := []Op{OpAdd, OpSub, OpMul, OpDiv, OpNegative, OpAbs, OpSign, OpMinimum, OpMaximum, OpSqrt, OpFloor, OpWhere, OpLess, OpEqual, OpLogicalAnd, OpBitwiseXor, OpShiftRight, OpCopy, OpIsNaN}
+	for range ops {
+		op := exact[r.IntN(len(exact))]
+		t := e.Nodes[r.IntN(len(e.Nodes))].Type
+		if !table[op].types.has(t) {
+			continue
+		}
+		n := Node{Kind: Apply, Op: op, Type: t}
+		if table[op].result == givesBool {
+			n.Type = Bool
+		}
+		for k := range op.Arity() {
+			want := t
+			if op == OpWhere && k == 0 {
+				want = Bool
+			}
+			n.Args[k] = pick(want)
+		}
+		e.Nodes = append(e.Nodes, n)
+	}
+	return e
+}
+
+// TestElementwiseForms runs random expressions over operands of random layouts:
+// permuted, broadcast, backwards, with gaps, at odd offsets.
+func TestElementwiseForms(t *testing.T) {
+	r := newRand(t)
+	runs := 300
+	if testing.Short() {
+		runs = 50
+	}
+	seen := map[string]bool{}
+	for range runs {
+		inputs := r.IntN(4)
+		e := randomExpr(r, inputs, r.IntN(7))
+		types := operandTypes(e, inputs)
+		shape := randomShape(r)
+		out, size := randomLayout(r, false, shape...)
+		data := [][]uint64{filled(r, types[0], size)}
+		in := make([]Layout, inputs)
+		for k := range in {
+			l, size := operandLayout(r, shape)
+			in[k] = l
+			data = append(data, filled(r, types[k+1], size))
+		}
+		if out.Len() == 0 {
+			continue
+		}
+		checkElementwise(t, e, out, in, data)
+		var p Plan
+		if err := Elementwise(&p, e, out, in); err != nil {
+			t.Fatal(err)
+		}
+		seen[strings.Join(strings.Fields(p.Launches[0].Key)[1:4], " ")] = true
+		if t.Failed() {
+			t.Logf("shape %v, out %v, in %v", shape, out, in)
+			return
+		}
+	}
+	t.Logf("%d kinds of kernels", len(seen))
+}
+
+// operandLayout is often one of the usual: contiguous, a scalar, a row, a
+// column, a row-aligned slice.
+func operandLayout(r *rand.Rand, shape []int) (l Layout, size int) {
+	l = RowMajor(shape...)
+	rank := len(shape)
+	switch r.IntN(8) {
+	case 0:
+	case 1:
+		l.Strides = [MaxRank]int{}
+	case 2:
+		for i := range max(rank-1, 0) {
+			l.Strides[i] = 0
+		}
+	case 3:
+		if rank > 0 {
+			l.Strides = [MaxRank]int{}
+			l.Strides[0] = 1
+		}
+	case 4: // rows with a gap of a multiple of 16
+		if rank > 1 {
+			pitch := (shape[rank-1] + 31) / 16 * 16
+			for i := rank - 2; i >= 0; i-- {
+				l.Strides[i] = pitch
+				pitch *= max(shape[i], 1)
+			}
+		}
+	case 5:
+		l.Offset = r.IntN(20)
+	default:
+		return randomLayout(r, true, shape...)
+	}
+	_, high := l.Span()
+	return l, high + 1
+}
+
+func randomShape(r *rand.Rand) []int {
+	sizes := []int{1, 2, 3, 4, 5, 7, 8, 12, 16, 32, 33, 64}
+	shape := make([]int, r.IntN(5))
+	total := 1
+	for i := range shape {
+		shape[i] = sizes[r.IntN(len(sizes))]
+		for shape[i]*total > 20000 {
+			shape[i] = (shape[i] + 1) / 2
+		}
+		total *= shape[i]
+	}
+	if len(shape) > 0 && r.IntN(30) == 0 {
+		shape[r.IntN(len(shape))] = 0
+	}
+	return shape
+}
