@@ -198,7 +198,7 @@ type tileLoader struct {
 	next  *ptx.Reg     // bytes between tiles
 	k     []*ptx.Reg   // k of each of the thread's vectors in the tile
 	vecs  [][]*ptx.Reg // what was loaded
-	into  [][]*ptx.Reg // shared address of each vector; along k of its even and of its odd elements
+	into  [][]*ptx.Reg // shared addresses of each vector: see places
 	read  []*ptx.Reg   // shared address of the thread's fragments, for each swizzle
 	other *ptx.Reg     // bytes from the buffer that is read to the other
 }
@@ -251,30 +251,24 @@ func addConst(b *ptx.Builder, x *ptx.Reg, n int) *ptx.Reg {
 func (e *matmulEmitter) bufferBytes(l *tileLoader) int { return l.size * e.tile.k * e.acc.reg().Size() }
 
 // swizzle says which groups of vector() elements change places in row k of a
-// tile in shared memory: element x lies at x xor vector()·swizzle(k). Lanes that
-// write different k in the same column then meet different banks, while
-// fragments stay in one piece.
-func swizzle(k int) int { return k>>2&3<<1 | k&1 }
+// tile in shared memory: element x lies at x xor vector()·swizzle(k). It takes
+// the values 0 to 7, so that lanes that write different k in the same column
+// meet different banks, while fragments stay in one piece.
+func (t tile) swizzle(k int) int { return k * 8 / t.k }
 
-// places returns the shared addresses of the vector at x and k: where it lies
-// along k, of the elements with even and with odd k, but for the distance
-// between rows.
+// places returns the shared addresses of the vector at x and k. Where it lies
+// along k, they are those of its elements for each swizzle that it meets, but
+// for the distance between rows.
 func (e *matmulEmitter) places(l *tileLoader, shared, x, k *ptx.Reg) []*ptx.Reg {
 	b, bytes := e.b, e.acc.reg().Size()
 	row := b.Op("mad.lo.u32", k, l.size*bytes, shared)
 	if !l.access.alongK {
 		return []*ptx.Reg{b.Op("mad.lo.u32", x, bytes, row)}
 	}
-	// swizzle, in instructions.
-	high := b.Op("shl.b32", b.Op("bfe.u32", k, 2, 2), 1)
-	low := b.Op("and.b32", k, 1)
+	first := b.Op("shr.u32", k, log2(e.tile.k/8))
 	var at []*ptx.Reg
-	for parity := range min(l.access.vec, 2) {
-		s := b.Op("or.b32", high, low)
-		if parity == 1 { // the vector starts at an even k
-			s = b.Op("or.b32", high, 1)
-		}
-		swapped := b.Op("xor.b32", x, b.Op("mul.lo.u32", s, e.vector()))
+	for i := range e.tile.swizzle(l.access.vec-1) + 1 {
+		swapped := b.Op("xor.b32", x, b.Op("mul.lo.u32", addConst(b, first, i), e.vector()))
 		at = append(at, b.Op("mad.lo.u32", swapped, bytes, row))
 	}
 	return at
@@ -326,7 +320,7 @@ func (l *tileLoader) put(e *matmulEmitter) {
 			continue
 		}
 		for j, x := range v {
-			b.Do("st.shared."+e.acc.suffix(), b.At(l.into[i][j%2], int64(j)*rowBytes), x)
+			b.Do("st.shared."+e.acc.suffix(), b.At(l.into[i][e.tile.swizzle(j)], int64(j)*rowBytes), x)
 		}
 	}
 }
@@ -359,7 +353,7 @@ func (l *tileLoader) readFrom(e *matmulEmitter, place *ptx.Reg) {
 	shared := b.Addr(l.shared)
 	swizzles := 1
 	if l.access.alongK {
-		swizzles = min(e.tile.k, 8)
+		swizzles = 8
 	}
 	x := b.Op("mul.lo.u32", place, e.vector())
 	for s := range swizzles {
@@ -382,7 +376,7 @@ func (l *tileLoader) fragment(e *matmulEmitter, k int) []*ptx.Reg {
 	b, bytes, v := e.b, e.acc.reg().Size(), e.vector()
 	at := l.read[0]
 	if l.access.alongK {
-		at = l.read[swizzle(k)]
+		at = l.read[e.tile.swizzle(k)]
 	}
 	xs := b.Regs(e.acc.reg(), l.thread)
 	for i := 0; i < l.thread; i += v {

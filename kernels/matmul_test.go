@@ -20,7 +20,24 @@ type matmulCase struct {
 var matmulCases = []matmulCase{
 	{nil, 1, 1, 1}, {nil, 3, 5, 7}, {nil, 16, 16, 16}, {nil, 32, 33, 34}, {nil, 64, 16, 64}, {nil, 65, 100, 31}, {nil, 1, 200, 50}, {nil, 50, 200, 1},
 	{nil, 40, 0, 30}, {nil, 0, 5, 6}, {nil, 128, 64, 128}, {[]int{3}, 20, 30, 40}, {[]int{2, 3}, 17, 8, 12}, {[]int{100}, 33, 16, 20}, {[]int{0}, 3, 4, 5},
-	{nil, 700, 40, 700}, {nil, 1030, 33, 1280},
+	{nil, 650, 18, 660}, {[]int{185}, 70, 9, 66}, {[]int{390}, 40, 20, 33},
+}
+
+// Every tile takes part in the cases.
+func TestMatMulTiles(t *testing.T) {
+	chosen := map[tile]bool{}
+	for _, c := range matmulCases {
+		g := &product{m: c.m, n: c.n, k: c.k, batch: &nest{rank: len(c.batch)}}
+		copy(g.batch.shape[:], c.batch)
+		for _, g.t = range []Type{Float32, Float64} {
+			chosen[g.choose()] = true
+		}
+	}
+	for _, tile := range append(tiles4, tiles8...) {
+		if !chosen[tile] {
+			t.Errorf("no case uses the tile %+v", tile)
+		}
+	}
 }
 
 // matmulRun multiplies random matrices in random layouts. It returns them row by
@@ -104,7 +121,7 @@ func fma32(x, y, z float32) float32 {
 func TestMatMulOrder(t *testing.T) {
 	r := newRand(t)
 	for _, c := range matmulCases {
-		for range 2 {
+		for range 1 + b2i(c.m < 100) {
 			as, bs, got := matmulRun(t, r, Float32, c, func() float32 { return float32(r.NormFloat64()) })
 			matmulEach(t, c, as, bs, got, func(row, column []float32) (s float32) {
 				for k := range row {
@@ -114,7 +131,7 @@ func TestMatMulOrder(t *testing.T) {
 			}, func(g, w float32) bool { return math.Float32bits(g) == math.Float32bits(w) })
 		}
 	}
-	for _, c := range matmulCases[:14] {
+	for _, c := range matmulCases {
 		as, bs, got := matmulRun(t, r, Float64, c, func() float64 { return r.NormFloat64() })
 		matmulEach(t, c, as, bs, got, func(row, column []float64) (s float64) {
 			for k := range row {
