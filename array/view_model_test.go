@@ -88,11 +88,11 @@ func (p *program[T]) step() {
 		return
 	}
 	a := p.live[p.rng.IntN(len(p.live))]
-	if len(a.at) > 400 {
+	if len(a.at) > 3000 {
 		p.free(a)
 		return
 	}
-	switch p.rng.IntN(16) {
+	switch p.rng.IntN(18) {
 	case 0, 1, 2:
 		p.slice(a)
 	case 3:
@@ -116,6 +116,8 @@ func (p *program[T]) step() {
 		p.assign(a, p.live[p.rng.IntN(len(p.live))])
 	case 14:
 		p.fill(a)
+	case 16, 17:
+		p.shift(a)
 	case 15:
 		if p.rng.IntN(3) == 0 {
 			p.free(a)
@@ -132,6 +134,10 @@ func (p *program[T]) create() {
 	for i := range shape {
 		shape[i] = []int{0, 1, 1, 2, 2, 3, 3, 4, 5, 6}[p.rng.IntN(10)]
 		n *= shape[i]
+	}
+	if p.rng.IntN(4) == 0 { // more than one block of a kernel
+		shape = []int{1 + p.rng.IntN(50), 1 + p.rng.IntN(40)}
+		n = shape[0] * shape[1]
 	}
 	data, at := make([]T, n), make([]int, n)
 	for i := range data {
@@ -374,6 +380,38 @@ func even(at, shape []int) bool {
 		k++
 	})
 	return ok
+}
+
+// shift assigns a part of an array to a part that overlaps it.
+func (p *program[T]) shift(a *modelArray[T]) {
+	if len(a.shape) == 0 || a.mem.freed {
+		return
+	}
+	axis := p.rng.IntN(len(a.shape))
+	n := p.rng.IntN(min(a.shape[axis], 3) + 1)
+	last := make([]Index, axis+1)
+	first := slices.Clone(last)
+	first[axis], last[axis] = R(0, a.shape[axis]-n), R(n, End)
+	part := func(index []Index, by int) *modelArray[T] {
+		shape := slices.Clone(a.shape)
+		shape[axis] -= n
+		p.view(a, fmt.Sprintf("Slice(axis %d: %d of %d from %d)", axis, shape[axis], a.shape[axis], by), a.real.Slice(index...), shape, func(x []int) []int {
+			from := slices.Clone(x)
+			from[axis] += by
+			return from
+		})
+		return p.live[len(p.live)-1]
+	}
+	x, y := part(first, 0), part(last, n)
+	if p.rng.IntN(2) == 0 {
+		x, y = y, x
+	}
+	if p.rng.IntN(3) == 0 {
+		p.flip(x)
+		x = p.live[len(p.live)-1]
+	}
+	p.assign(x, y)
+	p.compare(a)
 }
 
 func (p *program[T]) assign(dst, src *modelArray[T]) {
