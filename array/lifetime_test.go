@@ -255,6 +255,43 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestFreeOfHeldMemory shows that a block stays while a read holds it.
+func TestFreeOfHeldMemory(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := Ones[float32](d, 100)
+	s := x.node.store
+	if err := s.hold(call{}); err != nil {
+		t.Fatal(err)
+	}
+	x.Free()
+	if n := d.Stats().Arrays; n != 1 {
+		t.Errorf("%d blocks are in use while one is held", n)
+	}
+	s.unhold()
+	if n := d.Stats().Arrays; n != 0 {
+		t.Errorf("%d blocks are in use after the read", n)
+	}
+}
+
+// TestScratch shows that an operation's scratch memory comes back when it is queued.
+func TestScratch(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := Ones[float32](d, 300_000)
+	before := d.Stats().Used
+	sum := x.Sum()
+	if v, err := sum.Item(); v != 300_000 || err != nil {
+		t.Errorf("sum %v, %v", v, err)
+	}
+	if d.stream.tickets == nil {
+		t.Skip("sums need no scratch memory")
+	}
+	if used := d.Stats().Used - d.stream.tickets.bytes - granule; used != before {
+		t.Errorf("%d bytes in use, %d before", used, before)
+	}
+	runtime.KeepAlive(x)
+	runtime.KeepAlive(sum)
+}
+
 // TestFreeDuringRead frees an array while other goroutines read it: they get its
 // elements or ErrFreed, and nothing else.
 func TestFreeDuringRead(t *testing.T) {
@@ -346,6 +383,20 @@ func TestReuseWaits(t *testing.T) {
 	Zeros[float32](d, 3<<20).Free()
 	if got := counted(api); got["StreamWaitEvent"] != 0 {
 		t.Errorf("%d waits for a block of the same stream", got["StreamWaitEvent"])
+	}
+	// Both halves of a block that is split wait for what used the whole.
+	g, err := d.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	Zeros[float32](f, 3<<20).Free()
+	counted(api)
+	first, second := Zeros[float32](d, 1<<20), Zeros[float32](g, 1<<20)
+	if a, b := first.node.store.block, second.node.store.block; a.next != b {
+		t.Fatal("the block was not split")
+	}
+	if got := counted(api); got["StreamWaitEvent"] != 3 { // the first stream used it too
+		t.Errorf("%d waits for the halves of a block, want 3", got["StreamWaitEvent"])
 	}
 }
 
