@@ -223,7 +223,7 @@ func (a *ArgSpec) checkInt(v int64) string {
 		return fmt.Sprintf("expected a constant from %d to %d", a.Lo, a.Hi)
 	case a.Kind == ArgBarrier && (v < 0 || v > 15):
 		return "barriers are numbered 0 to 15"
-	case a.Kind == ArgThreads && (v < 0 || v%32 != 0):
+	case a.Kind == ArgThreads && (v < 0 || v%32 != 0 || v == 0 && !a.Optional):
 		return "expected a multiple of 32 threads"
 	}
 	return ""
