@@ -255,5 +255,3 @@ func generateMatmul(key string, target int) (*ptx.Module, error) {
 	k.emit(m.Entry(EntryName(key)))
 	return m, nil
 }
-
-func embeddedMatmul() []string { return nil }

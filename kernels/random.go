@@ -274,5 +274,3 @@ func quarterTurnTerm(k int) float64 {
 	}
 	return x
 }
-
-func embeddedRandom() []string { return nil }

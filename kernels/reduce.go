@@ -76,6 +76,10 @@ func ReduceAs(p *Plan, op Op, t, u Type, out, in Layout, axes uint32) error {
 	if err := r.setLayouts(out, in, axes); err != nil {
 		return err
 	}
+	return r.plan(p, out)
+}
+
+func (r *reduction) plan(p *Plan, out Layout) error {
 	switch {
 	case r.outputs() == 0:
 		return nil
@@ -148,8 +152,9 @@ type reduction struct {
 	op        Op
 	in, out   Type
 	kept, red *nest
-	n         int // elements reduced for each result
-	offset    int // of in's first element
+	n         int  // elements reduced for each result
+	offset    int  // of in's first element
+	wide      bool // positions need 64 bits
 }
 
 func (r *reduction) outputs() int {
@@ -183,6 +188,7 @@ func (r *reduction) setLayouts(out, in Layout, axes uint32) error {
 		return fmt.Errorf("%v over axes %b of shape %v gives shape %v, not %v", r.op, axes, in.Shape[:in.Rank], kept.Shape[:kept.Rank], out.Shape[:out.Rank])
 	}
 	r.n, r.offset = red.Len(), in.Offset
+	r.wide = r.n >= 1<<31 || out.Len() >= 1<<31
 	r.kept, r.red = newNest([]Layout{out, kept}), newNest([]Layout{red})
 	if !isArg(r.op) {
 		r.red.sortByStride(0)
@@ -284,11 +290,6 @@ func (r *reduction) align(along *nest, axis, size int) int {
 	return max(all&-all, size)
 }
 
-// wideIndices says whether positions need 64 bits.
-func (r *reduction) wideIndices() bool {
-	return r.n >= 1<<31 || r.outputs() >= 1<<31
-}
-
 func ceilPow2(n int) int { return 1 << bits.Len(uint(n-1)) }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
@@ -320,7 +321,7 @@ func (s split) scratch(p *Plan, l *Launch, r *reduction, columns, groups int) {
 	l.pointer(TicketOperand, 0)
 	l.pointer(ScratchOperand, p.scratch(columns*s.lines*max(acc.Size(), 4)))
 	if isArg(r.op) {
-		l.pointer(ScratchOperand, p.scratch(columns*s.lines*positionSize(r.wideIndices())))
+		l.pointer(ScratchOperand, p.scratch(columns*s.lines*positionSize(r.wide)))
 	}
 	l.value32(uint32(s.parts))
 	l.value32(uint32(s.lines))

@@ -65,7 +65,7 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 // columns lie side by side that blocks would be small.
 func (r *reduction) planColumns(p *Plan) bool {
 	lane := r.laneAxis()
-	k := &columnsKernel{op: r.op, in: r.in, out: r.out, vec: 1, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wideIndices()}
+	k := &columnsKernel{op: r.op, in: r.in, out: r.out, vec: 1, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wide}
 	columns := r.kept.shape[lane]
 	if r.kept.strides[1][lane] == 1 {
 		k.vec = min(r.align(r.kept, lane, r.in.Size())/r.in.Size(), 8)
@@ -179,26 +179,51 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 	for v := range accs {
 		accs[v] = e.fold(e.accs[v])
 	}
-	e.foldGroups(accs)
+	e.foldGroups(accs, k.lanes, k.groups, e.group)
 	first := b.Op("setp.eq.and.u32", e.group, 0, inside)
-	if f != nil {
+	if f == nil {
+		for v := range accs {
+			if v > 0 {
+				result = b.Op("add.u64", result, b.Ld(outStride))
+			}
+			e.store(first, b.At(result, 0), accs[v], count)
+		}
+	} else {
 		names := e.columnNumbers()
 		line := b.Op("mul.lo.u32", outer, b.Ld(f.lines))
 		for v := range accs {
 			f.store(first, f.place(b.Op("add.u32", line, part), names[v]), accs[v])
 		}
 		f.arrive(b.Op("mad.lo.u32", outer, b.Ld(tiles), tile), exit)
-		accs = f.combine(line, names, inside, e.group, k.groups)
-		e.foldGroups(accs)
-	}
-	for v := range accs {
-		if v > 0 {
-			result = b.Op("add.u64", result, b.Ld(outStride))
-		}
-		e.store(first, b.At(result, 0), accs[v], count)
+		e.finish(f, line, tile, func(column, pred *ptx.Reg, p partial) {
+			at := b.Op("mad.lo.u64", b.Op("cvt.u64.u32", column), b.Ld(outStride), addresses[0])
+			e.store(pred, b.At(at, 0), p, count)
+		})
 	}
 	b.Bind(exit)
 	b.Do("ret")
+}
+
+// finish combines what the blocks that share this tile of columns left. The
+// threads are dealt out anew: neighbours take neighbouring columns, one each, and
+// where there are more threads than columns, several share a column.
+func (e *columnsEmitter) finish(f *finish, line, tile *ptx.Reg, store func(column, pred *ptx.Reg, p partial)) {
+	b, tid := e.b, e.b.Special("%tid.x")
+	threads, width := e.k.lanes*e.k.groups, e.k.lanes*e.k.vec
+	workers := max(threads/width, 1)
+	worker := b.Op("shr.u32", tid, log2(threads/workers))
+	start := b.Op("mad.lo.u32", tile, width, b.Op("and.b32", tid, threads/workers-1))
+	var columns, insides []*ptx.Reg
+	for j := 0; j < width; j += threads {
+		c := addConst(b, start, j)
+		inside := b.Op("setp.lt.u32", c, f.columns)
+		columns, insides = append(columns, b.Op("selp.u32", c, 0, inside)), append(insides, inside)
+	}
+	accs := f.combine(line, columns, insides, worker, workers)
+	e.foldGroups(accs, threads/workers, workers, worker)
+	for j, c := range columns {
+		store(c, b.Op("setp.eq.and.u32", worker, 0, insides[j]), accs[j])
+	}
 }
 
 // emitDivRem returns x/d and x%d.
@@ -315,40 +340,31 @@ func (e *columnsEmitter) addresses() []*ptx.Reg {
 	return ps
 }
 
-// foldGroups combines the partials of the block's groups, column by column,
-// neighbours first. The first group gets the result.
-func (e *columnsEmitter) foldGroups(accs []partial) {
-	b, k := e.b, e.k
-	if k.groups == 1 {
+// foldGroups combines partials over groups of 'lanes' threads, column by column,
+// neighbours first; there are 'groups' of them, and the thread is in number
+// group. The first group gets the result.
+func (e *columnsEmitter) foldGroups(accs []partial, lanes, groups int, group *ptx.Reg) {
+	b := e.b
+	if groups == 1 {
 		return
 	}
 	tid := b.Special("%tid.x")
 	b.Do("bar.sync", 0) // what was read from this memory before has been read
-	for step := 1; step < k.groups; step *= 2 {
+	for step := 1; step < groups; step *= 2 {
 		// Groups that are an odd multiple of step hand theirs to their left neighbour.
-		state := b.Op("and.b32", e.group, 2*step-1)
+		state := b.Op("and.b32", group, 2*step-1)
 		gives := b.Op("setp.eq.u32", state, step)
 		for v := range accs {
-			e.share(gives, e.exchangePlace(tid, v), accs[v])
+			e.share(gives, addConst(b, tid, v*lanes*groups), accs[v])
 		}
 		b.Do("bar.sync", 0)
 		skip := b.NewLabel("gave")
 		b.BraIf(b.Op("setp.ne.u32", state, 0), skip)
 		for v := range accs {
 			q := e.newPartial(e.never())
-			e.unshare(q, e.exchangePlace(b.Op("add.u32", tid, step*k.lanes), v))
+			e.unshare(q, b.Op("add.u32", tid, step*lanes+v*lanes*groups))
 			e.combine(accs[v], q)
 		}
 		b.Bind(skip)
 	}
 }
-
-// exchangePlace returns where thread t's partial for its column v lies in shared memory.
-func (e *columnsEmitter) exchangePlace(t *ptx.Reg, v int) *ptx.Reg {
-	if v == 0 {
-		return t
-	}
-	return e.b.Op("add.u32", t, v*e.k.lanes*e.k.groups)
-}
-
-func embeddedReduceColumns() []string { return nil }

@@ -99,11 +99,11 @@ func (r *reducer) never() *ptx.Reg {
 	return r.b.Op(r.pos("mov"), -1)
 }
 
-// combine returns, for each of the columns that start at column, what the
-// thread with number worker of n contributes to the result: neighbouring
-// workers hold neighbouring nodes of the tree. group is the first line of the
-// group.
-func (f *finish) combine(group *ptx.Reg, columns []*ptx.Reg, inside, worker *ptx.Reg, n int) []partial {
+// combine returns, for each of the columns, what the thread with number worker
+// of n contributes to the result: neighbouring workers hold neighbouring nodes
+// of the tree. group is the first line of the group; insides say which columns
+// there are (nil: the one there is).
+func (f *finish) combine(group *ptx.Reg, columns, insides []*ptx.Reg, worker *ptx.Reg, n int) []partial {
 	b := f.r.b
 	first, count := b.Reg(ptx.U32), b.Reg(ptx.U32)
 	b.Do("mov.u32", first, group)
@@ -113,7 +113,7 @@ func (f *finish) combine(group *ptx.Reg, columns []*ptx.Reg, inside, worker *ptx
 	b.BraIf(b.Op("setp.le.u32", count, 8*n), done)
 	next := b.Op("add.u32", first, count)
 	rest := b.Op("shr.u32", b.Op("add.u32", count, 7), 3)
-	f.pass(first, count, next, rest, columns, inside, worker, n)
+	f.pass(first, count, next, rest, columns, insides, worker, n)
 	b.Do("mov.u32", first, next)
 	b.Do("mov.u32", count, rest)
 	b.Do("bar.sync", 0)
@@ -129,7 +129,7 @@ func (f *finish) combine(group *ptx.Reg, columns []*ptx.Reg, inside, worker *ptx
 }
 
 // pass combines count lines from first on by eights into rest lines from next on.
-func (f *finish) pass(first, count, next, rest *ptx.Reg, columns []*ptx.Reg, inside, worker *ptx.Reg, n int) {
+func (f *finish) pass(first, count, next, rest *ptx.Reg, columns, insides []*ptx.Reg, worker *ptx.Reg, n int) {
 	b := f.r.b
 	end := b.Op("add.u32", first, count)
 	i := b.Reg(ptx.U32)
@@ -137,9 +137,9 @@ func (f *finish) pass(first, count, next, rest *ptx.Reg, columns []*ptx.Reg, ins
 	loop, done := b.NewLabel("pass"), b.NewLabel("passed")
 	b.Bind(loop)
 	b.BraIf(b.Op("setp.ge.u32", i, rest), done)
-	for _, c := range columns {
+	for j, c := range columns {
 		p := f.fold8(b.Op("mad.lo.u32", i, 8, first), end, c)
-		f.store(inside, f.place(b.Op("add.u32", next, i), c), p)
+		f.store(insides[j], f.place(b.Op("add.u32", next, i), c), p)
 	}
 	b.Do("add.u32", i, i, n)
 	b.Bra(loop)

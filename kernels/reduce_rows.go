@@ -77,7 +77,7 @@ func parseRowsKernel(key string) (*rowsKernel, error) {
 
 // planRows chooses the geometry.
 func (r *reduction) planRows(p *Plan) {
-	k := &rowsKernel{op: r.op, in: r.in, out: r.out, wide: r.wideIndices(), kept: r.kept.rank, red: r.red.rank, run: 4}
+	k := &rowsKernel{op: r.op, in: r.in, out: r.out, wide: r.wide, kept: r.kept.rank, red: r.red.rank, run: 4}
 	inner := r.red.rank - 1
 	if inner < 0 || r.red.strides[0][inner] == 1 {
 		k.access = r.in.Size()
@@ -198,7 +198,7 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 		group := b.Op("mul.lo.u32", e.narrow(row), b.Ld(f.lines))
 		f.store(first, b.Op("add.u32", group, part), acc)
 		f.arrive(e.narrow(row), exit)
-		acc = f.combine(group, []*ptx.Reg{nil}, nil, e.lane, k.lanes)[0]
+		acc = f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, k.lanes)[0]
 		e.foldThreads(acc, k.lanes)
 	}
 	if inside != nil {
@@ -370,5 +370,3 @@ func log2(n int) int {
 	}
 	return k
 }
-
-func embeddedReduceRows() []string { return nil }

@@ -406,6 +406,40 @@ func TestReduceErrors(t *testing.T) {
 	}
 }
 
+// What needs 64-bit positions does the same with them.
+func TestReduceWide(t *testing.T) {
+	r := newRand(t)
+	for _, c := range reduceCases {
+		for _, op := range []Op{OpSum, OpArgMin} {
+			in, out := RowMajor(c.shape...), reducedRowMajor(c.shape, c.axes)
+			if isArg(op) && !argCase(c) {
+				continue
+			}
+			data := make([]float64, in.Len())
+			for i := range data {
+				data[i] = math.Round(r.NormFloat64() * 8)
+			}
+			var results [2][]uint64
+			for i := range results {
+				w := reduction{op: op, in: Float64, out: reduceResult(op, Float64)}
+				if err := w.setLayouts(out, in, c.axes); err != nil {
+					t.Fatal(err)
+				}
+				w.wide = i == 1
+				var p Plan
+				if err := w.plan(&p, out); err != nil {
+					t.Fatal(err)
+				}
+				results[i] = make([]uint64, out.Len())
+				runPlan(t, &p, results[i], data, none)
+			}
+			if !slices.Equal(results[0], results[1]) {
+				t.Fatalf("%v over %b of %v: %x with 64-bit positions, %x without", op, c.axes, c.shape, results[1], results[0])
+			}
+		}
+	}
+}
+
 // A kernel is determined by its key.
 func TestReduceKeys(t *testing.T) {
 	keys := map[string]bool{}
@@ -436,6 +470,67 @@ func TestReduceKeys(t *testing.T) {
 		}
 		if k, err := parseColumnsKernel(key); err == nil && k.key() != key {
 			t.Errorf("%q reads as %q", key, k.key())
+		}
+	}
+}
+
+// Every embedded reduction runs, over ones.
+func TestEmbeddedReductions(t *testing.T) {
+	for _, r := range embeddedReductions {
+		for _, typ := range r.types {
+			switch typ {
+			case Float32:
+				embeddedOnes[float32](t, r.op, typ)
+			case Float64:
+				embeddedOnes[float64](t, r.op, typ)
+			case Int32:
+				embeddedOnes[int32](t, r.op, typ)
+			case Int64:
+				embeddedOnes[int64](t, r.op, typ)
+			case Bool:
+				embeddedOnes[uint8](t, r.op, typ)
+			default:
+				t.Errorf("no test for %v", typ)
+			}
+		}
+	}
+}
+
+func embeddedOnes[T uint8 | int32 | int64 | float32 | float64](t *testing.T, op Op, typ Type) {
+	for _, s := range embeddedShapes {
+		in, out := RowMajor(s.shape...), reducedRowMajor(s.shape, s.axes)
+		data := make([]T, in.Len())
+		for i := range data {
+			data[i] = 1
+		}
+		var p Plan
+		if err := Reduce(&p, op, typ, out, in, s.axes); err != nil {
+			t.Fatal(err)
+		}
+		want := 1
+		switch op {
+		case OpSum:
+			want = in.Len() / out.Len()
+		case OpArgMax, OpArgMin:
+			want = 0
+		}
+		if isArg(op) {
+			got := make([]int64, out.Len())
+			runPlan(t, &p, got, data, none)
+			allAre(t, op, typ, s.shape, got, int64(want))
+		} else {
+			got := make([]T, out.Len())
+			runPlan(t, &p, got, data, none)
+			allAre(t, op, typ, s.shape, got, T(want))
+		}
+	}
+}
+
+func allAre[T comparable](t *testing.T, op Op, typ Type, shape []int, got []T, want T) {
+	t.Helper()
+	for i, g := range got {
+		if g != want {
+			t.Fatalf("%v of %v ones, %v: result %d is %v, want %v", op, shape, typ, i, g, want)
 		}
 	}
 }
