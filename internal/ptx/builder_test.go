@@ -206,7 +206,8 @@ func TestBuilderHead(t *testing.T) {
 	k.BraIf(p, skip)
 	first := k.Ld(n)
 	k.Bind(skip)
-	if k.Ld(n) != first || k.Special("%tid.x") != k.Special("%tid.x") {
+	tid := k.Special("%tid.x")
+	if k.Ld(n) != first || k.Special("%tid.x") != tid {
 		t.Error("kept registers are not reused")
 	}
 	k.BraIf(k.Op("setp.eq.u32", first, 7), l)
