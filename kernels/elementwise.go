@@ -23,8 +23,8 @@ const (
 	smallestBlock  = 32
 	maxParamBytes  = 4096
 	maxGrid        = math.MaxInt32
-	maxWork        = 128 // operations × elements in one thread's code, beyond 4 elements
-	maxCoordinates = math.MaxInt32
+	maxWork        = 128           // operations × elements in one thread's code, beyond 4 elements
+	maxCoordinates = math.MaxInt32 // what 32-bit index arithmetic reaches
 )
 
 // elementwiseWork is the planner's working memory.
@@ -34,9 +34,10 @@ type elementwiseWork struct {
 	forms []form
 	index int // the nest's place of the linear index, -1 without one
 	key   []byte
+	limit int // of coordinates and positions: maxCoordinates, but in tests
 }
 
-var elementwisePool = sync.Pool{New: func() any { return new(elementwiseWork) }}
+var elementwisePool = sync.Pool{New: func() any { return &elementwiseWork{limit: maxCoordinates} }}
 
 // Elementwise plans the evaluation of e for every element of out. The last
 // node's value is stored to operand 0, which has layout out; operand i ≥ 1 has
@@ -50,6 +51,10 @@ var elementwisePool = sync.Pool{New: func() any { return new(elementwiseWork) }}
 func Elementwise(p *Plan, e *Expr, out Layout, in []Layout) error {
 	w := elementwisePool.Get().(*elementwiseWork)
 	defer elementwisePool.Put(w)
+	return w.elementwise(p, e, out, in)
+}
+
+func (w *elementwiseWork) elementwise(p *Plan, e *Expr, out Layout, in []Layout) error {
 	if err := w.check(e, &out, in); err != nil {
 		return err
 	}
@@ -77,7 +82,7 @@ func (w *elementwiseWork) check(e *Expr, out *Layout, in []Layout) error {
 	}
 	for i := range in {
 		if !in[i].sameShape(out) {
-			return fmt.Errorf("operand %d has shape %v; the output has %v", i+1, in[i].Shape[:in[i].Rank], out.Shape[:out.Rank])
+			return fmt.Errorf("operand %d has shape %v; the output has %v", i+1, in[i].shape(), out.shape())
 		}
 	}
 	for i, d := range out.Shape[:out.Rank] {
@@ -259,11 +264,11 @@ func (w *elementwiseWork) tooLong() int {
 	for _, d := range n.shape[:n.rank] {
 		total *= d
 	}
-	if total > maxCoordinates {
+	if total > w.limit {
 		return 0
 	}
 	for k, f := range w.forms {
-		if f != strided && f != broadcast || n.reach(k) <= maxCoordinates {
+		if f != strided && f != broadcast || n.reach(k) <= w.limit {
 			continue
 		}
 		longest, axis := 0, 0

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +17,10 @@ var withImmediate = []Op{
 	OpEqual, OpNotEqual, OpLess, OpLessEqual, OpGreater, OpGreaterEqual,
 }
 
+// trivialOnIntegers are operations that integers have for completeness: few
+// programs need a file for them.
+var trivialOnIntegers = []Op{OpFloor, OpCeil, OpRound, OpTrunc, OpIsNaN, OpIsInf, OpIsFinite, OpFMin, OpFMax}
+
 // elementwiseEmbedded lists the keys of the embedded elementwise kernels: every
 // operation on contiguous operands, casts between all pairs of types, filling,
 // and the usual operations with an immediate operand.
@@ -23,7 +28,7 @@ func elementwiseEmbedded() []string {
 	var keys []string
 	for _, t := range embeddedTypes {
 		for op := NoOp + 1; op.IsScalar(); op++ {
-			if op != OpCast && table[op].types.has(t) {
+			if op != OpCast && table[op].types.has(t) && !(t.IsInteger() && slices.Contains(trivialOnIntegers, op)) {
 				keys = append(keys, embeddedKey(singleOp(op, t, false)))
 			}
 		}

@@ -40,16 +40,22 @@ func evaluate(e *Expr, operands []uint64, index int) (bits uint64, close bool) {
 // between the output's elements.
 func checkElementwise(t *testing.T, e *Expr, out Layout, in []Layout, data [][]uint64) {
 	t.Helper()
-	types := operandTypes(e, len(in))
 	var p Plan
 	if err := Elementwise(&p, e, out, in); err != nil {
 		t.Fatal(err)
 	}
+	checkPlan(t, &p, e, out, in, data)
+}
+
+// checkPlan is checkElementwise for a plan made by the caller.
+func checkPlan(t *testing.T, p *Plan, e *Expr, out Layout, in []Layout, data [][]uint64) {
+	t.Helper()
+	types := operandTypes(e, len(in))
 	var buffers [][]byte
 	for k, d := range data {
 		buffers = append(buffers, packElements(types[k], d))
 	}
-	newRunner(t).run(t, &p, buffers...)
+	newRunner(t).run(t, p, buffers...)
 	got := unpackElements(types[0], buffers[0])
 	want := slices.Clone(data[0])
 	near := make([]bool, len(want))
@@ -322,4 +328,139 @@ func randomShape(r *rand.Rand) []int {
 		shape[r.IntN(len(shape))] = 0
 	}
 	return shape
+}
+
+// TestElementwiseSplit lowers the limit of 32-bit arithmetic, so that plans have
+// several launches.
+func TestElementwiseSplit(t *testing.T) {
+	r := newRand(t)
+	split := 0
+	for range 60 {
+		e := randomExpr(r, 1, 3)
+		types := operandTypes(e, 1)
+		shape := []int{1 + r.IntN(9), 1 + r.IntN(9), 1 + r.IntN(9)}
+		out, outSize := randomLayout(r, false, shape...)
+		in, inSize := randomLayout(r, true, shape...)
+		w := &elementwiseWork{limit: 1 + r.IntN(200)}
+		var p Plan
+		if err := w.elementwise(&p, e, out, []Layout{in}); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Launches) > 1 {
+			split++
+		}
+		checkPlan(t, &p, e, out, []Layout{in}, [][]uint64{filled(r, types[0], outSize), filled(r, types[1], inSize)})
+	}
+	if split < 10 {
+		t.Errorf("only %d of 60 plans had several launches", split)
+	}
+}
+
+// TestElementwisePlans shows which kernel is chosen for which layouts.
+func TestElementwisePlans(t *testing.T) {
+	rows := func(l Layout, offset int, strides ...int) Layout {
+		copy(l.Strides[:], strides)
+		l.Offset = offset
+		return l
+	}
+	matrix := RowMajor(1000, 64)
+	odd := RowMajor(1000, 63)
+	for _, c := range []struct {
+		what string
+		t    Type
+		out  Layout
+		in   [2]Layout
+		want string
+	}{
+		{"contiguous", Float32, matrix, [2]Layout{matrix, matrix}, "v4 u1 r0 outc float32:1c float32:2c"},
+		{"contiguous doubles", Float64, matrix, [2]Layout{matrix, matrix}, "v2 u1 r0 outc float64:1c float64:2c"},
+		{"contiguous bytes", Uint8, matrix, [2]Layout{matrix, matrix}, "v16 u1 r0 outc uint8:1c uint8:2c"},
+		{"scalar", Float32, matrix, [2]Layout{matrix, rows(matrix, 3, 0, 0)}, "v4 u1 r0 outc float32:1c float32:2s"},
+		{"row", Float32, matrix, [2]Layout{matrix, rows(matrix, 0, 0, 1)}, "v4 u1 r2 outc float32:1c float32:2w"},
+		{"column", Float32, matrix, [2]Layout{matrix, rows(matrix, 0, 1, 0)}, "v4 u1 r2 outc float32:1c float32:2b"},
+		{"row of odd length", Float32, odd, [2]Layout{odd, rows(odd, 0, 0, 1)}, "v1 u4 r2 outc float32:1c float32:2w"},
+		{"slice of aligned rows", Float32, matrix, [2]Layout{rows(matrix, 128, 128, 1), matrix}, "v4 u1 r2 outc float32:1w float32:2c"},
+		{"rows two elements off", Float32, matrix, [2]Layout{rows(matrix, 2, 128, 1), matrix}, "v2 u2 r2 outc float32:1w float32:2c"},
+		{"transposed", Float32, matrix, [2]Layout{rows(matrix, 0, 1, 1000), matrix}, "v1 u4 r2 outc float32:1w float32:2c"},
+		{"all transposed alike", Float32, rows(matrix, 0, 1, 1000), [2]Layout{rows(matrix, 0, 1, 1000), rows(matrix, 0, 1, 1000)}, "v4 u1 r0 outc float32:1c float32:2c"},
+		{"all backwards", Float32, rows(matrix, 63999, -64, -1), [2]Layout{rows(matrix, 63999, -64, -1), rows(matrix, 0, 0, 0)}, "v4 u1 r0 outc float32:1c float32:2s"},
+		{"odd offset", Float32, matrix, [2]Layout{rows(matrix, 1, 64, 1), matrix}, "v1 u4 r0 outc float32:1c float32:2c"},
+	} {
+		var p Plan
+		if err := Elementwise(&p, singleOp(OpAdd, c.t, false), c.out, c.in[:]); err != nil {
+			t.Fatal(err)
+		}
+		if want := "ew " + c.want + " add." + c.t.String() + ":0,1"; p.Launches[0].Key != want {
+			t.Errorf("%s: got %s, want %s", c.what, p.Launches[0].Key, want)
+		}
+	}
+}
+
+// TestElementwisePlanAllocates nothing once the key has been seen.
+func TestElementwisePlanAllocates(t *testing.T) {
+	e, l := singleOp(OpAdd, Float32, false), RowMajor(100, 100)
+	row := l
+	row.Strides[0] = 0
+	in := []Layout{l, row}
+	var p Plan
+	if n := testing.AllocsPerRun(100, func() {
+		p.Reset()
+		if err := Elementwise(&p, e, l, in); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("planning allocates %v times", n)
+	}
+}
+
+func TestElementwiseGrid(t *testing.T) {
+	for _, c := range []struct{ n, perThread, blocks, threads int }{
+		{1, 4, 1, 32}, {1000, 4, 8, 32}, {37889, 4, 297, 32}, {1 << 20, 4, 1024, 256}, {1 << 41, 4, 1 << 31, 0},
+	} {
+		grid, block, err := elementwiseGrid(c.n, c.perThread)
+		if c.threads == 0 {
+			if err == nil {
+				t.Errorf("%d elements: want an error, got grid %v", c.n, grid)
+			}
+			continue
+		}
+		if err != nil || grid != [3]uint32{uint32(c.blocks), 1, 1} || block != [3]uint32{uint32(c.threads), 1, 1} {
+			t.Errorf("%d elements: grid %v, block %v, %v; want %d blocks of %d", c.n, grid, block, err, c.blocks, c.threads)
+		}
+	}
+}
+
+func TestElementwiseErrors(t *testing.T) {
+	add := singleOp(OpAdd, Float32, false)
+	l := RowMajor(4, 4)
+	once := l
+	once.Strides[0] = 0
+	deep := &Expr{Nodes: []Node{{Kind: Immediate, Type: Float64}}}
+	for i := range 600 {
+		deep.Nodes = append(deep.Nodes, Node{Kind: Immediate, Type: Float64}, Node{Kind: Apply, Op: OpAdd, Type: Float64, Args: [3]int{2 * i, 2*i + 1}})
+	}
+	for _, c := range []struct {
+		e    *Expr
+		out  Layout
+		in   []Layout
+		want string
+	}{
+		{&Expr{}, l, nil, "at least one node"},
+		{add, l, []Layout{l}, "loads operand 2"},
+		{add, l, []Layout{l, RowMajor(4)}, "operand 2 has shape [4]; the output has [4 4]"},
+		{add, once, []Layout{l, l}, "output's axis 0 has 4 elements in one place"},
+		{singleOp(OpSqrt, Int32, false), l, []Layout{l}, "sqrt is not defined for int32"},
+		{deep, l, nil, "bytes of kernel parameters"},
+		{&Expr{[]Node{{Kind: Apply, Op: OpAdd, Type: Float32}}}, l, nil, "does not come before it"},
+		{&Expr{[]Node{{Kind: Load, Type: Float32, Operand: 1}, {Kind: Apply, Op: OpSum, Type: Float32}}}, l, []Layout{l}, "not a scalar operation"},
+	} {
+		p := Plan{Launches: make([]Launch, 1)}
+		err := Elementwise(&p, c.e, c.out, c.in)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+		if len(p.Launches) != 1 {
+			t.Errorf("%q: the plan has %d launches", c.want, len(p.Launches))
+		}
+	}
 }

@@ -35,6 +35,10 @@ func RowMajor(shape ...int) Layout {
 	return l
 }
 
+// shape returns a copy of the shape, for errors: a slice of the layout itself
+// would move every layout to the heap.
+func (l *Layout) shape() []int { return slices.Clone(l.Shape[:l.Rank]) }
+
 // Len returns the number of elements: 1 for rank 0, 0 if an axis is empty.
 func (l *Layout) Len() int {
 	n := 1

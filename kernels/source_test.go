@@ -1,0 +1,337 @@
+package kernels
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// TestEmbedded holds the files in kernels/ptx against the generator.
+func TestEmbedded(t *testing.T) {
+	files, err := Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have, err := embedded.ReadDir("ptx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, f := range have {
+		text, err := embedded.ReadFile("ptx/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += len(text)
+		switch want, ok := files[f.Name()]; {
+		case !ok:
+			t.Errorf("%s is no longer generated: run go generate ./kernels", f.Name())
+		case want != string(text):
+			t.Errorf("%s is not what the generator writes: run go generate ./kernels", f.Name())
+		}
+		delete(files, f.Name())
+	}
+	for name := range files {
+		t.Errorf("%s is missing: run go generate ./kernels", name)
+	}
+	t.Logf("%d files, %d bytes", len(have), total)
+	if total > 3<<20 {
+		t.Errorf("the embedded kernels have %d bytes; every program carries them", total)
+	}
+}
+
+// TestSourceEmbedded asks for every embedded kernel as a device does.
+func TestSourceEmbedded(t *testing.T) {
+	for _, key := range EmbeddedKeys() {
+		for _, cc := range []int{75, 80, 90, 120} {
+			f, err := familyOf(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, err := f.target(cc)
+			if err != nil {
+				continue // no kernel for this device
+			}
+			text, err := Source(key, cc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(text, "// "+key+"\n") {
+				t.Errorf("%s: the text begins with %.60q", key, text)
+			}
+			if want := fmt.Sprintf(".target sm_%d", target); !strings.Contains(text, want) {
+				t.Errorf("%s for %d: no %s", key, cc, want)
+			}
+			if !strings.Contains(text, ".visible .entry "+EntryName(key)+"(") {
+				t.Errorf("%s: no entry %s", key, EntryName(key))
+			}
+		}
+	}
+}
+
+func TestEntryNames(t *testing.T) {
+	identifier := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	seen := map[string]string{}
+	for _, key := range EmbeddedKeys() {
+		name := EntryName(key)
+		if !identifier.MatchString(name) || len(name) > 64 {
+			t.Errorf("%s: entry %q", key, name)
+		}
+		if seen[name] != "" {
+			t.Errorf("%s and %s are both called %s", key, seen[name], name)
+		}
+		seen[name] = key
+	}
+	for key, want := range map[string]string{
+		"ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1":                       "add_float32_contiguous",
+		"ew v2 u2 r2 outc float32:1w float32:2c add.float32:0,1":                       "add_float32_strided_contiguous_r2_v2u2",
+		"ew v4 u1 r0 outw float32:1c sqrt.float32:0":                                   "", // no coordinates: no such kernel
+		"ew v4 u1 r0 outc float32:1c float32:imm multiply.float32:0,1":                 "multiply_float32_contiguous_immediate",
+		"ew v4 u1 r0 outc float32:1c multiply.float32:0,0":                             "ew_multiply_",
+		"ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1 sqrt.float32:2":        "ew_add_sqrt_",
+		"ew v2 u1 r0 outc int64:idxc cast.float64:0 float64:imm multiply.float64:1,2 ": "ew_cast_multiply_",
+	} {
+		name := EntryName(key)
+		if want == "" || name == want {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(name, want); !ok || len(rest) != 16 {
+			t.Errorf("%s: entry %s, want %s", key, name, want)
+		}
+	}
+}
+
+func TestSourceErrors(t *testing.T) {
+	add := "ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1"
+	for _, c := range []struct {
+		key  string
+		cc   int
+		want string
+	}{
+		{"", 80, "no family"},
+		{"nosuch key", 80, "no family"},
+		{add, 70, "need compute capability 7.5 or higher; the device has 7.0"},
+		{"ew v4", 80, "want ew"},
+		{"ew v3 u1 r0 outc float32:1c sqrt.float32:0", 80, "no thread has"},
+		{"ew v4 u1 r0 outc float64:1c sqrt.float64:0", 80, "no thread has"},
+		{"ew v4 u1 r0 outw float32:1c sqrt.float32:0", 80, "needs coordinates"},
+		{"ew v4 u1 r0 outs float32:1c sqrt.float32:0", 80, "an output is"},
+		{"ew v4 u1 r0 outc int32:1c sqrt.int32:0", 80, "sqrt is not defined for int32"},
+		{"ew v4 u1 r0 outc float32:1c sqrt.float32:0,0", 80, "no node"},
+		{"ew v4 u1 r0 outc float32:1c sqrt.float32:1", 80, "does not come before"},
+		{"ew v4 u1 r0 outc float32:1c float32:1s add.float32:0,1", 80, "two forms"},
+		{"ew v2 u1 r0 outc int64:idxs", 80, "an index is"},
+	} {
+		_, err := Source(c.key, c.cc)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %v, want %q", c.key, err, c.want)
+		}
+	}
+}
+
+// FuzzSource: no key makes the generators panic or write what the parser does
+// not read.
+func FuzzSource(f *testing.F) {
+	keys := EmbeddedKeys()
+	for i := 0; i < len(keys); i += 7 {
+		f.Add(keys[i])
+	}
+	f.Add("ew v1 u4 r3 outw int64:idxw float32:2w cast.float32:0 add.float32:1,2")
+	f.Fuzz(func(t *testing.T, key string) {
+		text, err := Source(key, 90)
+		if err != nil {
+			return
+		}
+		if _, err := ptx.Parse(text); err != nil {
+			t.Errorf("%q: %v", key, err)
+		}
+	})
+}
+
+// TestAssemble gives kernels to ptxas where it is at hand: no errors, no
+// warnings, no spills. All of them with GPUARRAY_PTXAS=all, else a sample.
+func TestAssemble(t *testing.T) {
+	ptxas, err := exec.LookPath("ptxas")
+	if err != nil {
+		t.Skip("no ptxas in the path")
+	}
+	type job struct {
+		key    string
+		target int // what the file is written for
+		arch   int // what it is assembled for
+	}
+	var jobs []job
+	for _, f := range families() {
+		keys := append(f.embed(), generatedKeys(f.prefix)...)
+		if os.Getenv("GPUARRAY_PTXAS") != "all" {
+			r := newRand(t)
+			r.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+			keys = keys[:min(len(keys), 8)]
+		}
+		targets := f.allTargets()
+		for i, target := range targets {
+			for _, arch := range []int{75, 80, 90} {
+				if arch < target || i+1 < len(targets) && arch >= targets[i+1] {
+					continue
+				}
+				for _, key := range keys {
+					jobs = append(jobs, job{key, target, arch})
+				}
+			}
+		}
+	}
+	queue := make(chan job)
+	var wg sync.WaitGroup
+	for range min(2, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for j := range queue {
+				assemble(t, ptxas, j.key, j.target, j.arch)
+			}
+		})
+	}
+	for _, j := range jobs {
+		queue <- j
+	}
+	close(queue)
+	wg.Wait()
+	t.Logf("assembled %d kernels", len(jobs))
+}
+
+// generatedKeys lists kernels of a family that are not embedded, of the kinds
+// that are made at run time.
+func generatedKeys(prefix string) []string {
+	if prefix != elementwiseFamily().prefix {
+		return nil
+	}
+	keys := []string{
+		"ew v1 u4 r3 outw int64:idxw float32:2w cast.float32:0 add.float32:1,2",
+		"ew v16 u1 r2 outc uint8:1w uint8:2b uint8:3s add.uint8:0,1 multiply.uint8:3,2",
+		"ew v4 u1 r0 outc float32:1c exp.float32:0 tanh.float32:1 log1p.float32:2 sigmoid.float32:3 sin.float32:4",
+	}
+	for op := NoOp + 1; op.IsScalar(); op++ {
+		for _, t := range []Type{Int8, Uint16, Uint64, Float16, BFloat16} {
+			if op != OpCast && table[op].types.has(t) {
+				keys = append(keys, embeddedKey(singleOp(op, t, false)))
+			}
+		}
+	}
+	return keys
+}
+
+func assemble(t *testing.T, ptxas, key string, target, arch int) {
+	f, err := familyOf(key)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	text, err := generate(f, key, target)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	m, err := ptx.Parse(text)
+	if err != nil {
+		t.Errorf("%s: %v", key, err)
+		return
+	}
+	name := fmt.Sprintf("sm_%d", arch)
+	if strings.HasSuffix(m.Target, "a") {
+		name = m.Target
+	}
+	file := filepath.Join(t.TempDir(), "kernel.ptx")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Error(err)
+		return
+	}
+	out, err := exec.Command(ptxas, "-v", "-arch="+name, "-o", os.DevNull, file).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s for %s: %v\n%s", key, name, err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "warning") || strings.Contains(line, "spill") && !strings.Contains(line, "0 bytes spill stores, 0 bytes spill loads") {
+			t.Errorf("%s for %s: %s", key, name, line)
+		}
+	}
+}
+
+func TestDivisor(t *testing.T) {
+	r := newRand(t)
+	divide := func(x uint32, d divisor) uint32 { return uint32(uint64(x)*uint64(d.mul)>>32) >> d.shift }
+	ds := []int{2, 3, 4, 5, 6, 7, 9, 10, 641, 1 << 16, 1<<16 + 1, 1<<30 - 1, 1 << 30, 1<<31 - 1}
+	for range 2000 {
+		ds = append(ds, 2+r.IntN(1<<31-2)>>r.IntN(30))
+	}
+	for _, n := range ds {
+		n = max(n, 2)
+		d := newDivisor(n)
+		xs := []uint32{0, 1, uint32(n) - 1, uint32(n), 1<<31 - 1, 1<<31 - 2, r.Uint32() >> 1}
+		if q := (1<<31 - 1) / uint32(n); q > 0 {
+			xs = append(xs, q*uint32(n), q*uint32(n)-1)
+		}
+		for _, x := range xs {
+			if got, want := divide(x, d), x/uint32(n); got != want {
+				t.Fatalf("%d/%d: got %d, want %d", x, n, got, want)
+			}
+		}
+	}
+}
+
+func TestTypes(t *testing.T) {
+	for typ := Bool; typ < numTypes; typ++ {
+		if got := typeByName(typ.String()); got != typ {
+			t.Errorf("typeByName(%v) = %v", typ, got)
+		}
+		if n := slices.Index([]int{1, 2, 4, 8}, typ.Size()); n < 0 {
+			t.Errorf("%v has %d bytes", typ, typ.Size())
+		}
+	}
+	if Type(200).Size() != 0 || Type(200).String() != "invalid" || Type(200).IsFloat() {
+		t.Error("an unknown type is something")
+	}
+}
+
+// TestTable: names are found again, and what a row says can be asked.
+func TestTable(t *testing.T) {
+	for op := NoOp + 1; op < numOps; op++ {
+		if got, ok := OpByName(op.String()); !ok || got != op {
+			t.Errorf("OpByName(%v) = %v, %v", op, got, ok)
+		}
+		if op.Arity() == 0 || table[op].types == 0 {
+			t.Errorf("%v has no operands or no types", op)
+		}
+		if op.IsScalar() && op != OpCast && table[op].emit == nil {
+			t.Errorf("%v has no emitter", op)
+		}
+	}
+	for _, c := range []struct {
+		op   Op
+		args []Type
+		want Type
+		err  string
+	}{
+		{OpAdd, []Type{Float32, Float32}, Float32, ""},
+		{OpLess, []Type{Int8, Int8}, Bool, ""},
+		{OpWhere, []Type{Bool, Uint16, Uint16}, Uint16, ""},
+		{OpAdd, []Type{Float32, Float64}, 0, "operand 1 is float64 where float32 is needed"},
+		{OpAdd, []Type{Bool, Bool}, 0, "add is not defined for bool"},
+		{OpWhere, []Type{Int8, Uint16, Uint16}, 0, "operand 0 is int8 where bool is needed"},
+		{OpAdd, []Type{Float32}, 0, "takes 2 operands, not 1"},
+		{OpSum, []Type{Float32}, 0, "not a scalar operation"},
+		{Op(9999), nil, 0, "Op(9999) is not a scalar operation"},
+		{OpAdd, []Type{77, 77}, 0, "add is not defined for invalid"},
+	} {
+		got, err := c.op.Result(c.args...)
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%v%v: got %v, %v; want %v, %q", c.op, c.args, got, err, c.want, c.err)
+		}
+	}
+}
