@@ -1,0 +1,257 @@
+// Command record runs the corpus on the GPU at hand, writes a golden file of
+// its answers, and lists where the simulated device answers otherwise.
+//
+//	record [-o FILE] [-run REGEXP] [-show N] [-dump DIR]
+//
+// The programs run in a process of their own, which is started again behind a
+// program that makes the context unusable or does not end.
+package main
+
+import (
+	"encoding/gob"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/sim/corpus"
+)
+
+var (
+	output = flag.String("o", "", "golden file to write")
+	only   = flag.String("run", "", "regular expression of the programs to run")
+	show   = flag.Int("show", 3, "differences to list of each program")
+	dump   = flag.String("dump", "", "write the programs' PTX to this folder, and run nothing")
+	from   = flag.Int("child", -1, "for this command's own use: run from this program on and write answers to standard output")
+	limit  = flag.Duration("limit", 30*time.Second, "how long a program may take")
+)
+
+func main() {
+	log.SetFlags(0)
+	flag.Parse()
+	match, err := regexp.Compile(*only)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var programs []*corpus.Program
+	for _, p := range corpus.Programs() {
+		if match.MatchString(p.Name) {
+			programs = append(programs, p)
+		}
+	}
+	switch {
+	case *dump != "":
+		err = write(*dump, programs)
+	case *from >= 0:
+		err = answer(programs[*from:])
+	default:
+		err = record(programs)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// write puts each program's PTX in a file.
+func write(dir string, programs []*corpus.Program) error {
+	for i, p := range programs {
+		text := "// " + p.Name + "\n" + p.PTX
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d.ptx", i)), []byte(text), 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer is the child: it ends at the first program after which the context is
+// of no more use.
+func answer(programs []*corpus.Program) error {
+	drv, err := driver.Open()
+	if err != nil {
+		return err
+	}
+	m, err := corpus.NewMachine(drv)
+	if err != nil {
+		return err
+	}
+	enc := gob.NewEncoder(os.Stdout)
+	// Assembling takes the time, so it goes ahead on several processors.
+	ahead := make(chan chan *corpus.Loaded, 16)
+	go func() {
+		for _, p := range programs {
+			c := make(chan *corpus.Loaded, 1)
+			ahead <- c
+			go func() { c <- m.Load(p) }()
+		}
+	}()
+	for _, p := range programs {
+		a := corpus.Answer{Name: p.Name, Key: p.Key()}
+		out, err := (<-<-ahead).Run()
+		if a.Out = out; err != nil {
+			a.Err, a.Out = err.Error(), nil
+		}
+		if err := enc.Encode(&a); err != nil {
+			return err
+		}
+		if load := new(corpus.LoadError); err != nil && !errors.As(err, &load) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// record is the parent.
+func record(programs []*corpus.Program) error {
+	g, err := describe()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, compute capability %d.%d, driver for CUDA %s, %d programs\n", g.Card, g.CC/10, g.CC%10, g.Driver, len(programs))
+	start := time.Now()
+	for len(g.Answers) < len(programs) {
+		n := len(g.Answers)
+		err := resume(g, n)
+		switch {
+		case len(g.Answers) == len(programs):
+		case err != nil:
+			p := programs[len(g.Answers)]
+			g.Answers = append(g.Answers, corpus.Answer{Name: p.Name, Key: p.Key(), Err: err.Error()})
+		case len(g.Answers) == n:
+			return errors.New("the child gave no answers")
+		}
+	}
+	fmt.Printf("ran in %.1f s\n", time.Since(start).Seconds())
+	if *output != "" {
+		if err := g.WriteFile(*output); err != nil {
+			return err
+		}
+		if info, err := os.Stat(*output); err == nil {
+			fmt.Printf("wrote %s, %d bytes\n", *output, info.Size())
+		}
+	}
+	return compare(programs, g)
+}
+
+func describe() (*corpus.Golden, error) {
+	drv, err := driver.Open()
+	if err != nil {
+		return nil, err
+	}
+	dev, err := drv.Device(0)
+	if err != nil {
+		return nil, err
+	}
+	name, err := dev.Name()
+	if err != nil {
+		return nil, err
+	}
+	major, minor, err := dev.ComputeCapability()
+	if err != nil {
+		return nil, err
+	}
+	return &corpus.Golden{Card: name, CC: 10*major + minor, Driver: drv.Version().String(), Date: time.Now().UTC().Format(time.DateOnly)}, nil
+}
+
+// resume runs a child from program n on and appends what it answers. The error
+// is about the program behind the last answer.
+func resume(g *corpus.Golden, n int) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	child := exec.Command(self, "-run", *only, "-child", strconv.Itoa(n))
+	var complaint strings.Builder
+	child.Stderr = &complaint
+	out, err := child.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := child.Start(); err != nil {
+		return err
+	}
+	dog := time.AfterFunc(*limit, func() { child.Process.Kill() })
+	defer dog.Stop()
+	dec := gob.NewDecoder(out)
+	for {
+		var a corpus.Answer
+		if err = dec.Decode(&a); err != nil {
+			break
+		}
+		g.Answers = append(g.Answers, a)
+		dog.Reset(*limit)
+	}
+	_, _ = io.Copy(io.Discard, out)
+	if end := child.Wait(); end != nil {
+		return fmt.Errorf("the process ended: %w %s", end, complaint.String())
+	}
+	return nil
+}
+
+// compare runs the programs on the simulated device and prints differences.
+func compare(programs []*corpus.Program, g *corpus.Golden) error {
+	m, err := corpus.Simulated()
+	if err != nil {
+		return err
+	}
+	counts := make(map[string]int)
+	var summary []string
+	note := func(what string, p *corpus.Program, text string) {
+		counts[what]++
+		summary = append(summary, fmt.Sprintf("%-12s %s: %s", what, p.Name, text))
+	}
+	for i, p := range programs {
+		want := g.Answers[i]
+		if want.Err != "" {
+			note("GPU-FAILED", p, first(want.Err))
+			continue
+		}
+		got, err := m.Run(p)
+		if load := new(corpus.LoadError); errors.As(err, &load) {
+			note("unsupported", p, first(err.Error()))
+			continue
+		} else if err != nil {
+			note("SIM-FAILED", p, err.Error())
+			m.Close()
+			if m, err = corpus.Simulated(); err != nil {
+				return err
+			}
+			continue
+		}
+		list := p.Compare(got, want.Out)
+		switch {
+		case len(list) == 0:
+			counts["equal"]++
+			continue
+		case p.NaNsOnly(list):
+			note("NaNs", p, fmt.Sprintf("%d of %d, NaNs only", len(list), p.Lanes()*len(p.Outs)))
+		default:
+			note("DIFFERS", p, fmt.Sprintf("%d of %d", len(list), p.Lanes()*len(p.Outs)))
+		}
+		for _, d := range list[:min(len(list), *show)] {
+			fmt.Printf("%s: %s\n", p.Name, p.Explain(d))
+		}
+	}
+	fmt.Println(strings.Join(summary, "\n"))
+	fmt.Println(counts)
+	return nil
+}
+
+// first is an error's first line, and the assembler's first complaint.
+func first(text string) string {
+	lines := strings.Split(text, "\n")
+	for _, l := range lines[1:] {
+		if strings.Contains(l, "error") {
+			return lines[0] + " " + l
+		}
+	}
+	return lines[0]
+}
