@@ -158,6 +158,8 @@ type ctx struct {
 
 	scratch [64]uint64 // row d of a partial view
 	addrs   [maxLanes]uint64
+	masks   [maxLanes / 32]uint32
+	bounds  [3]uint32 // least, greatest and OR of 32-bit addresses
 }
 
 // row views lanes of a register. T is any 4- or 8-byte type without pointers,

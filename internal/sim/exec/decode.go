@@ -511,7 +511,7 @@ func lanewise(d *decoder) error {
 	if !ok {
 		return d.unknown()
 	}
-	if f := fast[d.in.Mnemonic()]; f != nil {
+	if f := typed(d.in.Mnemonic()); f != nil {
 		n.fn = f
 	}
 	return d.lane(n)

@@ -203,8 +203,8 @@ func decodeCvt(d *decoder) error {
 		f = func(a uint64) uint64 { return g(a&0xffff) | g(a>>16&0xffff)<<8 }
 	}
 	n, _ := scalar(f)
-	if typed := fast[d.in.Mnemonic()]; typed != nil && args[0].Reg.Type.Bits() == to.Bits() && (args[1].Kind != ptx.RegOperand || args[1].Reg.Type.Bits() == from.Bits()) {
-		n.fn = typed
+	if loop := typed(d.in.Mnemonic()); loop != nil && args[0].Reg.Type.Bits() == to.Bits() && (args[1].Kind != ptx.RegOperand || args[1].Reg.Type.Bits() == from.Bits()) {
+		n.fn = loop
 	}
 	return d.lane(n)
 }
@@ -345,23 +345,11 @@ func bit(f func(a, b uint64) bool) fn2 {
 
 // typedComparison finds the loop for a type; nil where there is none.
 func typedComparison(cmp string, t ptx.Type, ftz bool) (fn func(x *ctx, in *inst), swap bool, invert uint32) {
-	switch t {
-	case ptx.U32, ptx.B32:
-		return comparison[uint32](cmp, false)
-	case ptx.S32:
-		return comparison[int32](cmp, false)
-	case ptx.U64, ptx.B64:
-		return comparison[uint64](cmp, false)
-	case ptx.S64:
-		return comparison[int64](cmp, false)
-	case ptx.F32:
-		if !ftz {
-			return comparison[float32](cmp, true)
-		}
-	case ptx.F64:
-		return comparison[float64](cmp, true)
+	if ftz {
+		return nil, false, 0
 	}
-	return nil, false, 0
+	base, swap, invert := comparison(cmp, isFloat(t))
+	return typedCompare(base + "." + t.String()), swap, invert
 }
 
 // decodeSet compares to a predicate of its own and selects all ones (or 1.0).

@@ -225,14 +225,30 @@ func check(t *testing.T, mnemonic, tail string, model func(v []uint64) uint64, s
 	r := rand.New(rand.NewPCG(7, 7))
 	ins := combinations(sources, r)
 	tr := &trial{mnemonic, tail, ins}
-	got := tr.execute(t)
-	bad := 0
+	compareAll(t, tr, tr.execute(t), model, forms[0].Args[0].Type)
+	if typed(mnemonic) != nil || strings.HasPrefix(mnemonic, "setp") {
+		withoutVectors(func() { compareAll(t, tr, tr.execute(t), model, forms[0].Args[0].Type) })
+	}
+}
+
+// withoutVectors runs f with the loops in Go.
+func withoutVectors(f func()) {
+	keep := vectors
+	defer func() { vectors = keep }()
+	vectors.loops, vectors.compare = nil, nil
+	vectors.offset64, vectors.offset32, vectors.gather4, vectors.scatter4, vectors.fill32 = nil, nil, nil, nil, nil
+	f()
+}
+
+func compareAll(t *testing.T, tr *trial, got []uint64, model func(v []uint64) uint64, ty ptx.Type) {
+	t.Helper()
+	ins, mnemonic, tail, bad := tr.ins, tr.mnemonic, tr.tail, 0
 	v := make([]uint64, len(ins))
 	for i := range got {
 		for j := range ins {
 			v[j] = ins[j][i]
 		}
-		if want := model(v); !same(forms[0].Args[0].Type, got[i], want) {
+		if want := model(v); !same(ty, got[i], want) {
 			if bad++; bad <= 3 {
 				t.Errorf("%s %s of %#x: got %#x, want %#x", mnemonic, tail, v, got[i], want)
 			}

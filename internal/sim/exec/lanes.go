@@ -2,6 +2,7 @@ package exec
 
 import (
 	"math"
+	"unsafe"
 )
 
 // The loops over lanes. Those here are typed, for the operations that kernels
@@ -535,35 +536,70 @@ func (x *ctx) finishCompare(in *inst, warp int, m uint32) {
 	}
 }
 
-// comparison picks the loop for a comparison: swap says that the operands
-// change places.
-func comparison[T ordered](cmp string, isFloat bool) (fn func(x *ctx, in *inst), swap bool, invert uint32) {
+// comparison reduces a comparison to eq, lt or le: of the operands swapped, or
+// inverted. It is "" for those that are neither.
+func comparison(cmp string, isFloat bool) (base string, swap bool, invert uint32) {
 	const not = math.MaxUint32
 	switch cmp {
 	case "eq":
-		return compareEq[T], false, 0
+		return "eq", false, 0
 	case "lt", "lo":
-		return compareLt[T], false, 0
+		return "lt", false, 0
 	case "gt", "hi":
-		return compareLt[T], true, 0
+		return "lt", true, 0
 	case "le", "ls":
-		return compareLe[T], false, 0
+		return "le", false, 0
 	case "ge", "hs":
-		return compareLe[T], true, 0
+		return "le", true, 0
 	case "neu":
-		return compareEq[T], false, not
+		return "eq", false, not
 	case "ne":
 		if !isFloat {
-			return compareEq[T], false, not
+			return "eq", false, not
 		}
 	case "ltu":
-		return compareLe[T], true, not
+		return "le", true, not
 	case "leu":
-		return compareLt[T], true, not
+		return "lt", true, not
 	case "gtu":
-		return compareLe[T], false, not
+		return "le", false, not
 	case "geu":
-		return compareLt[T], false, not
+		return "lt", false, not
 	}
-	return nil, false, 0
+	return "", false, 0
+}
+
+// compareLoops holds the loops by comparison and type.
+var compareLoops = map[string]func(x *ctx, in *inst){
+	"eq.u32": compareEq[uint32], "eq.b32": compareEq[uint32], "eq.s32": compareEq[uint32], "eq.f32": compareEq[float32],
+	"eq.u64": compareEq[uint64], "eq.b64": compareEq[uint64], "eq.s64": compareEq[uint64], "eq.f64": compareEq[float64],
+	"lt.u32": compareLt[uint32], "lt.s32": compareLt[int32], "lt.f32": compareLt[float32],
+	"lt.u64": compareLt[uint64], "lt.s64": compareLt[int64], "lt.f64": compareLt[float64],
+	"le.u32": compareLe[uint32], "le.s32": compareLe[int32], "le.f32": compareLe[float32],
+	"le.u64": compareLe[uint64], "le.s64": compareLe[int64], "le.f64": compareLe[float64],
+}
+
+// typed finds the loop of a mnemonic, or of a comparison; nil where there is
+// none.
+func typed(name string) func(x *ctx, in *inst) { return first(vectors.loops[name], fast[name]) }
+
+func typedCompare(name string) func(x *ctx, in *inst) {
+	return first(vectors.compare[name], compareLoops[name])
+}
+
+func first(f, g func(x *ctx, in *inst)) func(x *ctx, in *inst) {
+	if f != nil {
+		return f
+	}
+	return g
+}
+
+// vectors holds what a machine can do faster than Go's loops; nil where it
+// cannot. The Go code beside each use says what they do.
+var vectors struct {
+	loops, compare    map[string]func(x *ctx, in *inst) // before those of fast and compareLoops
+	offset64          func(t, a *uint64, off, step uint64, lanes int) (different uint64)
+	offset32          func(t *uint64, a *uint32, off uint32, lanes int, out *[3]uint32)
+	gather4, scatter4 func(d0, d1, d2, d3 *uint32, p unsafe.Pointer, lo uint64, t *uint64, lanes int)
+	fill32            func(d *uint32, v uint32, bytes int)
 }

@@ -75,6 +75,10 @@ func (x *ctx) addressesFull(in *inst) (lo, hi, or uint64, contiguous bool) {
 	off, step := uint64(in.off), uint64(in.mem.bytes)
 	if in.wide&wideA == 0 {
 		a := row[uint32](x, in.a)
+		if vectors.offset32 != nil {
+			vectors.offset32(&x.addrs[0], &a[0], uint32(off), len(a), &x.bounds)
+			return uint64(x.bounds[0]), uint64(x.bounds[1]), uint64(x.bounds[2]), false
+		}
 		t := x.addrs[:len(a)]
 		lo = uint64(a[0] + uint32(off))
 		hi = lo
@@ -92,15 +96,20 @@ func (x *ctx) addressesFull(in *inst) (lo, hi, or uint64, contiguous bool) {
 	a := row[uint64](x, in.a)
 	t := x.addrs[:len(a)]
 	lo = a[0] + off
-	next, bad := lo, uint64(0)
-	for i, v := range a {
-		v += off
-		t[i] = v
-		bad |= v ^ next
-		next += step
+	var bad uint64
+	if vectors.offset64 != nil {
+		bad = vectors.offset64(&x.addrs[0], &a[0], off, step, len(a))
+	} else {
+		next := lo
+		for i, v := range a {
+			v += off
+			t[i] = v
+			bad |= v ^ next
+			next += step
+		}
 	}
 	if bad == 0 {
-		return lo, next - step, lo | step, true
+		return lo, lo + step*uint64(len(a)-1), lo | step, true
 	}
 	hi = lo
 	for _, v := range t {
@@ -220,7 +229,7 @@ func loadRows(x *ctx, in *inst) {
 		copy(row[uint32](x, m.regs[0]), unsafe.Slice((*uint32)(p), x.n))
 	case contiguous && m.plain:
 		copy(row[uint64](x, m.regs[0]), unsafe.Slice((*uint64)(p), x.n))
-	case len(m.regs) == 4 && m.size == 4 && x.full && m.regs[0] >= 0 && m.regs[1] >= 0 && m.regs[2] >= 0 && m.regs[3] >= 0:
+	case len(m.regs) == 4 && m.size == 4 && m.gather == nil && x.full && m.regs[0] >= 0 && m.regs[1] >= 0 && m.regs[2] >= 0 && m.regs[3] >= 0:
 		gather4(x, m.regs, p, lo)
 	default:
 		for c, s := range m.regs {
@@ -271,6 +280,10 @@ func gather[M element, D uint32 | uint64](x *ctx, s slot, p ptr, lo uint64) {
 func gather4(x *ctx, s []slot, p ptr, lo uint64) {
 	d0, d1, d2, d3 := row[uint32](x, s[0]), row[uint32](x, s[1]), row[uint32](x, s[2]), row[uint32](x, s[3])
 	a := x.addrs[:len(d0)]
+	if vectors.gather4 != nil {
+		vectors.gather4(&d0[0], &d1[0], &d2[0], &d3[0], p, lo, &a[0], len(d0))
+		return
+	}
 	d1, d2, d3 = d1[:len(d0)], d2[:len(d0)], d3[:len(d0)]
 	for i := range d0 {
 		v := (*[4]uint32)(unsafe.Add(p, a[i]-lo)) // 16 bytes that were checked
@@ -350,6 +363,9 @@ func storeRows(x *ctx, in *inst) {
 		copy(unsafe.Slice((*uint32)(p), x.n), row[uint32](x, m.regs[0]))
 	case contiguous && m.plain:
 		copy(unsafe.Slice((*uint64)(p), x.n), row[uint64](x, m.regs[0]))
+	case len(m.regs) == 4 && m.size == 4 && m.scatter == nil && x.full && vectors.scatter4 != nil:
+		s := m.regs
+		vectors.scatter4(&row[uint32](x, s[0])[0], &row[uint32](x, s[1])[0], &row[uint32](x, s[2])[0], &row[uint32](x, s[3])[0], p, lo, &x.addrs[0], x.n)
 	default:
 		for c, s := range m.regs {
 			pc := unsafe.Add(p, c*int(m.size))

@@ -229,6 +229,10 @@ func (w *worker) fill(v *wave, f *fill) {
 	d := unsafe.Slice((*uint32)(p), v.lanes)
 	if uniform {
 		u := uint32(value)
+		if vectors.fill32 != nil {
+			vectors.fill32(&d[0], u, 4*len(d))
+			return
+		}
 		for i := range d {
 			d[i] = u
 		}
