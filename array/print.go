@@ -49,8 +49,32 @@ func (a *Array[T]) text(digits int) string {
 	for i, v := range values {
 		scalars[i] = scalarOf(v)
 	}
-	p := printer{words: words(scalars, digits), full: h.node.layout, shown: shown.node.layout}
+	return formatted(scalars, &h.node.layout, &shown.node.layout, digits)
+}
+
+// formatted prints the values shown of an array.
+func formatted(values []scalar, all, shown *layout, digits int) string {
+	switch {
+	case all.Len() == 0:
+		return "[]"
+	case all.Rank == 0 && values[0].typ.IsFloat() && values[0].finite() && digits < 0:
+		return single(values[0])
+	}
+	p := printer{words: words(values, digits), full: *all, shown: *shown}
 	return p.array(0, " ", printWidth)
+}
+
+// single formats the element of an array of rank 0, which is aligned with nothing:
+// with all its digits.
+func single(v scalar) string {
+	if x := math.Abs(v.float()); x >= 1e16 || x < 1e-4 && x > 0 {
+		return shortestText(v, 'e')
+	}
+	text := shortestText(v, 'f')
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
 }
 
 // summary returns the array and what of it is shown: the array itself, or a new,
@@ -132,9 +156,6 @@ func (p *printer) array(axis int, indent string, width int) string {
 	if last {
 		text.WriteString(line.String())
 	}
-	if n == 0 {
-		return "[]"
-	}
 	return "[" + text.String()[len(indent):] + "]"
 }
 
@@ -178,47 +199,49 @@ func floatWords(list []string, values []scalar, digits int) {
 	if digits < 0 && scientific(values) {
 		format = 'e'
 	}
-	left, right := 0, 0
-	cut := func(w string) (point, end int) { // columns before and after the point
-		end = len(w)
-		if e := strings.IndexByte(w, 'e'); e >= 0 {
-			end = e
-		}
-		if point = strings.IndexByte(w[:end], '.'); point < 0 {
-			return end, end
-		}
-		return point, end
-	}
+	var wide decimal
 	for i, v := range values {
-		list[i] = floatWord(v, format, digits)
-		if x := v.float(); math.IsNaN(x) || math.IsInf(x, 0) {
-			continue
+		if list[i] = floatWord(v, format, digits); v.finite() {
+			d := cut(list[i])
+			wide = decimal{max(wide.point, d.point), max(wide.fraction, d.fraction), max(wide.exponent, d.exponent)}
 		}
-		point, end := cut(list[i])
-		left, right = max(left, point), max(right, end-point)
 	}
-	width := left + right
+	width := wide.point + wide.fraction + wide.exponent
 	for i, v := range values {
-		w := list[i]
-		if x := v.float(); !math.IsNaN(x) && !math.IsInf(x, 0) {
-			point, end := cut(w)
-			pad, fill := right-(end-point), " "
-			if format == 'e' {
-				fill = "0"
-			}
-			w = strings.Repeat(" ", left-point) + w[:end] + strings.Repeat(fill, pad) + w[end:]
-			list[i] = w
-			width = max(width, len(w))
+		if v.finite() {
+			list[i] = align(list[i], wide)
 		}
-	}
-	for i, w := range list {
-		width = max(width, len(w))
-		list[i] = w
+		width = max(width, len(list[i]))
 	}
 	for i, w := range list {
 		list[i] = strings.Repeat(" ", width-len(w)) + w
 	}
 }
+
+// decimal is how many columns the parts of a number take: before the point, from
+// the point on, and from the e on.
+type decimal struct{ point, fraction, exponent int }
+
+func cut(w string) decimal {
+	mantissa, _, _ := strings.Cut(w, "e")
+	whole, _, _ := strings.Cut(mantissa, ".")
+	return decimal{len(whole), len(mantissa) - len(whole), len(w) - len(mantissa)}
+}
+
+// align widens the parts of a number: with zeros where an exponent follows, else
+// with spaces.
+func align(w string, to decimal) string {
+	d := cut(w)
+	left, end := strings.Repeat(" ", to.point-d.point), d.point+d.fraction
+	more := to.fraction - d.fraction
+	if d.exponent == 0 {
+		return left + w + strings.Repeat(" ", more)
+	}
+	return left + w[:end] + strings.Repeat("0", more) + w[end:end+2] + strings.Repeat("0", to.exponent-d.exponent) + w[end+2:]
+}
+
+// finite says whether a floating-point scalar is neither NaN nor infinite.
+func (s scalar) finite() bool { return !math.IsNaN(s.float()) && !math.IsInf(s.float(), 0) }
 
 // scientific says whether NumPy would choose scientific notation.
 func scientific(values []scalar) bool {
