@@ -135,13 +135,16 @@ type decoder struct {
 	guard  slot
 	guards uint32
 	carry  slot
-	fix    []int // branches whose target is an index into the body
+	forms  []*ptx.Form
+	rows   *rows
+	fixed  map[slot]bool // rows that are filled before the kernel or the block runs
+	fix    []int         // branches whose target is an index into the body
 }
 
 // kernel decodes an entry.
 func (p *Program) kernel(e *ptx.Entry, globals map[*ptx.Var]uint64, moduleVars []*ptx.Var, cc int) (*Kernel, error) {
 	k := &Kernel{Name: e.Name, prog: p, MaxThreads: 1024}
-	d := &decoder{p: p, k: k, e: e, c: &k.code, cc: cc, addrs: map[*ptx.Var]uint64{}, first: map[fill]slot{}, carry: noSlot}
+	d := &decoder{p: p, k: k, e: e, c: &k.code, cc: cc, addrs: map[*ptx.Var]uint64{}, first: map[fill]slot{}, fixed: map[slot]bool{}, carry: noSlot}
 	for v, a := range globals {
 		d.addrs[v] = a
 	}
@@ -163,7 +166,14 @@ func (p *Program) kernel(e *ptx.Entry, globals map[*ptx.Var]uint64, moduleVars [
 	if err := d.countDefs(); err != nil {
 		return nil, err
 	}
-	for _, in := range e.Body {
+	l, err := registerLives(e, d.forms)
+	if err != nil {
+		return nil, err
+	}
+	d.rows = newRows(l)
+	for i, in := range e.Body {
+		d.rows.reclaim(d, i)
+		d.early(i)
 		d.at = append(d.at, int32(len(d.c.insts)))
 		if err := d.instr(in); err != nil {
 			return nil, &DecodeError{in.Pos, in.String(), err.Error()}
@@ -251,6 +261,7 @@ func (d *decoder) countDefs() error {
 		if err != nil {
 			return &DecodeError{in.Pos, in.String(), err.Error()}
 		}
+		d.forms = append(d.forms, f)
 		for i, a := range f.Specs(len(in.Args)) {
 			if a.Dst {
 				d.countDef(&in.Args[i], in.Guard != nil)
@@ -276,10 +287,7 @@ func (d *decoder) countDef(o *ptx.Operand, guarded bool) {
 
 // instr decodes one instruction to any number of insts.
 func (d *decoder) instr(in *ptx.Instr) error {
-	f, err := in.Resolve()
-	if err != nil {
-		return err
-	}
+	f := d.forms[len(d.at)-1]
 	if f.MinSM > d.cc {
 		return fmt.Errorf("needs compute capability %d.%d, the device has %d.%d", f.MinSM/10, f.MinSM%10, d.cc/10, d.cc%10)
 	}
@@ -318,10 +326,24 @@ func blank() inst {
 // reg is a register's slot, given out at its first mention.
 func (d *decoder) reg(r *ptx.Reg) slot {
 	if d.regs[r.Index] == noSlot {
-		d.regs[r.Index] = d.newSlot(r.Type)
+		s, ok := d.rows.take(r.Type)
+		if !ok {
+			s = d.newSlot(r.Type)
+		}
+		d.regs[r.Index] = s
 	}
 	return d.regs[r.Index]
 }
+
+// early gives slots to the registers that hold a value at instruction at
+// before the text names them: in loops whose end comes first.
+func (d *decoder) early(at int) {
+	for _, r := range d.rows.begin[at] {
+		d.reg(d.e.Regs[r])
+	}
+}
+
+func (d *decoder) isFilled(s slot) bool { return d.fixed[s] }
 
 func (d *decoder) newSlot(t ptx.Type) slot {
 	if t == ptx.Pred {
@@ -351,6 +373,7 @@ func (d *decoder) filled(f fill) slot {
 	}
 	f.at = d.newSlot(t)
 	d.first[key] = f.at
+	d.fixed[f.at] = d.fixed[f.at] || !f.pred
 	if f.kind == fillCtaid || f.kind == fillClusterID {
 		d.c.blocks = append(d.c.blocks, f)
 	} else {
@@ -575,66 +598,15 @@ func (d *decoder) finish() error {
 			}
 		}
 	}
-	c.undef = undefinedAtStart(c)
+	for _, r := range d.rows.lives.undefined {
+		switch s, t := d.regs[r], d.e.Regs[r].Type; {
+		case t == ptx.Pred:
+			c.undef = append(c.undef, slot(c.slots)+s)
+		case s != noSlot && !d.isFilled(s):
+			c.undef = append(c.undef, s)
+		}
+	}
 	return nil
-}
-
-// undefinedAtStart finds what some path may read before it is written: the
-// values live at the entry.
-func undefinedAtStart(c *code) []slot {
-	values := c.slots + c.preds
-	words := (values + 63) / 64
-	constant := make([]uint64, words)
-	for _, f := range slices.Concat(c.fills, c.blocks) {
-		v := int(f.at)
-		if f.pred {
-			v += c.slots
-		}
-		constant[v/64] |= 1 << (v % 64)
-	}
-	live := make([]uint64, (len(c.insts)+1)*words)
-	at := func(i int32) []uint64 { return live[int(i)*words : int(i+1)*words] }
-	cur := make([]uint64, words)
-	for changed := true; changed; {
-		changed = false
-		for i := int32(len(c.insts) - 1); i >= 0; i-- {
-			in := &c.insts[i]
-			clear(cur)
-			falls := in.ctl != exit && in.ctl != blockEnd && in.ctl != trap && (in.ctl != branch || in.guard != noSlot)
-			if falls {
-				copy(cur, at(i+1))
-			}
-			if in.ctl == branch {
-				for w, v := range at(in.target) {
-					cur[w] |= v
-				}
-			}
-			if in.guard == noSlot {
-				for _, s := range in.sets {
-					cur[s/64] &^= 1 << (s % 64)
-				}
-			} else {
-				g := slot(c.slots) + in.guard
-				cur[g/64] |= 1 << (g % 64)
-			}
-			for _, s := range in.reads {
-				if s != noSlot {
-					cur[s/64] |= 1 << (s % 64)
-				}
-			}
-			if !slices.Equal(cur, at(i)) {
-				copy(at(i), cur)
-				changed = true
-			}
-		}
-	}
-	var list []slot
-	for v := range values {
-		if at(0)[v/64]&^constant[v/64]>>(v%64)&1 != 0 {
-			list = append(list, slot(v))
-		}
-	}
-	return list
 }
 
 // instrText is an instruction as PTX writes it.

@@ -42,19 +42,11 @@ func (d *decoder) alias(o *ptx.Operand, s slot, wide bool) bool {
 	if o.Kind != ptx.RegOperand || d.guard != noSlot || d.defs[r.Index] != 1 || d.regs[r.Index] != noSlot || (r.Type.Bits() == 64) != wide || r.Type.Bits() < 32 {
 		return false
 	}
-	for _, f := range d.c.fills {
-		if f.at == s && !f.pred {
-			d.regs[r.Index] = s
-			return true
-		}
+	if !d.isFilled(s) {
+		return false
 	}
-	for _, f := range d.c.blocks {
-		if f.at == s && !f.pred {
-			d.regs[r.Index] = s
-			return true
-		}
-	}
-	return false
+	d.regs[r.Index] = s
+	return true
 }
 
 func decodeMov(d *decoder) error {
