@@ -42,18 +42,7 @@ var (
 	angles = pool{[]uint64{0, 1 << 31, 1, 0x3f800000, 0x3fc90fdb, 0x40490fdb, 0xc0490fdb, 0x40c90fda, 0x7fc00000, 0x7f800000, 0xff800000, 0x33800000, 0x00800000}, angle}
 	// Divisors and dividends of ordinary size.
 	ordinary = pool{[]uint64{0x3f800000, 0xbf800000, 0x40000000, 0x40400000, 0x3eaaaaab, 0x3f7fffff, 0x3f800001}, func(r *rand.Rand) uint64 { return layout{32, 23}.ordinary(r) }}
-	positive = pool{f32Positive(), func(r *rand.Rand) uint64 { return r.Uint64N(0x7f800000) }}
 )
-
-func f32Positive() []uint64 {
-	var v []uint64
-	for _, x := range f32Specials {
-		if x>>31 == 0 {
-			v = append(v, x)
-		}
-	}
-	return append(v, 1<<31)
-}
 
 func angle(r *rand.Rand) uint64 {
 	v := layout{32, 23}.ordinary(r)
