@@ -168,7 +168,8 @@ func TestAssembles(t *testing.T) {
 			modules[target] = m
 		}
 		m.head = max(m.head, head) // the newest PTX version
-		fmt.Fprintf(&m.body, "// %s\n%s\n", p.Name, strings.Replace(body, ".entry k(", fmt.Sprintf(".entry k%d(", i), 1))
+		unique := strings.NewReplacer(".entry k(", fmt.Sprintf(".entry k%d(", i), "table", fmt.Sprint("table", i))
+		fmt.Fprintf(&m.body, "// %s\n%s\n", p.Name, unique.Replace(body))
 		m.n++
 	}
 	for target, m := range modules {

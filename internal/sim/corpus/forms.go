@@ -120,6 +120,7 @@ var forms = []form{
 	// Comparison and selection.
 	{names: "setp." + ucmp + "." + ints + "|b16|b32|b64"},
 	{names: "setp." + fcmp + ".|ftz.f32|f64|f16|bf16|f16x2|bf16x2"},
+	{names: "setp.eq|ne|lt|ge.and|or." + ints},
 	{names: "set.lt|ls|ne.u32|s32|f32." + ints + "|b16|b32|b64"},
 	{names: "set." + fcmp + ".|ftz.u32.f32"},
 	{names: "set." + fcmp + ".|ftz.f16x2|bf16x2.f16x2|bf16x2"},
@@ -129,7 +130,8 @@ var forms = []form{
 	{names: "selp.b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64"},
 	{names: "slct.|ftz.b16|b32|b64|f32|f64.s32|f32"},
 
-	// Conversions.
+	// Moves and conversions.
+	{names: "mov." + ints + "|b16|b32|b64|f32|f64"},
 	{names: "cvt.|sat." + every + "." + every, wide: true},
 	{names: "cvt.rni|rzi|rmi|rpi.|ftz.|sat." + every + ".f16|f32|f64|bf16"},
 	{names: "cvt.rzi.s16|u16.f32|f64|f16", wide: true, note: "to 32 bits"},

@@ -57,7 +57,7 @@ func accesses() (list []*draft) {
 				n    int
 			}{{"", 1}, {".v2", 2}, {".v4", 4}} {
 				ld, st := "ld"+space.name+v.name+"."+t, "st"+space.name+v.name+"."+t
-				if v.n > 1 && strings.Contains("u8 s8 u64 f64 s64 s16", t) || !known(ld) {
+				if !known(ld) {
 					continue
 				}
 				note := ""
@@ -94,6 +94,19 @@ func accesses() (list []*draft) {
 	for _, st := range strings.Fields("st.volatile.global.u32 st.relaxed.gpu.global.u32 st.release.gpu.global.u16 st.global.wb.u32 st.global.cg.u32 st.global.cs.u8 st.global.wt.u32 st.weak.global.u32") {
 		if known(st) {
 			list = append(list, &draft{name: st, ins: types(1, b32), outs: types(1, b64), body: own + fmt.Sprintf("\t%s [%%y0+4], %%i0;\n\tld.global.b64 %%o0, [%%y0];\n", st)})
+		}
+	}
+	for _, t := range strings.Fields(memTypes) {
+		bytes := typed(t).Size()
+		list = append(list, &draft{name: "ld.const." + t, ins: types(1, b32), outs: types(1, wider(t)), vars: ".const .align 8 .b8 table[16] = {1, 255, 3, 128, 127, 6, 0, 240, 9, 10, 254, 12, 13, 129, 15, 192};\n",
+			body: fmt.Sprintf("\tand.b32 %%x0, %%i0, %d;\n\tcvt.u64.u32 %%y0, %%x0;\n\tmov.u64 %%y1, table;\n\tadd.u64 %%y1, %%y1, %%y0;\n\tld.const.%s %%o0, [%%y1];\n", 16-bytes, t)})
+		// A parameter's halves, or the whole, against the parameter.
+		halves := "\tld.param.%[1]s %%y0, [in];\n"
+		if bytes == 4 {
+			halves = "\tld.param.%[1]s %%x0, [in];\n\tld.param.%[1]s %%x1, [in+4];\n\tmov.b64 %%y0, {%%x0, %%x1};\n"
+		}
+		if bytes >= 4 {
+			list = append(list, &draft{name: "ld.param." + t, outs: types(1, b64), body: fmt.Sprintf(halves+"\tld.param.u64 %%y1, [in];\n\tsub.u64 %%o0, %%y0, %%y1;\n", t)})
 		}
 	}
 	list = append(list,

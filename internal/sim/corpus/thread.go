@@ -100,7 +100,7 @@ func flows() (list []*draft) {
 	add.u32 %o0, %o0, 10;
 	@%q1 bra B;
 	mul.lo.u32 %o0, %o0, %i0;
-	bra C;
+	bra.uni C;
 B:
 	xor.b32 %o0, %o0, %i1;
 C:
