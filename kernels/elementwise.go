@@ -3,7 +3,6 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"sync"
 )
 
@@ -304,16 +303,11 @@ func (w *elementwiseWork) split(p *Plan, e *Expr, axis int) error {
 // The parameters' order is that of elementwiseKernel.params.
 func (w *elementwiseWork) launch(p *Plan, e *Expr, width, items int) error {
 	n, rank := &w.nest, w.rank()
-	w.key = append(w.key[:0], "ew v"...)
-	w.key = append(strconv.AppendInt(w.key, int64(width), 10), " u"...)
-	w.key = append(strconv.AppendInt(w.key, int64(items), 10), " r"...)
-	w.key = append(strconv.AppendInt(w.key, int64(rank), 10), " out"...)
-	w.key = append(w.key, byte(w.forms[0]))
-	index := noForm
+	k := elementwiseKernel{width: width, items: items, rank: rank, expr: e, forms: w.forms}
 	if w.index >= 0 {
-		index = w.forms[w.index]
+		k.index = w.forms[w.index]
 	}
-	w.key = e.appendKey(w.key, w.forms, index)
+	w.key = k.appendKey(w.key[:0])
 
 	total := 1
 	for _, d := range n.shape[:n.rank] {

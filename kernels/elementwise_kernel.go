@@ -58,7 +58,19 @@ func parseElementwise(key string) (*elementwiseKernel, error) {
 	if err := k.check(); err != nil {
 		return fail(err)
 	}
+	if canonical := k.appendKey(nil); string(canonical) != key {
+		return fail(fmt.Errorf("it is written %q", canonical))
+	}
 	return k, nil
+}
+
+// appendKey writes the key.
+func (k *elementwiseKernel) appendKey(key []byte) []byte {
+	key = append(key, "ew v"...)
+	key = append(strconv.AppendInt(key, int64(k.width), 10), " u"...)
+	key = append(strconv.AppendInt(key, int64(k.items), 10), " r"...)
+	key = append(strconv.AppendInt(key, int64(k.rank), 10), " out"...)
+	return k.expr.appendKey(append(key, byte(k.forms[0])), k.forms, k.index)
 }
 
 // check says why there can be no such kernel.

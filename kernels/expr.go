@@ -51,6 +51,11 @@ func (e *Expr) check(inputs int) error {
 			if n.Operand < 1 || n.Operand > inputs {
 				return fmt.Errorf("node %d loads operand %d; there are operands 1 to %d", i, n.Operand, inputs)
 			}
+			for j := range e.Nodes[:i] {
+				if m := &e.Nodes[j]; m.Kind == Load && m.Operand == n.Operand && m.Type != n.Type {
+					return fmt.Errorf("node %d loads operand %d as %v, node %d as %v", j, n.Operand, m.Type, i, n.Type)
+				}
+			}
 		case Immediate:
 		case Index:
 			if n.Type != Int64 {

@@ -53,6 +53,9 @@ const baseline = 75
 
 func familyOf(key string) (family, error) {
 	word, _, _ := strings.Cut(key, " ")
+	if strings.Join(strings.Fields(key), " ") != key {
+		return family{}, fmt.Errorf("kernel key %q: words are separated by one space", key)
+	}
 	for _, f := range families() {
 		if f.prefix == word {
 			return f, nil
@@ -100,8 +103,15 @@ func Source(key string, cc int) (string, error) {
 	return generate(f, key, target)
 }
 
-// generate is Source without the embedded files.
+// generate is Source without the embedded files. The builder panics at an
+// instruction that does not exist: for a key that no planner made, that is the
+// key's fault.
 func generate(f family, key string, target int) (text string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			text, err = "", fmt.Errorf("kernel key %q: %v", key, r)
+		}
+	}()
 	m, err := f.generate(key, target)
 	if err != nil {
 		return "", err
@@ -166,10 +176,23 @@ func EntryName(key string) string {
 		return hashed("kernel", key)
 	}
 	name, unique := f.name(key)
+	if !isIdentifier(name) { // of a key that is no kernel's
+		return hashed("kernel", key)
+	}
 	if unique && len(name) <= 64 {
 		return name
 	}
 	return hashed(name[:min(len(name), 40)], key)
+}
+
+func isIdentifier(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 func hashed(name, key string) string {

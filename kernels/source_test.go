@@ -98,7 +98,7 @@ func TestEntryNames(t *testing.T) {
 		"ew v4 u1 r0 outc float32:1c float32:imm multiply.float32:0,1":                 "multiply_float32_contiguous_immediate",
 		"ew v4 u1 r0 outc float32:1c multiply.float32:0,0":                             "ew_multiply_",
 		"ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1 sqrt.float32:2":        "ew_add_sqrt_",
-		"ew v2 u1 r0 outc int64:idxc cast.float64:0 float64:imm multiply.float64:1,2 ": "ew_cast_multiply_",
+		"ew v2 u1 r0 outc int64:idxc cast.float64:0 float64:imm multiply.float64:1,2": "ew_cast_multiply_",
 	} {
 		name := EntryName(key)
 		if want == "" || name == want {
@@ -119,6 +119,8 @@ func TestSourceErrors(t *testing.T) {
 	}{
 		{"", 80, "no family"},
 		{"nosuch key", 80, "no family"},
+		{"ew\nv4", 80, "separated by one space"},
+		{"ew v+4 u1 r0 outc float32:1c sqrt.float32:0", 80, `it is written "ew v4 u1`},
 		{add, 70, "need compute capability 7.5 or higher; the device has 7.0"},
 		{"ew v4", 80, "want ew"},
 		{"ew v3 u1 r0 outc float32:1c sqrt.float32:0", 80, "no thread has"},
@@ -130,6 +132,7 @@ func TestSourceErrors(t *testing.T) {
 		{"ew v4 u1 r0 outc float32:1c sqrt.float32:1", 80, "does not come before"},
 		{"ew v4 u1 r0 outc float32:1c float32:1s add.float32:0,1", 80, "two forms"},
 		{"ew v2 u1 r0 outc int64:idxs", 80, "an index is"},
+		{"ew v2 u1 r0 outc bool:1c int64:1c where.int64:0,1,1", 80, "node 0 loads operand 1 as bool, node 1 as int64"},
 	} {
 		_, err := Source(c.key, c.cc)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
