@@ -1,0 +1,26 @@
+// Command bench measures this module against the limits of the device it runs on
+// and against PyTorch, CuPy and JAX on the same device in the same run.
+//
+//	go run ./internal/bench [-rows REGEXP] [-json FILE] [-chart FILE] [-peers] [-quick]
+//
+// A row is a task with a name, what it must move or compute, and a way to run it:
+//
+//   - kernel rows launch the plan of package kernels that the operation of package
+//     array is made of, and are timed by events around a batch of launches that
+//     queue behind one another, or around a graph of them where one launch is
+//     shorter than its call: gaps between calls are not counted;
+//   - array rows are expressions of several operations. They run through package
+//     array and are timed by the wall clock over a batch of queued calls;
+//   - host rows are what a call costs the program, by the wall clock.
+//
+// The limit of a memory-bound row is the speed, measured beside it, of a plain
+// kernel that moves as many bytes in the same mixture of reads and writes and does
+// nothing else, or of cuMemcpyDtoD where that is faster; of a product, the peak of
+// the multiply-add units that the device's clock and number of multiprocessors
+// give. Peers live in one Python process that is asked for a batch in turn with ours,
+// so that both see the same clocks and temperatures.
+//
+// Inputs are normally distributed random numbers. Memory-bound rows use 2²⁶ elements,
+// more than any cache holds. On the simulated device sizes are tiny, and the times
+// say nothing about a GPU: there the command only shows that every row works.
+package main
