@@ -102,24 +102,26 @@ type fill struct {
 type fillKind uint8
 
 const (
+	// The same for every launch with this shape of block.
 	fillConst fillKind = iota
-	fillParam
 	fillTid
 	fillNtid
-	fillCtaid
-	fillNctaid
 	fillLane
 	fillWarp
 	fillNwarp
 	fillLaneMask // dim: 0 eq, 1 le, 2 lt, 3 ge, 4 gt
-	fillDynShared
-	fillTotalShared
 	fillClusterCtaid
 	fillClusterNctaid
-	fillClusterID
-	fillNclusterID
 	fillClusterRank
 	fillClusterSize
+	// From here on: of one launch, or of one block.
+	fillParam
+	fillNctaid
+	fillDynShared
+	fillTotalShared
+	fillNclusterID
+	fillCtaid
+	fillClusterID
 )
 
 // wave is up to maxLanes threads of a block, whose registers lie together so

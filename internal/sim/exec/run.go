@@ -158,7 +158,8 @@ type workerState struct {
 // worker takes a worker of an earlier launch, or makes one, and prepares it.
 func (k *Kernel) worker(l Launch) *workerState {
 	w, _ := k.pool.Get().(*workerState)
-	if w == nil || w.launch.Block != l.Block {
+	fresh := w == nil || w.launch.Block != l.Block
+	if fresh {
 		w = newWorker(k, l)
 	}
 	w.launch = l
@@ -177,7 +178,9 @@ func (k *Kernel) worker(l Launch) *workerState {
 	}
 	for _, v := range w.blk.waves {
 		for i := range k.code.fills {
-			w.fill(v, &k.code.fills[i])
+			if f := &k.code.fills[i]; fresh || f.kind >= fillParam {
+				w.fill(v, f)
+			}
 		}
 	}
 	return w

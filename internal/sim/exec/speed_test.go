@@ -197,3 +197,59 @@ func report(b *testing.B, sim, plain time.Duration, unit string, lanes float64) 
 	b.ReportMetric(2*float64(sim)/lanes, "core-ns/lane-inst")
 	b.ReportMetric(0, "ns/op")
 }
+
+// BenchmarkLaunch is what a launch costs before the kernel does anything.
+func BenchmarkLaunch(b *testing.B) {
+	for _, n := range []uint32{256, 4096, 65536} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			d := newDevice(b, saxpy)
+			px, py := buffer(d, "x", random32(int(n), 1)), buffer(d, "y", random32(int(n), 2))
+			k := d.prog.Kernels["saxpy"]
+			p := k.pack(n, float32(1.5), px, py)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := Run(k, Launch{Grid: [3]uint32{n / 256, 1, 1}, Block: [3]uint32{256, 1, 1}, Params: p}, Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestWithoutVectors runs whole kernels on the loops in Go alone.
+func TestWithoutVectors(t *testing.T) {
+	withoutVectors(func() {
+		t.Run("saxpy", TestSaxpy)
+		t.Run("product", TestProduct)
+		t.Run("forms", TestMemoryForms)
+		t.Run("faults", TestFaults)
+	})
+}
+
+// TestDeterministic: one worker and a seed give the same order each time, and
+// different seeds different orders of blocks.
+func TestDeterministic(t *testing.T) {
+	d := newDevice(t, body("mov.u32 %r2, %ctaid.x; setp.eq.u32 %p1, %r1, 0; @!%p1 ret; atom.global.add.u32 %r3, [%rd1], 1; mul.wide.u32 %rd4, %r3, 4; add.u64 %rd4, %rd2, %rd4; st.global.u32 [%rd4], %r2;"))
+	const blocks = 60
+	order := func(seed uint64) string {
+		a, b := buffer(d, "count", make([]uint32, 1)), buffer(d, "order", make([]uint32, blocks))
+		if err := d.run("k", blocks, 64, Options{Workers: 1, Seed: seed}, a, b); err != nil {
+			t.Fatal(err)
+		}
+		got := slices.Clone(read[uint32](d, b, blocks))
+		s := fmt.Sprint(got)
+		slices.Sort(got)
+		for i, v := range got {
+			if v != uint32(i) {
+				t.Fatalf("seed %d: not every block ran once: %v", seed, got)
+			}
+		}
+		return s
+	}
+	if order(0) != order(0) || order(5) != order(5) {
+		t.Error("not deterministic")
+	}
+	if order(5) == order(6) || order(5) == order(0) {
+		t.Error("the seed changes nothing")
+	}
+}

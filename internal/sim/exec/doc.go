@@ -1,0 +1,45 @@
+// Package exec executes PTX kernels in Go: the engine of the simulated device.
+//
+// It knows three things. A [Memory] is the device's address space; a [Program]
+// is a module loaded into it; [Run] executes one of the program's kernels to
+// its end. Contexts, streams, events and graphs are the business of package
+// sim, above.
+//
+// # How it executes
+//
+// A kernel is decoded once, to an array of instructions with everything looked
+// up. A block's threads are held in waves of up to eight warps, whose registers
+// lie together: the row of a register has a lane for each thread of the wave,
+// and an instruction is one call of a loop over a row. Constants, parameters
+// and special registers are rows too, filled before the kernel (or the block)
+// starts, so that every operand is a row.
+//
+// Warps of a wave that are at the same instruction with all lanes active run as
+// one fragment; a branch that lanes take differently splits it into fragments
+// of whole warps or of lanes of one warp. The fragment with the lowest program
+// counter runs first, and fragments that meet merge. Barriers and .sync
+// instructions park fragments until those they wait for have come.
+//
+// The meaning of an instruction is a function of scalars (scalar_int.go,
+// scalar_float.go, scalar_cvt.go). For those that kernels spend their time in
+// there is a typed loop as well (lanes.go), and for some of these one in
+// assembly (vector_amd64.s); the tests hold both against models of their own.
+//
+// Blocks run on several goroutines. With one, a run is deterministic, and a
+// seed shuffles the order of blocks and waves.
+//
+// # What it checks
+//
+// Always: that addresses lie in a live array, are aligned, and are not in
+// memory that was freed; that no undefined value (of memory or of a register
+// that nobody wrote) reaches an address, a branch or a store; barriers, member
+// masks, division by zero, deadlock, and endless loops. What it finds is a
+// [Fault].
+//
+// # What it does not do
+//
+// There are no clusters, and the instructions of compute capability 9.0 that
+// need them, tensor maps or asynchronous barriers are refused when a module is
+// loaded. cp.async copies at once. On a big-endian host values lie in memory in
+// the host's byte order.
+package exec
