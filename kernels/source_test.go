@@ -92,12 +92,12 @@ func TestEntryNames(t *testing.T) {
 		seen[name] = key
 	}
 	for key, want := range map[string]string{
-		"ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1":                       "add_float32_contiguous",
-		"ew v2 u2 r2 outc float32:1w float32:2c add.float32:0,1":                       "add_float32_strided_contiguous_r2_v2u2",
-		"ew v4 u1 r0 outw float32:1c sqrt.float32:0":                                   "", // no coordinates: no such kernel
-		"ew v4 u1 r0 outc float32:1c float32:imm multiply.float32:0,1":                 "multiply_float32_contiguous_immediate",
-		"ew v4 u1 r0 outc float32:1c multiply.float32:0,0":                             "ew_multiply_",
-		"ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1 sqrt.float32:2":        "ew_add_sqrt_",
+		"ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1":                      "add_float32_contiguous",
+		"ew v2 u2 r2 outc float32:1w float32:2c add.float32:0,1":                      "add_float32_strided_contiguous_r2_v2u2",
+		"ew v4 u1 r0 outw float32:1c sqrt.float32:0":                                  "", // no coordinates: no such kernel
+		"ew v4 u1 r0 outc float32:1c float32:imm multiply.float32:0,1":                "multiply_float32_contiguous_immediate",
+		"ew v4 u1 r0 outc float32:1c multiply.float32:0,0":                            "ew_multiply_",
+		"ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1 sqrt.float32:2":       "ew_add_sqrt_",
 		"ew v2 u1 r0 outc int64:idxc cast.float64:0 float64:imm multiply.float64:1,2": "ew_cast_multiply_",
 	} {
 		name := EntryName(key)
