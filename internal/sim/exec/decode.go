@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -130,6 +131,7 @@ type decoder struct {
 	defs   []int // how many instructions write each register
 	first  map[fill]slot
 	at     []int32 // where each instruction of the body begins in code.insts
+	text   strings.Builder
 	in     *ptx.Instr
 	form   *ptx.Form
 	guard  slot
@@ -181,15 +183,19 @@ func (p *Program) kernel(e *ptx.Entry, globals map[*ptx.Var]uint64, moduleVars [
 	}
 	d.at = append(d.at, int32(len(d.c.insts)))
 	d.in = nil
-	d.c.insts = append(d.c.insts, inst{ctl: blockEnd, guard: noSlot, src: lastInstr(e)})
+	if len(e.Body) == 0 {
+		d.note(&ptx.Instr{Op: "ret", Pos: e.Pos})
+	}
+	d.c.insts = append(d.c.insts, inst{ctl: blockEnd, guard: noSlot, place: int32(len(d.c.places) - 1)})
+	d.c.text = d.text.String()
 	return k, d.finish()
 }
 
-func lastInstr(e *ptx.Entry) *ptx.Instr {
-	if n := len(e.Body); n > 0 {
-		return e.Body[n-1]
-	}
-	return &ptx.Instr{Op: "ret"}
+// note records where an instruction is and how it reads.
+func (d *decoder) note(in *ptx.Instr) {
+	from := int32(d.text.Len())
+	d.text.WriteString(in.String())
+	d.c.places = append(d.c.places, place{in.Pos, from, int32(d.text.Len())})
 }
 
 // variables lays out parameters, shared and local memory.
@@ -292,6 +298,7 @@ func (d *decoder) instr(in *ptx.Instr) error {
 		return fmt.Errorf("needs compute capability %d.%d, the device has %d.%d", f.MinSM/10, f.MinSM%10, d.cc/10, d.cc%10)
 	}
 	d.in, d.form = in, f
+	d.note(in)
 	d.guard, d.guards = noSlot, 0
 	if in.Guard != nil {
 		d.guard = d.reg(in.Guard)
@@ -313,7 +320,7 @@ func (d *decoder) unknown() error {
 
 // emit appends an inst for the current instruction.
 func (d *decoder) emit(n inst) *inst {
-	n.guard, n.guardNot, n.src = d.guard, d.guards, d.in
+	n.guard, n.guardNot, n.place = d.guard, d.guards, int32(len(d.c.places)-1)
 	d.c.insts = append(d.c.insts, n)
 	return &d.c.insts[len(d.c.insts)-1]
 }
@@ -526,6 +533,9 @@ func scalar(f any) (n inst, ok bool) {
 
 // lanewise decodes what has a scalar function.
 func lanewise(d *decoder) error {
+	if len(d.form.Args) == 0 || len(d.in.Mods) == 0 {
+		return d.unknown()
+	}
 	t := d.form.Args[0].Type
 	if len(d.form.Args) > 1 {
 		t = d.form.Args[1].Type
@@ -608,6 +618,3 @@ func (d *decoder) finish() error {
 	}
 	return nil
 }
-
-// instrText is an instruction as PTX writes it.
-func instrText(in *ptx.Instr) string { return in.String() }
