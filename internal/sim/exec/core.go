@@ -60,7 +60,7 @@ type inst struct {
 	mem      *memOp
 	cmp      *compareOp
 	bar      *barOp
-	src      *ptx.Instr
+	place    int32  // of the PTX instruction it comes from, in code.places
 	reads    []slot // what the result depends on, for undefined values: slots, predicates after code.slots
 	sets     []slot // the same numbering
 	sink     bool   // an undefined operand is an error here: an address, a branch, a store
@@ -85,6 +85,21 @@ type code struct {
 	blocks []fill  // rows that are filled before each block
 	undef  []slot  // registers that may be read before they are written
 	caches int     // memory instructions
+	places []place // of the PTX instructions
+	text   string  // of the PTX instructions, one after the other
+}
+
+// place is where a PTX instruction stands in its file, and in code.text. The
+// syntax tree is not kept: it is many times larger than the code.
+type place struct {
+	pos      ptx.Pos
+	from, to int32
+}
+
+// at is the place of an instruction and its text.
+func (c *code) at(in *inst) (ptx.Pos, string) {
+	p := c.places[in.place]
+	return p.pos, c.text[p.from:p.to]
 }
 
 // fill is a row that holds the same for the whole run of a kernel or block.
@@ -251,9 +266,7 @@ func (x *ctx) isActive(lane int) bool { return x.full || x.mask>>(lane&31)&1 != 
 func (x *ctx) fail(in *inst, kind FaultKind, lane int, addr uint64, n uint32, label, format string, args ...any) {
 	f := &Fault{Kind: kind, Kernel: x.k.Name, Block: x.blk.id, Addr: addr, Bytes: n, Label: label, Detail: fmt.Sprintf(format, args...)}
 	f.Thread = x.thread(x.wave, x.lane0+lane)
-	if in != nil && in.src != nil {
-		f.Pos, f.Instr = in.src.Pos, instrText(in.src)
-	}
+	f.Pos, f.Instr = x.k.code.at(in)
 	panic(f)
 }
 

@@ -913,7 +913,7 @@ func decodeCp(d *decoder) error {
 	d.address(&n, &args[0])
 	d.address(&from, &args[1])
 	n.reads = append(n.reads, from.reads...)
-	from.src = d.in
+	from.place = int32(len(d.c.places) - 1)
 	if specs := d.form.Specs(len(args)); len(args) > 3 && specs[3].Type == ptx.U32 {
 		s, _, err := d.source(&args[3], ptx.U32)
 		if err != nil {

@@ -606,9 +606,15 @@ func (x *ctx) checkAligned(v *wave, f *frag, in *inst) {
 	}
 	for _, g := range v.frags {
 		if g.warp == f.warp && g.state == atBarrier && g.pc != f.pc {
-			x.fail(in, BarrierMisuse, x.firstActive(), 0, 0, "", "lanes %#x of the warp are here, lanes %#x at line %d: an aligned barrier must be executed by all threads of a warp together", f.mask, g.mask, x.k.code.insts[g.pc].src.Pos.Line)
+			x.fail(in, BarrierMisuse, x.firstActive(), 0, 0, "", "lanes %#x of the warp are here, lanes %#x at line %d: an aligned barrier must be executed by all threads of a warp together", f.mask, g.mask, x.line(g))
 		}
 	}
+}
+
+// line is the line of PTX at which a fragment is.
+func (x *ctx) line(f *frag) int {
+	pos, _ := x.k.code.at(&x.k.code.insts[f.pc])
+	return pos.Line
 }
 
 func (x *ctx) countPred(in *inst) (set, clear int) {
@@ -661,7 +667,6 @@ func (x *ctx) deadlock() {
 			if first == nil {
 				first, at = f, v
 			}
-			in := &x.k.code.insts[f.pc]
 			where := fmt.Sprintf("warps %d to %d", v.first+f.warp, v.first+f.warp+f.warps-1)
 			if f.warps == 1 {
 				where = fmt.Sprintf("warp %d, lanes %#x", v.first+f.warp, f.mask)
@@ -673,7 +678,7 @@ func (x *ctx) deadlock() {
 				what = fmt.Sprintf("barrier %d", f.need)
 			}
 			if len(places) < 8 {
-				places = append(places, fmt.Sprintf("%s at line %d waits for %s", where, in.src.Pos.Line, what))
+				places = append(places, fmt.Sprintf("%s at line %d waits for %s", where, x.line(f), what))
 			}
 		}
 	}
