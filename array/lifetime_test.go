@@ -16,6 +16,12 @@ import (
 // newRecorded makes a simulated device whose driver calls are recorded.
 func newRecorded(t *testing.T) (*Device, *abitest.API) {
 	t.Helper()
+	t.Setenv("GPUARRAY_NO_CACHE", "")
+	return recorded(t)
+}
+
+func recorded(t *testing.T) (*Device, *abitest.API) {
+	t.Helper()
 	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
 	d, err := openAPI(api)
 	if err != nil {
@@ -97,7 +103,7 @@ func TestAllocationMakesNoDriverCall(t *testing.T) {
 
 func TestNoCache(t *testing.T) {
 	t.Setenv("GPUARRAY_NO_CACHE", "1")
-	d, api := newRecorded(t)
+	d, api := recorded(t)
 	x, y := Ones[float32](d, 10), Ones[float32](d, 10)
 	if n := counted(api)["MemAlloc"]; n != 2 {
 		t.Errorf("%d allocations of the driver for two arrays", n)
