@@ -13,6 +13,6 @@
 // instructions, which PTX bounds and does not define (see [Bound]), and for
 // those NaNs whose bits PTX leaves open (see Program.AnyNaN).
 //
-// Not here: wgmma, bulk copies, mbarrier and clusters, and what is undefined in
-// PTX (division by zero, shuffles from lanes that take no part).
+// Not here: copies by tensor map, and what is undefined in PTX (division by
+// zero, shuffles from lanes that take no part).
 package corpus

@@ -82,6 +82,7 @@ type draft struct {
 	pools  []pool
 	outs   []ptx.Type
 	vars   string // declarations before the kernel
+	entry  string // directives of the kernel, as .reqnctapercluster 2, 1, 1
 	decl   string // declarations at its beginning
 	body   string // from %i0, %i1, … to %o0, %o1, …
 	bound  *Bound
@@ -146,7 +147,7 @@ func (d *draft) text(p *Program) string {
 	}
 	w(".version %d.%d\n.target sm_%d%s\n.address_size 64", version/10, version%10, p.SM, suffix)
 	b.WriteString(d.vars)
-	w(".visible .entry k(.param .u64 out, .param .u64 in)\n{")
+	w(".visible .entry k(.param .u64 out, .param .u64 in)%s\n{", d.entry)
 	w("\t.reg .b32 %%t, %%g, %%n, %%lane, %%x<30>;\n\t.reg .b64 %%ia, %%oa, %%at, %%out, %%scratch, %%y<10>;\n\t.reg .b16 %%h<10>;\n\t.reg .pred %%q<10>;")
 	for j, t := range d.ins {
 		w("\t.reg .%s %%i%d;", d.register(t), j)
