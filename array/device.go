@@ -80,7 +80,7 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	sh.idle.L = &sh.mu
 	sh.name = fmt.Sprintf("%s (cuda:%d, compute capability %d.%d)", model, dev.Ordinal(), major, minor)
 	if simulated {
-		sh.name = fmt.Sprintf("%s (no GPU is used; compute capability %d.%d)", model, major, minor)
+		sh.name = fmt.Sprintf("%s, compute capability %d.%d; no GPU is used", model, major, minor)
 	}
 	sh.arena.init(sh, os.Getenv("GPUARRAY_NO_CACHE") == "1")
 	sh.staging.init()

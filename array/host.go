@@ -210,7 +210,7 @@ func (s *storage) hold(c call) *Error {
 func (s *storage) unhold() {
 	s.sh.mu.Lock()
 	defer s.sh.mu.Unlock()
-	if s.holds--; s.freed != nil {
+	if s.holds--; s.freed.op != "" {
 		s.drop()
 	}
 }

@@ -39,8 +39,8 @@ type node struct {
 	typ    kernels.Type
 	layout // the shape; and, once materialised, where the elements lie
 	store  *storage
-	owns   bool // it made the storage; it is not a view
-	expr   *expression
+	owns   bool       // it made the storage; it is not a view
+	expr   expression // what computes it, until it is materialised
 	err    *Error
 }
 
@@ -119,19 +119,19 @@ func adviceFor(t kernels.Type) string {
 
 // constant is a node of rank 0 with a fixed value.
 func constant(s scalar) *node {
-	return &node{typ: s.typ, expr: &expression{kind: kernels.Immediate, bits: s.bits}}
+	return &node{typ: s.typ, expr: expression{kind: kernels.Immediate, bits: s.bits}}
 }
 
 // position is a node of type int64 whose elements are 0, 1, 2, … in row-major
 // order. It takes the shape of the expression that it is used in.
 func position() *node {
-	return &node{typ: kernels.Int64, expr: &expression{kind: kernels.Index}}
+	return &node{typ: kernels.Int64, expr: expression{kind: kernels.Index}}
 }
 
 // apply makes the node of an operation on args, whose shapes broadcast. Nothing is
 // computed.
 func apply(op kernels.Op, args ...*node) (*node, error) {
-	n := &node{expr: &expression{kind: kernels.Apply, op: op}}
+	n := &node{expr: expression{kind: kernels.Apply, op: op}}
 	var types [3]kernels.Type
 	var err error
 	for i, a := range args {
@@ -155,7 +155,7 @@ func cast(a *node, t kernels.Type) *node {
 	if a.typ == t {
 		return a
 	}
-	return &node{typ: t, layout: contiguousLike(&a.layout), expr: &expression{kind: kernels.Apply, op: kernels.OpCast, args: [3]*node{a}}}
+	return &node{typ: t, layout: contiguousLike(&a.layout), expr: expression{kind: kernels.Apply, op: kernels.OpCast, args: [3]*node{a}}}
 }
 
 // A formula builds a composite operation's expression and keeps the first error,
@@ -227,6 +227,6 @@ func (c call) evaluate(h handle) *Error {
 	if err != nil {
 		return err
 	}
-	n.store, n.owns, n.expr = store, true, nil
+	n.store, n.owns, n.expr = store, true, expression{}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 type storage struct {
 	sh    *shared
 	block *block // nil where it has no bytes, and once freed
-	freed *call  // the Free that gave it back, or nil
+	freed call   // the Free that gave it back; without a name while there was none
 	err   *Error // what left its content undefined, or nil
 	scope *scope // that frees it when it ends, or nil
 	holds int    // host reads in progress, which put off giving the block back
@@ -31,7 +31,7 @@ func (s *storage) address() driver.Ptr {
 // usable, under the lock, returns why the storage cannot be read, or nil.
 func (s *storage) usable(c call) *Error {
 	switch {
-	case s.freed != nil:
+	case s.freed.op != "":
 		file, line := lineOf(s.freed.pc)
 		return c.fail(because(ErrFreed, "its memory was given back by %s at %s:%d", s.freed.op, file, line))
 	case s.err != nil:
@@ -78,10 +78,10 @@ func (sh *shared) mark(b *block, state driver.MemoryState, label func() string) 
 
 // free gives the storage back in stream order, once. The caller holds the lock.
 func (s *storage) free(c call) {
-	if s.freed != nil {
+	if s.freed.op != "" {
 		return
 	}
-	s.freed = &c
+	s.freed = c
 	s.drop()
 }
 
@@ -216,7 +216,7 @@ func (sc *scope) add(s *storage, o owner) {
 	if len(sc.made) >= max(sc.prune, 1024) {
 		alive := sc.made[:0]
 		for _, o := range sc.made {
-			if s := o.Value(); s != nil && s.freed == nil && s.scope == sc {
+			if s := o.Value(); s != nil && s.freed.op == "" && s.scope == sc {
 				alive = append(alive, o)
 			}
 		}

@@ -1,0 +1,125 @@
+package array
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// TestKernelsAreAssembledOnce asks for one kernel from many goroutines at a time.
+func TestKernelsAreAssembledOnce(t *testing.T) {
+	d, api := newRecorded(t)
+	x := Ones[float32](d, 10)
+	counted(api)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if err := x.Tanh().Err(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := counted(api)["ModuleLoadDataEx"]; n != 1 {
+		t.Errorf("a kernel was assembled %d times", n)
+	}
+}
+
+// TestHugeArrays has more elements than 32 bits count, where there is a GPU with
+// the memory for it.
+func TestHugeArrays(t *testing.T) {
+	const n = 1<<32 + 100
+	if dev.Simulated() || dev.sh.total < 32<<30 || testing.Short() {
+		t.Skip("needs a GPU with 32 GiB")
+	}
+	x := Full(dev, int8(3), n)
+	defer x.Free()
+	if err := x.Slice(R(n-2, End)).Fill(-5); err != nil {
+		t.Fatal(err)
+	}
+	y := x.Flip().AddScalar(1)
+	defer y.Free()
+	head := values(t, y.Slice(R(0, 4)))
+	if [4]int8(head) != [4]int8{-4, -4, 4, 4} {
+		t.Errorf("the first elements of the reversed array are %v", head)
+	}
+	if sum := values(t, SumAs[int64](y))[0]; sum != 4*(n-2)-8 {
+		t.Errorf("the sum is %d, want %d", sum, int64(4*(n-2)-8))
+	}
+	if at := values(t, x.ArgMin())[0]; at != n-2 {
+		t.Errorf("the least element is at %d, want %d", at, int64(n-2))
+	}
+	rows := y.Reshape(-1, 4).Max(-1)
+	defer rows.Free()
+	if got := values(t, rows.Slice(R(0, 2))); rows.Size() != n/4 || got[0] != 4 {
+		t.Errorf("%d maxima of rows, the first are %v", rows.Size(), got)
+	}
+}
+
+// TestHalvesRoundOnce shows that composite operations on 16-bit types compute in
+// float32 and round their result.
+func TestHalvesRoundOnce(t *testing.T) {
+	rng := seeded(t)
+	half := newSampleOf(t, rng, []int{5, 40}, 0, func() Float16 { return F16(float32(rng.NormFloat64())) })
+	single := FromSlice(dev, values(t, Cast[float32](half.array)), 5, 40)
+	for _, c := range []struct {
+		name string
+		got  *Array[Float16]
+		want *Array[float32]
+	}{
+		{"Softmax", half.array.Softmax(-1), single.Softmax(-1)},
+		{"Var", half.array.Var(0), single.Var(0)},
+		{"Std", half.array.Std(), single.Std()},
+		{"Mean", half.array.Mean(1), single.Mean(1)},
+		{"Dot", half.array.Flatten().Dot(half.array.Flatten()), single.Flatten().Dot(single.Flatten())},
+		{"MatMul", half.array.MatMul(half.array.Transpose()), single.MatMul(single.Transpose())},
+	} {
+		want := values(t, c.want)
+		for i, got := range values(t, c.got) {
+			if rounded := F16(want[i]); got != rounded {
+				t.Fatalf("%s: element %d is %v, want %v rounded once", c.name, i, got, want[i])
+			}
+		}
+	}
+}
+
+func TestDeviceString(t *testing.T) {
+	for d, want := range map[*Device]string{nil: "no device", new(Device): "no device"} {
+		if got := d.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if s := dev.String(); strings.Contains(s, "simulated") != dev.Simulated() || !strings.Contains(s, "compute capability") {
+		t.Errorf("String is %q", s)
+	}
+}
+
+func TestScalarsOfTypes(t *testing.T) {
+	for _, c := range []struct {
+		got  float64
+		want float64
+	}{
+		{scalarOf(int8(-3)).float(), -3}, {scalarOf(uint8(200)).float(), 200}, {scalarOf(int16(-300)).float(), -300},
+		{scalarOf(uint16(60000)).float(), 60000}, {scalarOf(int32(math.MinInt32)).float(), math.MinInt32}, {scalarOf(uint32(math.MaxUint32)).float(), math.MaxUint32},
+		{scalarOf(int64(math.MinInt64)).float(), math.MinInt64}, {scalarOf(uint64(math.MaxUint64)).float(), math.MaxUint64},
+		{scalarOf(float32(0.5)).float(), 0.5}, {scalarOf(-0.1).float(), -0.1}, {scalarOf(F16(-2)).float(), -2}, {scalarOf(BF16(3)).float(), 3},
+		{scalarOf(true).float(), 1}, {scalarOf(false).float(), 0},
+	} {
+		if c.got != c.want {
+			t.Errorf("%v, want %v", c.got, c.want)
+		}
+	}
+	for _, typ := range allTypes() {
+		if got := number(typ, 1).float(); got != 1 {
+			t.Errorf("1 as %v is %v", typ, got)
+		}
+	}
+}
+
+func allTypes() []kernels.Type {
+	return []kernels.Type{kernels.Bool, kernels.Int8, kernels.Int16, kernels.Int32, kernels.Int64, kernels.Uint8, kernels.Uint16, kernels.Uint32, kernels.Uint64,
+		kernels.Float16, kernels.BFloat16, kernels.Float32, kernels.Float64}
+}
