@@ -75,27 +75,3 @@ type UnsupportedError struct {
 func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("%s is not defined for %v", e.Op, e.Type)
 }
-
-// The rest of this package's contract, which array is written against (the
-// file that holds it in brackets):
-//
-//	type Op uint16; constants OpAdd, OpSub, …; func (o Op) String() string     [table.go]
-//	func OpByName(name string) (Op, bool)
-//	func (o Op) Arity() int; func (o Op) Result(args ...Type) (Type, error)    // UnsupportedError
-//
-//	// An Expr is an elementwise expression in topological order. Leaf nodes are
-//	// operands, immediate values (passed as kernel parameters, not part of the
-//	// key) and the linear index; others apply an Op to earlier nodes.
-//	type Expr struct { Nodes []Node }                                          [expr.go]
-//	type Node struct { Kind NodeKind; Op Op; Type Type; Args [3]int; Operand int; Bits uint64 }
-//	func Elementwise(p *Plan, e *Expr, out Layout, in []Layout) error           [elementwise.go]
-//	    // the last node is stored to operand 0 with layout out; operand i ≥ 1 has layout in[i-1],
-//	    // already broadcast to out's shape (strides 0). Coalesces axes, picks the form
-//	    // (contiguous vectorised, scalar, broadcast, strided), 32/64-bit indices.
-//
-//	// Reduce reduces in over the axes of the mask; out has the remaining axes. Ops: OpSum, OpProd, OpMax, OpMin, OpAny, OpAll, OpMean, OpArgMax, OpArgMin (argmax: one axis or all axes, int64 index)
-//	func Reduce(p *Plan, op Op, t Type, out, in Layout, axes uint32) error      [reduce.go]
-//	// MatMul: out = a·b for matrices in the last two axes; leading axes are batch (strides 0 where broadcast). float32 and float64.
-//	func MatMul(p *Plan, t Type, out, a, b Layout) error                        [matmul.go]
-//	func Copy(p *Plan, t Type, out, in Layout) error                            [copy.go] // permuted, strided; tiled through shared memory where that pays
-//	func Random(p *Plan, dist Dist, t Type, n int, key, counter uint64) error   [random.go] // Philox4x32-10; out contiguous

@@ -15,8 +15,11 @@ import (
 //
 // Each element is one chain of fused multiply-adds over k = 0, 1, …, K−1, from
 // +0, in the type itself, or in float32 for float16 and bfloat16, which are
-// rounded once at the end. So it does not depend on the tile, the layouts, the
-// batch or the device. Integers wrap.
+// rounded once at the end. Where a product has few elements and a long K, the
+// chain is cut into equal segments (the last may be shorter), whose sums are
+// added in the order of a reduction (reduce.go); their length follows from the
+// shapes and the type. So a result does not depend on tiles, layouts or the
+// device. Integers wrap.
 func MatMul(p *Plan, t Type, out, a, b Layout) error {
 	if !t.IsFloat() && !t.IsInteger() {
 		return &UnsupportedError{"matmul", t}
@@ -29,6 +32,9 @@ func MatMul(p *Plan, t Type, out, a, b Layout) error {
 		zero := Expr{Nodes: []Node{{Kind: Immediate, Type: t}}}
 		return Elementwise(p, &zero, out, nil)
 	}
+	if segment := g.segment(); segment < g.k && out.Rank < MaxRank {
+		return g.planSplit(p, out, segment)
+	}
 	return g.plan(p)
 }
 
@@ -36,9 +42,14 @@ func MatMul(p *Plan, t Type, out, a, b Layout) error {
 type product struct {
 	t       Type
 	m, n, k int
-	batch   *nest // operands out, a, b
+	batch   *nest     // operands out, a, b
+	layouts [3]Layout // the batch's axes of each
 	// Strides in elements: of out along m and n, of a along m and k, of b along n and k.
 	outM, outN, aM, aK, bN, bK int
+
+	// Where K is split: the length of a segment, the number of segments, and
+	// the elements between their results. out has the type of the accumulator.
+	segmentK, segments, between int
 }
 
 func newProduct(t Type, out, a, b Layout) (*product, error) {
@@ -51,7 +62,7 @@ func newProduct(t Type, out, a, b Layout) (*product, error) {
 		}
 	}
 	r := out.Rank - 2
-	g := &product{t: t, m: out.Shape[r], n: out.Shape[r+1], k: a.Shape[r+1]}
+	g := &product{t: t, m: out.Shape[r], n: out.Shape[r+1], k: a.Shape[r+1], segments: 1}
 	shapes := func() error {
 		return fmt.Errorf("matmul of shapes %v and %v into %v", a.Shape[:r+2], b.Shape[:r+2], out.Shape[:r+2])
 	}
@@ -77,6 +88,7 @@ func newProduct(t Type, out, a, b Layout) (*product, error) {
 			return nil, shapes()
 		}
 	}
+	copy(g.layouts[:], ls)
 	g.batch = newNest(ls)
 	g.batch.coalesce()
 	return g, nil
@@ -118,7 +130,10 @@ func tilesFor(t Type) (tiles []tile, enough []int) {
 func (g *product) choose() tile {
 	tiles, enough := tilesFor(g.t)
 	for i, t := range tiles {
-		if ceilDiv(g.m, t.m)*ceilDiv(g.n, t.n)*g.batches() >= enough[i] {
+		if min(g.m, g.n) <= 32 { // larger tiles would be mostly empty
+			break
+		}
+		if ceilDiv(g.m, t.m)*ceilDiv(g.n, t.n)*g.batches()*g.segments >= enough[i] && (g.segments == 1 || t.m < 128) {
 			return t
 		}
 	}
@@ -128,28 +143,84 @@ func (g *product) choose() tile {
 func (g *product) plan(p *Plan) error {
 	t := g.choose()
 	tilesM, tilesN := ceilDiv(g.m, t.m), ceilDiv(g.n, t.n)
-	if tilesM*tilesN > math.MaxInt32/g.batches() {
+	if tilesM*tilesN > math.MaxInt32/(g.batches()*g.segments) {
 		return fmt.Errorf("matmul of %d×%d×%d in a batch of %d needs more blocks than a launch may have", g.m, g.k, g.n, g.batches())
 	}
-	kern := &matmulKernel{t: g.t, tile: t, batch: g.batch.rank}
+	kern := &matmulKernel{t: g.t, tile: t, batch: g.batch.rank, split: g.segments > 1}
 	kern.a = g.access(1, g.m, g.aM, g.aK)
 	kern.b = g.access(2, g.n, g.bN, g.bK)
 	kern.store = 1
 	if g.outN == 1 && g.aligned(0, g.n, g.outM) {
 		kern.store = kern.vector()
 	}
-	size := g.t.Size()
-	l := p.launch(kern.key(), [3]uint32{uint32(tilesM * tilesN * g.batches()), 1, 1}, [3]uint32{uint32(t.threads()), 1, 1}, 0)
+	size, outSize := g.t.Size(), g.t.Size()
+	if kern.split {
+		outSize = g.t.compute().Size()
+	}
+	sizes := []int{outSize, size, size}
+	l := p.launch(kern.key(), [3]uint32{uint32(tilesM * tilesN * g.batches() * g.segments), 1, 1}, [3]uint32{uint32(t.threads()), 1, 1}, 0)
 	for i, off := range g.batch.offsets {
-		l.pointer(i, off*size)
+		l.pointer(i, off*sizes[i])
 	}
 	for _, n := range []int{g.m, g.n, g.k, tilesM, tilesN} {
 		l.value32(uint32(n))
 	}
-	for _, s := range []int{g.outM, g.outN, g.aM, g.aK, g.bN, g.bK} {
+	l.value64(uint64(g.outM * outSize))
+	l.value64(uint64(g.outN * outSize))
+	for _, s := range []int{g.aM, g.aK, g.bN, g.bK} {
 		l.value64(uint64(s * size))
 	}
-	l.axes(g.batch, 0, g.batch.rank, false, []int{0, 1, 2}, []int{size, size, size})
+	if kern.split {
+		l.value32(uint32(g.segmentK))
+		l.value32(uint32(g.batches()))
+		l.value64(uint64(g.between * outSize))
+	}
+	l.axes(g.batch, 0, g.batch.rank, false, []int{0, 1, 2}, sizes)
+	return nil
+}
+
+// segment returns the length of the segments that K is cut into: K itself, or
+// less where the product alone does not give enough blocks, or, being little
+// more than a matrix read once, not enough reads at a time.
+func (g *product) segment() int {
+	const shortest = 256
+	wanted, edge := 264, 64
+	if min(g.m, g.n) < 32 {
+		wanted, edge = 2048, 32
+	}
+	blocks := ceilDiv(g.m, edge) * ceilDiv(g.n, edge) * g.batches()
+	segments := min(wanted/blocks, g.k/shortest)
+	if segments < 2 || !g.t.IsFloat() {
+		return g.k
+	}
+	return (ceilDiv(g.k, segments) + 63) &^ 63
+}
+
+// planSplit makes the segments' products one batch in scratch memory, and adds
+// them.
+func (g *product) planSplit(p *Plan, out Layout, segment int) error {
+	acc := g.t.compute()
+	r := out.Rank - 2
+	inner := RowMajor(out.Shape[:out.Rank]...)
+	g.segmentK, g.segments, g.between = segment, ceilDiv(g.k, segment), inner.Len()
+	partial := RowMajor(append([]int{g.segments}, out.Shape[:out.Rank]...)...)
+	at := p.scratch(partial.Len() * acc.Size())
+	whole := *g
+	whole.outM, whole.outN = inner.Strides[r], inner.Strides[r+1]
+	inner.Rank = r
+	whole.batch = newNest([]Layout{inner, g.layouts[1], g.layouts[2]})
+	whole.batch.coalesce()
+	from := len(p.Launches)
+	if err := whole.plan(p); err != nil {
+		return err
+	}
+	p.moveOperands(from, []operandPlace{{ScratchOperand, at}, {1, 0}, {2, 0}})
+	from = len(p.Launches)
+	if err := ReduceAs(p, OpSum, acc, g.t, out, partial, 1); err != nil {
+		p.Launches = p.Launches[:from-1]
+		return err
+	}
+	p.moveOperands(from, []operandPlace{{0, 0}, {ScratchOperand, at}})
 	return nil
 }
 
@@ -197,6 +268,7 @@ type matmulKernel struct {
 	a, b  tileAccess
 	store int // elements of out that are stored at once
 	batch int // axes
+	split bool
 }
 
 func matmulFamily() family {
@@ -222,7 +294,7 @@ func (k *matmulKernel) key() string {
 	return newKey("matmul").word(k.t.String()).number("m", k.tile.m).number("n", k.tile.n).number("k", k.tile.k).
 		number("tm", k.tile.threadM).number("tn", k.tile.threadN).
 		word(along(k.a)).number("a", k.a.vec).word(along(k.b)).number("b", k.b.vec).number("c", k.store).
-		number("batch", k.batch).String()
+		number("batch", k.batch).flag("split", k.split).String()
 }
 
 func parseMatmulKernel(key string) (*matmulKernel, error) {
@@ -231,7 +303,7 @@ func parseMatmulKernel(key string) (*matmulKernel, error) {
 		threadM: r.number("tm", 16), threadN: r.number("tn", 16)}}
 	k.a.alongK, k.a.vec = r.word(accessWords...) == 1, r.number("a", 4)
 	k.b.alongK, k.b.vec = r.word(accessWords...) == 1, r.number("b", 4)
-	k.store, k.batch = r.number("c", 4), r.number("batch", MaxRank)
+	k.store, k.batch, k.split = r.number("c", 4), r.number("batch", MaxRank), r.flag("split")
 	if err := r.end(); err != nil {
 		return nil, err
 	}

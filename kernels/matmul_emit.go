@@ -14,17 +14,17 @@ const rasterRows = 8
 // matmulEmitter is the state of writing a matmulKernel.
 type matmulEmitter struct {
 	*matmulKernel
-	b   *ptx.Builder
-	acc Type     // of the accumulators
-	k   *ptx.Reg // K
-	at  *ptx.Reg // the first k of the tiles that are loaded next
+	b           *ptx.Builder
+	acc, stored Type     // of the accumulators, and of what is stored
+	k           *ptx.Reg // K, or the segment's length
+	at          *ptx.Reg // the first k of the tiles that are loaded next
 
 	left, right *tileLoader
 	sums        [][]*ptx.Reg
 }
 
 func (k *matmulKernel) emit(b *ptx.Builder) {
-	e := &matmulEmitter{matmulKernel: k, b: b, acc: k.t.compute()}
+	e := &matmulEmitter{matmulKernel: k, b: b, acc: k.t.compute(), stored: k.t}
 	out, pa, pb := b.Param("out", ptx.U64), b.Param("a", ptx.U64), b.Param("b", ptx.U64)
 	m, n, kk := b.Ld(b.Param("m", ptx.U32)), b.Ld(b.Param("n", ptx.U32)), b.Param("k", ptx.U32)
 	tilesM, tilesN := b.Ld(b.Param("tiles_m", ptx.U32)), b.Ld(b.Param("tiles_n", ptx.U32))
@@ -32,13 +32,29 @@ func (k *matmulKernel) emit(b *ptx.Builder) {
 	for i, name := range []string{"out_m", "out_n", "a_m", "a_k", "b_n", "b_k"} {
 		strides[i] = b.Param(name, ptx.U64)
 	}
+	var segment, batches, between *ptx.Var
+	if k.split {
+		segment, batches, between = b.Param("segment", ptx.U32), b.Param("batches", ptx.U32), b.Param("between", ptx.U64)
+	}
 	batch := declareAxes(b, "batch", k.batch, false, "out", "a", "b")
 	b.MaxThreads(k.tile.threads())
 	e.k = b.Ld(kk)
 
 	tileM, tileN, z := e.whichTile(tilesM, tilesN)
 	m0, n0 := b.Op("mul.lo.u32", tileM, k.tile.m), b.Op("mul.lo.u32", tileN, k.tile.n)
-	bases := emitOffsets(b, batch, z, false, b.Ld(out), b.Ld(pa), b.Ld(pb))
+	bases := []*ptx.Reg{b.Ld(out), b.Ld(pa), b.Ld(pb)}
+	if k.split {
+		var part *ptx.Reg
+		part, z = emitDivRem(b, z, b.Ld(batches))
+		first := b.Op("mul.lo.u32", part, b.Ld(segment))
+		e.k = b.Op("min.u32", b.Ld(segment), b.Op("sub.u32", e.k, first))
+		first = b.Op("cvt.u64.u32", first)
+		bases[0] = b.Op("mad.lo.u64", b.Op("cvt.u64.u32", part), b.Ld(between), bases[0])
+		bases[1] = b.Op("mad.lo.u64", first, b.Ld(strides[3]), bases[1])
+		bases[2] = b.Op("mad.lo.u64", first, b.Ld(strides[5]), bases[2])
+		e.stored = e.acc
+	}
+	bases = emitOffsets(b, batch, z, false, bases...)
 	// Beyond K, a counts as −0 and b as +0: a chain of additions of −0 changes nothing.
 	negative := math.Copysign(0, -1)
 	e.left = e.newLoader("tile_a", k.a, k.tile.m, k.tile.threadM, bases[1], m0, m, b.Ld(strides[2]), b.Ld(strides[3]), negative)
@@ -172,15 +188,15 @@ func (e *matmulEmitter) storeRun(sums []*ptx.Reg, at, inside *ptx.Reg) {
 	b := e.b
 	var vs []*ptx.Reg
 	for _, s := range sums {
-		vs = append(vs, emitFit(b, e.t, s))
+		vs = append(vs, emitFit(b, e.stored, s))
 	}
 	if len(vs) == 1 {
-		storeElement(b, e.t, vs[0], b.At(at, 0), inside)
+		storeElement(b, e.stored, vs[0], b.At(at, 0), inside)
 		return
 	}
 	skip := b.NewLabel("beside")
 	b.BraUnless(inside, skip)
-	storeVector(b, e.t, vs, b.At(at, 0))
+	storeVector(b, e.stored, vs, b.At(at, 0))
 	b.Bind(skip)
 }
 

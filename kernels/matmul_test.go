@@ -20,6 +20,7 @@ type matmulCase struct {
 var matmulCases = []matmulCase{
 	{nil, 1, 1, 1}, {nil, 3, 5, 7}, {nil, 16, 16, 16}, {nil, 32, 33, 34}, {nil, 64, 16, 64}, {nil, 65, 100, 31}, {nil, 1, 200, 50}, {nil, 50, 200, 1},
 	{nil, 40, 0, 30}, {nil, 0, 5, 6}, {nil, 128, 64, 128}, {[]int{3}, 20, 30, 40}, {[]int{2, 3}, 17, 8, 12}, {[]int{100}, 33, 16, 20}, {[]int{0}, 3, 4, 5},
+	{nil, 9, 1500, 40}, {nil, 70, 2100, 33}, {[]int{2, 3}, 10, 1030, 5}, {nil, 1, 3000, 1},
 	{nil, 650, 18, 660}, {[]int{185}, 70, 9, 66}, {[]int{390}, 40, 20, 33},
 }
 
@@ -27,7 +28,7 @@ var matmulCases = []matmulCase{
 func TestMatMulTiles(t *testing.T) {
 	chosen := map[tile]bool{}
 	for _, c := range matmulCases {
-		g := &product{m: c.m, n: c.n, k: c.k, batch: &nest{rank: len(c.batch)}}
+		g := &product{m: c.m, n: c.n, k: c.k, segments: 1, batch: &nest{rank: len(c.batch)}}
 		copy(g.batch.shape[:], c.batch)
 		for _, g.t = range []Type{Float32, Float64} {
 			chosen[g.choose()] = true
@@ -97,6 +98,26 @@ func matmulEach[T any](t *testing.T, c matmulCase, as, bs, got [][]T, model func
 	}
 }
 
+// chain is the order of a product: chains of fma, each over one segment, whose
+// sums are reduced.
+func chain[T, A any](c matmulCase, t Type, row, column []T, fma func(x, y T, sum A) A, add func(a, b A) A) A {
+	g := &product{t: t, m: c.m, n: c.n, k: c.k, segments: 1, batch: &nest{rank: len(c.batch)}}
+	copy(g.batch.shape[:], c.batch)
+	segment := max(g.segment(), 1)
+	sums := make([]A, 1)
+	for k := range row {
+		if k > 0 && k%segment == 0 {
+			sums = append(sums, *new(A))
+		}
+		last := &sums[len(sums)-1]
+		*last = fma(row[k], column[k], *last)
+	}
+	if len(sums) == 1 {
+		return sums[0]
+	}
+	return reduceModel(sums, add)
+}
+
 // fma32 is a fused multiply-add of float32, correctly rounded: the product is
 // exact in float64, and the sum is rounded to odd before it is rounded again.
 func fma32(x, y, z float32) float32 {
@@ -123,29 +144,21 @@ func TestMatMulOrder(t *testing.T) {
 	for _, c := range matmulCases {
 		for range 1 + b2i(c.m < 100) {
 			as, bs, got := matmulRun(t, r, Float32, c, func() float32 { return float32(r.NormFloat64()) })
-			matmulEach(t, c, as, bs, got, func(row, column []float32) (s float32) {
-				for k := range row {
-					s = fma32(row[k], column[k], s)
-				}
-				return s
+			matmulEach(t, c, as, bs, got, func(row, column []float32) float32 {
+				return chain(c, Float32, row, column, fma32, add[float32])
 			}, func(g, w float32) bool { return math.Float32bits(g) == math.Float32bits(w) })
 		}
 	}
 	for _, c := range matmulCases {
 		as, bs, got := matmulRun(t, r, Float64, c, func() float64 { return r.NormFloat64() })
-		matmulEach(t, c, as, bs, got, func(row, column []float64) (s float64) {
-			for k := range row {
-				s = math.FMA(row[k], column[k], s)
-			}
-			return s
+		matmulEach(t, c, as, bs, got, func(row, column []float64) float64 {
+			return chain(c, Float64, row, column, math.FMA, add[float64])
 		}, func(g, w float64) bool { return math.Float64bits(g) == math.Float64bits(w) })
 		ah, bh, gh := matmulRun(t, r, Float16, c, func() float16.Float16 { return float16.Fromfloat32(float32(r.NormFloat64())) })
 		matmulEach(t, c, ah, bh, gh, func(row, column []float16.Float16) float16.Float16 {
-			s := float32(0)
-			for k := range row {
-				s = fma32(row[k].Float32(), column[k].Float32(), s)
-			}
-			return float16.Fromfloat32(s)
+			return float16.Fromfloat32(chain(c, Float16, row, column, func(x, y float16.Float16, s float32) float32 {
+				return fma32(x.Float32(), y.Float32(), s)
+			}, add[float32]))
 		}, func(g, w float16.Float16) bool { return g == w })
 	}
 }
@@ -198,7 +211,7 @@ func absolute(xs []float64) []float64 {
 
 func TestMatMulIntegers(t *testing.T) {
 	r := newRand(t)
-	for _, c := range matmulCases[:14] {
+	for _, c := range matmulCases[:18] {
 		as, bs, got := matmulRun(t, r, Int32, c, func() int32 { return int32(r.Uint32()) })
 		matmulEach(t, c, as, bs, got, dotInt[int32], func(g, w int32) bool { return g == w })
 		al, bl, gl := matmulRun(t, r, Uint64, c, func() uint64 { return r.Uint64() })
