@@ -35,21 +35,30 @@ var forgiven = []string{"FuncGetParamInfo", "MemGetInfo", "CtxSetCurrent", "CtxG
 
 // TestFaults fails each driver call of each operation in turn with an unknown
 // error, and each allocation for lack of memory: the error comes back (or, for lack
-// of memory, another way is found), nothing leaks, and the device still works.
+// of memory, another way is found), nothing leaks, and the device still works. Of
+// operations that make the same calls as another one, only some call is failed.
 func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("thousands of devices are opened")
 	}
+	rng := seeded(t)
 	runs := 0
 	for i := range operations {
 		op := &operations[i]
 		if op.quiet {
 			continue
 		}
-		runs += abitest.Sweep(abi.ErrorUnknown, func(f abitest.Fault) *abitest.API { return withFault(t, op, f) })
+		if op.alike {
+			withFault(t, op, false, abitest.Fault{Nth: 1 + rng.IntN(12), Result: abi.ErrorUnknown})
+			continue
+		}
+		runs += abitest.Sweep(abi.ErrorUnknown, func(f abitest.Fault) *abitest.API { return withFault(t, op, true, f) })
+		if i%8 == 0 { // loading a kernel is the same for all of them, and slow
+			runs += abitest.Sweep(abi.ErrorUnknown, func(f abitest.Fault) *abitest.API { return withFault(t, op, false, f) })
+		}
 		runs += abitest.Sweep(abi.ErrorOutOfMemory, func(f abitest.Fault) *abitest.API {
 			f.Method = "MemAlloc"
-			return withFault(t, op, f)
+			return withFault(t, op, false, f)
 		})
 		if t.Failed() {
 			return
@@ -58,8 +67,9 @@ func TestFaults(t *testing.T) {
 	t.Log(runs, "faults injected")
 }
 
-// withFault runs an operation on a device of its own whose driver fails once.
-func withFault(t *testing.T, op *operation, f abitest.Fault) *abitest.API {
+// withFault runs an operation on a device of its own whose driver fails once: the
+// first time, or, warm, when it has run before.
+func withFault(t *testing.T, op *operation, warm bool, f abitest.Fault) *abitest.API {
 	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
 	d, err := openAPI(api)
 	if err != nil {
@@ -70,6 +80,11 @@ func withFault(t *testing.T, op *operation, f abitest.Fault) *abitest.API {
 		shape = []int{3, 3}
 	}
 	o := newOperands(d, shape...)
+	if warm {
+		if err := op.run(o); err != nil {
+			t.Fatal(op.name, err)
+		}
+	}
 	if err := d.Sync(); err != nil {
 		t.Fatal(err)
 	}
@@ -161,4 +176,31 @@ func TestFaultsOfOpen(t *testing.T) {
 		return api
 	})
 	t.Log(runs, "faults injected")
+}
+
+// TestDeviceFault has a kernel poison the context: everything later is ErrDevice
+// with the driver's code, and closing gives back what the host holds.
+func TestDeviceFault(t *testing.T) {
+	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+	d, err := openAPI(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Ones[float32](d, 10)
+	api.Inject(abitest.Fault{Method: "LaunchKernel", Nth: 1, Result: abi.ErrorIllegalAddress})
+	y := x.Add(x)
+	_, read := x.ToSlice()
+	for name, err := range map[string]error{
+		"the operation": y.Err(), "a later one": x.Exp().Err(), "one on its result": y.Exp().Err(), "a read": read, "Sync": d.Sync(), "Fill": x.Fill(1),
+	} {
+		if !errors.Is(err, ErrDevice) || !errors.Is(err, driver.ErrorIllegalAddress) {
+			t.Errorf("%s: %v, want ErrDevice with the driver's code", name, err)
+		}
+	}
+	if err := d.Close(); !errors.Is(err, driver.ErrorIllegalAddress) {
+		t.Errorf("Close: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
 }
