@@ -60,8 +60,8 @@ type Options struct {
 	Fuel    uint64 // instructions a block may issue before Run gives up on it; 0 is DefaultFuel
 }
 
-// DefaultFuel ends a loop that never ends after some tens of seconds.
-const DefaultFuel = 1 << 31
+// DefaultFuel ends a loop that never ends within a minute or two.
+const DefaultFuel = 1 << 30
 
 // MaxShared is the most shared memory a block may have.
 const MaxShared = 227 << 10

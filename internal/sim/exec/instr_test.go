@@ -56,16 +56,15 @@ type trial struct {
 	ins      [][]uint64
 }
 
-// execute runs the instruction in a kernel of its own, in lanes full and
-// partial, and returns the destination of each lane, zero-extended.
-func (tr *trial) execute(t testing.TB) []uint64 {
+// source is a kernel that runs the instruction in every lane, blocks of 96
+// threads, the last one partial.
+func (tr *trial) source(t testing.TB) string {
 	t.Helper()
 	forms, err := ptx.Forms(tr.mnemonic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := forms[0]
-	lanes := len(tr.ins[0])
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p(".visible .entry k(.param .u64 out, .param .u64 in, .param .u32 n)\n{")
@@ -102,13 +101,26 @@ func (tr *trial) execute(t testing.TB) []uint64 {
 		p("st.global.%s [%%a1], %s;", rt, out)
 	}
 	p("ret;\n}")
-	d := newDevice(t, b.String())
+	return b.String()
+}
+
+// packed holds the inputs lane by lane.
+func (tr *trial) packed() []uint64 {
+	lanes := len(tr.ins[0])
 	in := make([]uint64, 0, lanes*len(tr.ins))
 	for i := range lanes {
 		for _, c := range tr.ins {
 			in = append(in, c[i])
 		}
 	}
+	return in
+}
+
+// execute runs the instruction and returns the destination of each lane,
+// zero-extended.
+func (tr *trial) execute(t testing.TB) []uint64 {
+	t.Helper()
+	d, in, lanes := newDevice(t, tr.source(t)), tr.packed(), len(tr.ins[0])
 	pi, po := buffer(d, "in", in), buffer(d, "out", make([]uint64, lanes))
 	d.must("k", uint32(lanes+95)/96, 96, po, pi, uint32(lanes))
 	return read[uint64](d, po, lanes)
@@ -225,7 +237,11 @@ func check(t *testing.T, mnemonic, tail string, model func(v []uint64) uint64, s
 	r := rand.New(rand.NewPCG(7, 7))
 	ins := combinations(sources, r)
 	tr := &trial{mnemonic, tail, ins}
-	compareAll(t, tr, tr.execute(t), model, forms[0].Args[0].Type)
+	got := tr.execute(t)
+	compareAll(t, tr, got, model, forms[0].Args[0].Type)
+	if hardware != nil {
+		compareHardware(t, tr, got, forms[0].Args[0].Type)
+	}
 	if typed(mnemonic) != nil || strings.HasPrefix(mnemonic, "setp") {
 		withoutVectors(func() { compareAll(t, tr, tr.execute(t), model, forms[0].Args[0].Type) })
 	}
@@ -262,5 +278,36 @@ func checkKnown(t *testing.T, mnemonic, tail string, model func(v []uint64) uint
 	t.Helper()
 	if _, err := ptx.Forms(mnemonic); err == nil {
 		check(t, mnemonic, tail, model)
+	}
+}
+
+// hardware runs a kernel on a real GPU; nil where there is none, or where
+// nobody asked for it.
+var hardware func(src, entry string, in []uint64, lanes int) ([]uint64, error)
+
+// compareHardware holds the simulated device against a GPU: bit for bit but
+// for NaNs, and for the functions that PTX only bounds.
+func compareHardware(t *testing.T, tr *trial, got []uint64, ty ptx.Type) {
+	t.Helper()
+	want, err := hardware(header+tr.source(t), "k", tr.packed(), len(got))
+	if err != nil {
+		t.Errorf("%s on the GPU: %v", tr.mnemonic, err)
+		return
+	}
+	if strings.Contains(tr.mnemonic, "approx") {
+		return
+	}
+	bad := 0
+	for i := range got {
+		if same(ty, got[i], want[i]) {
+			continue
+		}
+		if bad++; bad <= 3 {
+			v := make([]uint64, len(tr.ins))
+			for j := range v {
+				v[j] = tr.ins[j][i]
+			}
+			t.Errorf("%s %s of %#x: the GPU gives %#x, the simulated device %#x", tr.mnemonic, tr.tail, v, want[i], got[i])
+		}
 	}
 }
