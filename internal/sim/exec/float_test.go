@@ -141,6 +141,9 @@ func (f fp) arithmetic(op, mode string, v ...float64) uint64 {
 		return f.bits(native)
 	}
 	x := exactly(v[0])
+	if f.t != ptx.F64 {
+		x.SetPrec(1000) // holds what is exact, and settles the rest, in less time
+	}
 	switch op {
 	case "add":
 		x.Add(x, exactly(v[1]))
