@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -161,7 +160,7 @@ func newRand(t testing.TB) *rand.Rand {
 	if s := os.Getenv("GPUARRAY_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
-	t.Log(fmt.Sprintf("GPUARRAY_SEED=%d", seed))
+	t.Logf("GPUARRAY_SEED=%d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
@@ -197,13 +196,11 @@ func randomLayout(r *rand.Rand, broadcast bool, shape ...int) (l Layout, length 
 			stride += r.IntN(5)
 		}
 	}
-	_, high := l.Span()
-	_ = high
 	l.Offset = -low
 	if r.IntN(3) == 0 {
 		l.Offset += r.IntN(9)
 	}
-	_, high = l.Span()
+	_, high := l.Span()
 	return l, high + 1 + r.IntN(3)
 }
 

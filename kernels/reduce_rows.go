@@ -89,8 +89,12 @@ func (r *reduction) planRows(p *Plan) {
 	if r.red.rank > 1 && k.access > 0 && r.red.shape[inner]%k.run != 0 {
 		k.run, k.access = 4, 0
 	}
+	r.launchRows(p, k, k.chooseForm(r.n, r.outputs()))
+}
+
+// launchRows plans the launch of a kernel.
+func (r *reduction) launchRows(p *Plan, k *rowsKernel, s split) {
 	rows := r.outputs()
-	s := k.chooseForm(r.n, rows)
 	grid := ceilDiv(rows, k.threads/k.lanes)
 	if k.form == rowsSplit {
 		grid = rows * s.parts

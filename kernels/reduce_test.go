@@ -120,7 +120,7 @@ var reduceCases = []reduceCase{
 	{[]int{1}, 1}, {[]int{7}, 1}, {[]int{}, 0}, {[]int{5}, 0}, {[]int{2048}, 1}, {[]int{2049}, 1}, {[]int{4097}, 1},
 	{[]int{32768}, 1}, {[]int{40000}, 1}, {[]int{300001}, 1},
 	{[]int{3, 5}, 2}, {[]int{100, 64}, 2}, {[]int{9, 130}, 2}, {[]int{5, 2047}, 2}, {[]int{3, 5000}, 2}, {[]int{2, 33000}, 2},
-	{[]int{5, 3}, 1}, {[]int{64, 100}, 1}, {[]int{130, 9}, 1}, {[]int{2047, 5}, 1}, {[]int{5000, 3}, 1}, {[]int{33000, 2}, 1}, {[]int{3000, 64}, 1},
+	{[]int{5, 3}, 1}, {[]int{64, 100}, 1}, {[]int{130, 9}, 1}, {[]int{2047, 5}, 1}, {[]int{5000, 3}, 1}, {[]int{33000, 2}, 1}, {[]int{3000, 64}, 1}, {[]int{2100, 128}, 1},
 	{[]int{7, 5, 11}, 2}, {[]int{3, 100, 64}, 2}, {[]int{64, 2, 3}, 2}, {[]int{4, 2100, 8}, 2},
 	{[]int{7, 5, 11}, 5}, {[]int{6, 4, 16}, 5}, {[]int{6, 40, 16}, 3}, {[]int{6, 40, 16}, 6}, {[]int{30, 4, 20, 8}, 5}, {[]int{3, 4, 5, 6}, 10}, {[]int{2, 3, 2, 3}, 15},
 }
@@ -437,6 +437,29 @@ func TestReduceWide(t *testing.T) {
 				t.Fatalf("%v over %b of %v: %x with 64-bit positions, %x without", op, c.axes, c.shape, results[1], results[0])
 			}
 		}
+	}
+}
+
+// More partial results than the last block's threads take at once are combined
+// in passes first.
+func TestReducePasses(t *testing.T) {
+	r := newRand(t)
+	xs := make([]float32, 128*reduceChunk+5)
+	for i := range xs {
+		xs[i] = float32(r.NormFloat64())
+	}
+	w := reduction{op: OpSum, in: Float32, out: Float32}
+	if err := w.setLayouts(RowMajor(), RowMajor(len(xs)), 1); err != nil {
+		t.Fatal(err)
+	}
+	k := &rowsKernel{op: OpSum, in: Float32, out: Float32, form: rowsSplit, run: 4, access: 16, lanes: 32, threads: 32, red: 1}
+	s := newSplit(129 * reduceSlots / (4 * 32))
+	var p Plan
+	w.launchRows(&p, k, s)
+	got := make([]float32, 1)
+	runPlan(t, &p, got, xs, none)
+	if want := reduceModel(xs, add[float32]); !sameBits(got[0], want) {
+		t.Errorf("the sum is %v, want %v", got[0], want)
 	}
 }
 
