@@ -10,9 +10,14 @@ import (
 )
 
 func main() {
+	if kind := os.Getenv(firstVariable); kind != "" {
+		exit(computeFirst(kind))
+	}
 	o := options{}
 	pattern := flag.String("rows", "", "measure the tasks that match this regular expression")
 	flag.StringVar(&o.json, "json", "", "write the results to this file")
+	flag.StringVar(&o.chart, "chart", "", "draw the shares of the limits to this file: .svg, .png or .pdf")
+	flag.BoolVar(&o.check, "check", false, "before measuring, compare what each row computes, at a tiny size, with a plain computation")
 	flag.BoolVar(&o.peers, "peers", false, "measure PyTorch, CuPy and JAX in turn with ours, through python3")
 	flag.BoolVar(&o.quick, "quick", false, "few samples")
 	flag.BoolVar(&o.simulated, "sim", os.Getenv("GPUARRAY_DEVICE") == "sim", "use the simulated device")
@@ -21,16 +26,21 @@ func main() {
 	if o.rows, err = regexp.Compile(*pattern); err == nil {
 		err = o.run()
 	}
+	exit(err)
+}
+
+func exit(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 type options struct {
-	rows                    *regexp.Regexp
-	json                    string
-	peers, quick, simulated bool
+	rows                           *regexp.Regexp
+	json, chart                    string
+	check, peers, quick, simulated bool
 }
 
 func (o *options) run() (err error) {
@@ -44,40 +54,90 @@ func (o *options) run() (err error) {
 		if p, err = startPeers(); err != nil {
 			return err
 		}
-		defer p.close()
+		defer func() { err = errors.Join(err, p.close()) }()
 	}
 	pairs := fullPairs
 	if o.quick {
 		pairs = quickPairs
 	}
+	rows := o.chosen()
+	if o.check {
+		if err := r.check(rows); err != nil {
+			return err
+		}
+	}
 	rep := newReport(r, time.Now())
 	rep.header(os.Stdout)
-	var chosen []row
-	for _, row := range table() {
-		if !o.rows.MatchString(row.task) {
-			continue
-		}
-		chosen = append(chosen, row)
+	for _, row := range rows {
 		if row.make == nil {
-			rep.NotYet = append(rep.NotYet, row.task)
 			continue
 		}
 		x := r.measure(row, p, pairs)
-		x.line(os.Stdout)
-		rep.Rows = append(rep.Rows, x)
+		if x.line(os.Stdout); x.err == nil {
+			rep.Rows = append(rep.Rows, x)
+		}
 	}
-	footer(os.Stdout, chosen)
+	footer(os.Stdout, rows)
+	return o.files(rep)
+}
+
+// chosen returns the rows that were asked for.
+func (o *options) chosen() []row {
+	var rows []row
+	for _, row := range table() {
+		if o.rows.MatchString(row.task) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// files writes the report where it was asked for.
+func (o *options) files(rep *report) error {
 	if o.json != "" {
-		return rep.write(o.json)
+		if err := rep.write(o.json); err != nil {
+			return err
+		}
+	}
+	if o.chart != "" {
+		return rep.chart(o.chart)
 	}
 	return nil
+}
+
+// check runs each row at a tiny size and compares.
+func (r *runner) check(rows []row) error {
+	whole := r.sizes
+	defer func() { r.sizes = whole }()
+	r.sizes = tiny
+	var wrong []error
+	for _, row := range rows {
+		if row.make == nil {
+			continue
+		}
+		if err := r.checkRow(row); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", row.task, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (r *runner) checkRow(row row) (err error) {
+	t, err := row.make(r)
+	if t != nil && t.close != nil {
+		defer func() { err = errors.Join(err, t.close()) }()
+	}
+	if err != nil || t.check == nil {
+		return err
+	}
+	return t.check()
 }
 
 // measure runs a row: what fails is its result's error, so that the others run.
 func (r *runner) measure(row row, p *peers, pairs int) result {
 	x := result{Task: row.task}
 	if err := r.measureInto(&x, row, p, pairs); err != nil {
-		x.Error = err.Error()
+		x.err = err
 	}
 	return x
 }
@@ -93,50 +153,76 @@ func (r *runner) measureInto(x *result, row row, p *peers, pairs int) (err error
 	if err := r.setLimit(x, row, t); err != nil {
 		return err
 	}
-	if r.simulated() {
-		pairs = 1
-	} else if us, err := t.timer(4); err != nil {
+	if err := r.chooseMethod(t); err != nil {
 		return err
-	} else if t.graph != nil && us < graphBelow {
-		if err := t.graph(r.batchOf(us)); err != nil {
-			return err
-		}
-		t.method = "events around a graph"
 	}
-	x.Method = t.method
+	x.method = t.method
 	names, timers := []string{""}, []timer{t.timer}
+	if t.limitTimer != nil {
+		names, timers = append(names, limitName), append(timers, t.limitTimer)
+	}
 	if p != nil {
-		for _, name := range p.prepare(row.task, r.sizes, t.method == "events around a graph") {
+		for _, name := range p.prepare(row.task, r.sizes, t.method == graphMethod) {
 			names, timers = append(names, name), append(timers, p.timer(name))
 		}
 		defer p.drop()
 	}
-	medians, errs := r.compare(pairs, timers)
+	if t.pairs > 0 {
+		pairs = min(pairs, t.pairs)
+	}
+	if r.simulated() {
+		pairs = 1
+	}
+	samples, errs := r.compare(pairs, timers)
 	if errs[0] != nil {
 		return errs[0]
 	}
-	x.fill(t, medians[0])
-	for i, name := range names[1:] {
-		if err := errs[i+1]; err != nil {
-			fmt.Fprintf(os.Stderr, "bench: %s: %s: %v\n", row.task, name, err)
-			continue
-		}
-		if x.Peers == nil {
-			x.Peers = map[string]float64{}
-		}
-		x.Peers[name] = digits(medians[i+1])
-	}
+	x.fill(t, names, samples, errs)
 	return nil
 }
 
-// fill sets a result's time and speed.
-func (x *result) fill(t *task, us float64) {
-	x.Micros = digits(us)
+// limitName stands for the limit among the names of what is measured in turn.
+const limitName = "limit"
+
+// chooseMethod makes a graph of work that is too short to be launched call by call.
+func (r *runner) chooseMethod(t *task) error {
+	if t.graph == nil || r.simulated() {
+		return nil
+	}
+	us, err := t.timer(4)
+	if err != nil || us >= graphBelow {
+		return err
+	}
+	t.method = graphMethod
+	return t.graph(r.batchOf(us))
+}
+
+// fill sets a result's time, speed and peers from the samples, ours first.
+func (x *result) fill(t *task, names []string, samples [][]float64, errs []error) {
+	us := middle(samples[0])
+	work, speed := 0.0, (*float64)(nil)
 	switch {
 	case t.flops > 0:
-		x.Tflops = digits(t.flops / us / 1e6)
-	case t.read+t.written > 0:
-		x.Gbs = digits(float64(t.read+t.written) / us / 1e3)
+		work, speed = t.flops/1e6, &x.Tflops
+	case t.read+t.written+t.moved > 0:
+		work, speed = float64(t.read+t.written+t.moved)/1e3, &x.Gbs
+	}
+	if x.Micros = digits(us); speed != nil {
+		*speed = digits(work / us)
+	}
+	x.Peers, x.ratios = map[string]float64{}, map[string]ratio{}
+	for i, name := range names[1:] {
+		s, err := samples[i+1], errs[i+1]
+		switch {
+		case err != nil:
+			fmt.Fprintf(os.Stderr, "bench: %s: %s: %v\n", x.Task, name, err)
+		case name == limitName && speed != nil:
+			x.Limit = digits(work / middle(s))
+		case name == limitName:
+			x.Limit = digits(middle(s))
+		default:
+			x.Peers[name], x.ratios[name] = digits(middle(s)), ratioOf(s, samples[0])
+		}
 	}
 }
 
@@ -145,8 +231,6 @@ func (r *runner) setLimit(x *result, row row, t *task) error {
 	var limit float64
 	var err error
 	switch {
-	case t.limit > 0:
-		limit = t.limit
 	case t.flops > 0:
 		limit, err = r.peak(t.peak)
 	case row.unit == "gbs" && t.read+t.written > 0:

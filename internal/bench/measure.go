@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -19,6 +20,9 @@ const batchTime = 3 * time.Millisecond
 // graph, as the program could not launch them one by one as fast as they run.
 const graphBelow = 40
 
+// graphMethod is what such rows say.
+const graphMethod = "events around a graph"
+
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
 func (w *work) micros(batch int) (float64, error) {
@@ -26,9 +30,9 @@ func (w *work) micros(batch int) (float64, error) {
 	return micros(d), err
 }
 
-// middle returns the median of s, which it sorts.
+// middle returns the median.
 func middle(s []float64) float64 {
-	slices.Sort(s)
+	s = slices.Sorted(slices.Values(s))
 	if len(s) == 0 {
 		return 0
 	}
@@ -76,9 +80,9 @@ func (r *runner) batchOf(us float64) int {
 // A timer runs a batch of calls and returns the time of one, in µs.
 type timer func(batch int) (float64, error)
 
-// compare takes samples of all timers in turn and returns each one's median. The
-// batch is chosen from a first sample of each.
-func (r *runner) compare(pairs int, timers []timer) ([]float64, []error) {
+// compare takes samples of all timers in turn. The batch of each is chosen from a
+// first sample. A timer that fails has an error, and is not asked again.
+func (r *runner) compare(pairs int, timers []timer) ([][]float64, []error) {
 	batches, samples, errs := make([]int, len(timers)), make([][]float64, len(timers)), make([]error, len(timers))
 	for i, t := range timers {
 		us, err := t(2)
@@ -94,9 +98,39 @@ func (r *runner) compare(pairs int, timers []timer) ([]float64, []error) {
 			samples[i] = append(samples[i], us)
 		}
 	}
-	medians := make([]float64, len(timers))
-	for i, s := range samples {
-		medians[i] = middle(s)
+	return samples, errs
+}
+
+// A ratio is that of two times measured in turn: the median, and a bound under which
+// the true median is with a probability of at most 5%, or 0 where there are too few
+// pairs to tell.
+type ratio struct{ middle, low float64 }
+
+// ratioOf is the ratio a/b.
+func ratioOf(a, b []float64) ratio {
+	var x []float64
+	for i := range min(len(a), len(b)) {
+		x = append(x, a[i]/b[i])
 	}
-	return medians, errs
+	r := ratio{middle: middle(x)}
+	if k := signRank(len(x)); k >= 0 {
+		slices.Sort(x)
+		r.low = x[k]
+	}
+	return r
+}
+
+// signRank is the position, among n sorted samples, of the lower 95% bound of the
+// median, by the sign test: the largest k with P(Bin(n, 1/2) ≤ k) ≤ 0.05; −1 where
+// there is none.
+func signRank(n int) int {
+	k, term, sum := -1, math.Pow(0.5, float64(n)), 0.0
+	for i := range n {
+		if sum += term; sum > 0.05 {
+			break
+		}
+		k = i
+		term *= float64(n-i) / float64(i+1)
+	}
+	return k
 }

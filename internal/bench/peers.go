@@ -4,6 +4,7 @@ import (
 	"bufio"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,9 +17,10 @@ var peersScript string
 // peers is a Python process that runs the same tasks with other libraries, one
 // request and one answer a line.
 type peers struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	cmd    *exec.Cmd
+	script string // the file it runs
+	in     io.WriteCloser
+	out    *bufio.Reader
 }
 
 // A request is one of: prepare a task, time a peer's version of it, or drop it.
@@ -39,11 +41,26 @@ type answer struct {
 	Error  string            `json:"error"`
 }
 
-// startPeers starts python3.
-func startPeers() (*peers, error) {
-	p := &peers{cmd: exec.Command("python3", "-u", "-c", peersScript)}
+// startPeers starts python3 with the script in a file, as compilers of Python code
+// want to read it.
+func startPeers() (p *peers, err error) {
+	f, err := os.CreateTemp("", "peers*.py")
+	if err != nil {
+		return nil, err
+	}
+	p = &peers{cmd: exec.Command("python3", "-u", f.Name()), script: f.Name()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("starting the peers: %w", err), os.Remove(p.script))
+		}
+	}()
+	if _, err = f.WriteString(peersScript); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if err = f.Close(); err != nil {
+		return nil, err
+	}
 	p.cmd.Stderr = os.Stderr
-	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -52,12 +69,12 @@ func startPeers() (*peers, error) {
 		return nil, err
 	}
 	p.out = bufio.NewReader(out)
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting the peers: %w", err)
+	if err = p.cmd.Start(); err != nil {
+		return nil, err
 	}
 	a, err := p.ask(request{Do: "hello"})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.cmd.Wait())
 	}
 	fmt.Fprintln(os.Stderr, "bench: peers:", a.Peers)
 	return p, nil
@@ -108,8 +125,7 @@ func (p *peers) timer(name string) timer {
 
 func (p *peers) drop() { _, _ = p.ask(request{Do: "drop"}) }
 
-// close ends the process.
-func (p *peers) close() {
-	_ = p.in.Close()
-	_ = p.cmd.Wait()
+// close ends the process, and says what went wrong.
+func (p *peers) close() error {
+	return errors.Join(p.in.Close(), p.cmd.Wait(), os.Remove(p.script))
 }

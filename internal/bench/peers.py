@@ -115,6 +115,7 @@ DTYPES = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat1
 
 def torch_task(task, z):
     """The function of a memory-bound task, or None."""
+    if "_" not in task: return None
     n, side = z["n"], z["side"]
     r = lambda *shape: torch.randn(*shape, device="cuda")
     kind, _, last = task.rpartition("_")
@@ -216,6 +217,7 @@ def torch_product(task, z):
 
 
 def cupy_task(task, z):
+    if "_" not in task: return None
     n, side = z["n"], z["side"]
     r = lambda: cp.random.standard_normal(n, dtype=cp.float32)
     if task in ("add_f32", "exp_f32"):

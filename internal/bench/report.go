@@ -17,9 +17,9 @@ type report struct {
 	Device string   `json:"device"`
 	Driver string   `json:"driver"`
 	Date   string   `json:"date"`
-	Note   string   `json:"note,omitempty"`
 	Rows   []result `json:"rows"`
-	NotYet []string `json:"not_yet,omitempty"`
+
+	note string
 }
 
 // A result is a row's. Gbs and Tflops are what the time makes of the bytes or
@@ -32,8 +32,10 @@ type result struct {
 	Tflops float64            `json:"tflops,omitempty"`
 	Limit  float64            `json:"limit,omitempty"`
 	Peers  map[string]float64 `json:"peers,omitempty"`
-	Method string             `json:"method,omitempty"`
-	Error  string             `json:"error,omitempty"`
+
+	method string
+	ratios map[string]ratio // of peers' times to ours
+	err    error
 }
 
 // fraction is how much of the limit the row reaches, 0 where it has none.
@@ -83,7 +85,7 @@ func newReport(r *runner, now time.Time) *report {
 		p.Driver += ", " + strings.TrimSpace(strings.TrimPrefix(line, "NVRM version:"))
 	}
 	if r.simulated() {
-		p.Note = "the simulated device, with tiny sizes: these figures say nothing about a GPU"
+		p.note = "the simulated device, with tiny sizes: these figures say nothing about a GPU"
 	}
 	return p
 }
@@ -92,17 +94,17 @@ const lineFormat = "%-40s %10s %16s %9s %6s  %s\n"
 
 func (p *report) header(w io.Writer) {
 	fmt.Fprintf(w, "%s\n%s\n%s\n", p.Device, p.Driver, p.Date)
-	if p.Note != "" {
-		fmt.Fprintf(w, "Note: %s.\n", p.Note)
+	if p.note != "" {
+		fmt.Fprintf(w, "Note: %s.\n", p.note)
 	}
 	fmt.Fprintln(w, "The limit of a memory-bound row is a plain kernel's, or cuMemcpyDtoD's, for the same traffic; of a product, the peak of the multiply-add units (not tensor cores) at the highest clock; of a host row, a bare launch.")
-	fmt.Fprintf(w, lineFormat, "task", "µs", "speed", "limit", "share", "peers, µs (× ours)")
+	fmt.Fprintf(w, lineFormat, "task", "µs", "speed", "limit", "share", "timed by; peers: µs (their time over ours, ≥ lower 95% bound)")
 }
 
 // line prints a result.
 func (x *result) line(w io.Writer) {
-	if x.Error != "" {
-		fmt.Fprintf(w, "%-40s failed: %s\n", x.Task, x.Error)
+	if x.err != nil {
+		fmt.Fprintf(w, "%-40s failed: %s\n", x.Task, x.err)
 		return
 	}
 	speed, share, limit := "", "", ""
@@ -117,9 +119,14 @@ func (x *result) line(w io.Writer) {
 	}
 	var peers []string
 	for _, n := range slices.Sorted(maps.Keys(x.Peers)) {
-		peers = append(peers, fmt.Sprintf("%s %.2f (%.2f)", n, x.Peers[n], x.Peers[n]/x.Micros))
+		r := x.ratios[n]
+		low := ""
+		if r.low > 0 {
+			low = fmt.Sprintf(" ≥%.3f", r.low)
+		}
+		peers = append(peers, fmt.Sprintf("%s %.2f (%.3f%s)", n, x.Peers[n], r.middle, low))
 	}
-	fmt.Fprintf(w, lineFormat, x.Task, fmt.Sprintf("%.2f", x.Micros), speed, limit, share, strings.Join(peers, "  "))
+	fmt.Fprintf(w, lineFormat, x.Task, fmt.Sprintf("%.2f", x.Micros), speed, limit, share, x.method+"; "+strings.Join(peers, "  "))
 }
 
 // footer lists what is not there yet, by reason.

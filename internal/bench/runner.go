@@ -29,21 +29,30 @@ type runner struct {
 // open takes the first GPU, or the simulated device where there is none or it is
 // asked for.
 func open(simulated bool) (*runner, error) {
+	r, err := openDriver(simulated)
+	if err != nil {
+		return nil, err
+	}
+	option := array.CUDA(0)
+	if r.drv.IsSimulated() {
+		option, r.sizes = array.Simulated(), tiny
+	}
+	r.arr, err = array.Open(option)
+	return r, err
+}
+
+// openDriver is open without package array's side.
+func openDriver(simulated bool) (*runner, error) {
 	r := &runner{loaded: map[string]*driver.Kernel{}, probes: map[probe]float64{}, sizes: full}
 	var err error
 	if !simulated {
 		r.drv, err = driver.Open()
 		simulated = errors.Is(err, driver.ErrNoDriver) || errors.Is(err, driver.ErrNoDevice)
 	}
-	option := array.CUDA(0)
 	if simulated {
-		option, r.sizes = array.Simulated(), tiny
 		r.drv, err = driver.Simulated(driver.SimulatedConfig{})
 	}
 	if err != nil {
-		return nil, err
-	}
-	if r.arr, err = array.Open(option); err != nil {
 		return nil, err
 	}
 	return r, r.take()
@@ -75,7 +84,7 @@ func (r *runner) take() (err error) {
 func (r *runner) close() error { return errors.Join(r.arr.Close(), r.ctx.Close()) }
 
 // simulated says whether times mean nothing.
-func (r *runner) simulated() bool { return r.arr.Simulated() }
+func (r *runner) simulated() bool { return r.drv.IsSimulated() }
 
 // kernel returns the kernel of package kernels for a key.
 func (r *runner) kernel(key string) (*driver.Kernel, error) {

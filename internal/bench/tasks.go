@@ -38,9 +38,11 @@ type task struct {
 	read, written uint64 // bytes that must move
 	flops         float64
 	peak          kernels.Type // of the products' limit
-	limit         float64      // of rows that bring their own, in their unit
 	method        string       // how it is timed
 	timer         timer
+	limitTimer    timer             // of a row whose limit is measured in turn with it
+	moved         uint64            // bytes between host and device
+	pairs         int               // samples, where fewer than usual are enough
 	graph         func(n int) error // makes the timer run a graph of n calls; may be nil
 	check         func() error      // compares the result of a run with a plain computation
 	close         func() error
