@@ -198,34 +198,44 @@ func randomReshape(rng *rand.Rand, l layout, g grid) (string, layout, grid, erro
 }
 
 func TestViewsAgainstModel(t *testing.T) {
-	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 1))
 	for range 3000 {
-		shape := make([]int, rng.IntN(5))
-		for i := range shape {
-			shape[i] = []int{0, 1, 1, 2, 3, 4, 6}[rng.IntN(7)]
-		}
-		l, err := newLayout(shape, kernels.Float32)
+		viewsAgainstModel(t, rand.Uint64())
+	}
+}
+
+func FuzzViews(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { viewsAgainstModel(t, seed) })
+}
+
+// viewsAgainstModel applies some random view operations, drawn from seed, to a
+// layout and to its model.
+func viewsAgainstModel(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	shape := make([]int, rng.IntN(5))
+	for i := range shape {
+		shape[i] = []int{0, 1, 1, 2, 3, 4, 6}[rng.IntN(7)]
+	}
+	l, err := newLayout(shape, kernels.Float32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := gridOf(&l)
+	path := fmt.Sprint("seed ", seed, ": ", shape)
+	for range 6 {
+		var op string
+		op, l, g, err = randomView(rng, l, g)
+		path += " " + op
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", path, err)
 		}
-		g := gridOf(&l)
-		path := fmt.Sprint(shape)
-		for range 6 {
-			var op string
-			op, l, g, err = randomView(rng, l, g)
-			path += " " + op
-			if err != nil {
-				t.Fatalf("seed %d: %s: %v", seed, path, err)
-			}
-			if got := gridOf(&l); !got.equal(g) {
-				t.Fatalf("seed %d: %s:\n got %v\nwant %v", seed, path, got, g)
-			}
-			if l.Len() != len(g.at) {
-				t.Fatalf("seed %d: %s: %d elements, want %d", seed, path, l.Len(), len(g.at))
-			}
-			checkSelfOverlap(t, fmt.Sprintf("seed %d: %s", seed, path), &l, g)
+		if got := gridOf(&l); !got.equal(g) {
+			t.Fatalf("%s:\n got %v\nwant %v", path, got, g)
 		}
+		if l.Len() != len(g.at) {
+			t.Fatalf("%s: %d elements, want %d", path, l.Len(), len(g.at))
+		}
+		checkSelfOverlap(t, path, &l, g)
 	}
 }
 
