@@ -22,13 +22,13 @@ type bars struct {
 	ours, peers plotter.Values
 }
 
-// chartBars takes the rows with a limit on the device's speed, the last first: the
-// vertical axis grows upwards.
+// chartBars takes the rows with a limit on the device's speed, not those of the way
+// to it; the last first, as the vertical axis grows upwards.
 func chartBars(rows []result) bars {
 	var b bars
 	for i := len(rows) - 1; i >= 0; i-- {
 		x := &rows[i]
-		if x.Limit == 0 || x.Gbs+x.Tflops == 0 {
+		if x.Limit == 0 || x.Gbs+x.Tflops == 0 || x.bus {
 			continue
 		}
 		share, peer := x.fraction(), 0.0
@@ -48,8 +48,10 @@ func (p *report) chart(file string) error {
 	}
 	c := plot.New()
 	c.Title.Text = p.Device + ", " + p.Date[:len("2006-01-02")]
-	c.Title.Padding = vg.Millimeter * 2
+	c.Title.TextStyle.Font.Size = vg.Points(10)
+	c.X.Label.TextStyle.Font.Size = vg.Points(9)
 	c.X.Label.Text = "share of the limit measured in the same run (products: of the multiply-add units' peak)"
+	c.Y.Label.Text = " " // keeps the longest names from the edge
 	c.X.Min = 0
 	for _, line := range []float64{0.25, 0.5, 0.75, 1} {
 		l, err := plotter.NewLine(plotter.XYs{{X: line, Y: -0.6}, {X: line, Y: float64(len(b.names)) - 0.4}})
@@ -60,6 +62,7 @@ func (p *report) chart(file string) error {
 		c.Add(l)
 	}
 	const thick = vg.Length(6)
+	const legendRows = 1.2 // of room above the bars
 	for i, s := range []struct {
 		name   string
 		values plotter.Values
@@ -77,10 +80,9 @@ func (p *report) chart(file string) error {
 	c.NominalY(b.names...)
 	c.Y.Tick.Label.Font.Size = vg.Points(8)
 	c.Y.LineStyle.Width, c.Y.Tick.Length = 0, 0
-	c.Y.Min, c.Y.Max = -0.6, float64(len(b.names))-0.4
+	c.Y.Min, c.Y.Max = -0.6, float64(len(b.names))+legendRows
 	c.X.Max = max(c.X.Max, 1.02)
-	c.Legend.Top, c.Legend.XOffs = true, -vg.Millimeter
-	c.Legend.YOffs = vg.Length(11) * 2 // above the bars
+	c.Legend.Top = true
 	c.Legend.TextStyle.Font.Size = vg.Points(8)
 	return c.Save(18*vg.Centimeter, vg.Length(len(b.names))*vg.Points(16)+3*vg.Centimeter, file)
 }

@@ -1,7 +1,7 @@
 // Command bench measures this module against the limits of the device it runs on
 // and against PyTorch, CuPy and JAX on the same device in the same run.
 //
-//	go run ./internal/bench [-rows REGEXP] [-json FILE] [-chart FILE] [-peers] [-quick]
+//	go run ./internal/bench [-rows REGEXP] [-json FILE] [-chart FILE] [-peers] [-quick] [-check] [-sim]
 //
 // A row is a task with a name, what it must move or compute, and a way to run it:
 //
@@ -19,6 +19,12 @@
 // the multiply-add units that the device's clock and number of multiprocessors
 // give. Peers live in one Python process that is asked for a batch in turn with ours,
 // so that both see the same clocks and temperatures.
+//
+// A peer's time over ours is the median over pairs measured one after the other, with
+// the lower 95% bound of that median by the sign test.
+//
+// -check first compares what each row computes, at a tiny size, with a plain
+// computation in Go.
 //
 // Inputs are normally distributed random numbers. Memory-bound rows use 2²⁶ elements,
 // more than any cache holds. On the simulated device sizes are tiny, and the times

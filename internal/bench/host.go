@@ -221,20 +221,17 @@ const (
 func copyRow(name string, memory hostMemory, dir direction) row {
 	return row{task: name, unit: "gbs", make: func(r *runner) (*task, error) {
 		w := &work{r: r}
+		t := &task{moved: uint64(r.sizes.hostBytes), method: "events", close: w.close}
 		fast, host, err := r.pinnedCopy(w, dir)
-		t := &task{moved: uint64(r.sizes.hostBytes), timer: fast, method: "events"}
-		t.close = func() error {
-			err := w.close()
-			if host != nil {
-				err = errors.Join(err, host.Close())
-			}
-			return errors.Join(err, r.arr.Trim(0))
-		}
-		if err != nil || memory == pinned {
+		if err != nil {
 			return t, err
 		}
-		t.limitTimer, t.method = fast, wallClock
-		t.timer = r.ordinaryCopy(dir)
+		t.timer, t.close = fast, func() error { return errors.Join(w.close(), host.Close()) }
+		if memory == ordinary {
+			slow, free := r.ordinaryCopy(dir)
+			t.timer, t.limitTimer, t.method = slow, fast, wallClock
+			t.close = func() error { return errors.Join(w.close(), host.Close(), free()) }
+		}
 		return t, nil
 	}}
 }
@@ -274,21 +271,24 @@ func (r *runner) pinnedCopy(w *work, dir direction) (timer, *driver.PinnedMem, e
 
 // ordinaryCopy times FromSlice, or CopyTo, of a slice that the program has used
 // before, and waits for each.
-func (r *runner) ordinaryCopy(dir direction) timer {
+func (r *runner) ordinaryCopy(dir direction) (t timer, free func() error) {
 	data := make([]float32, r.sizes.hostBytes/4)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range data {
 		data[i] = float32(rng.NormFloat64())
 	}
-	var kept *array.Array[float32]
-	one := func() error {
-		a := array.FromSlice(r.arr, data)
-		defer a.Free()
-		return a.Sync()
+	kept := array.FromSlice(r.arr, data)
+	one := func() error { return kept.CopyTo(data) }
+	if dir == toDevice {
+		one = func() error {
+			a := array.FromSlice(r.arr, data)
+			defer a.Free()
+			return a.Sync()
+		}
 	}
-	if dir == toHost {
-		kept = array.FromSlice(r.arr, data)
-		one = func() error { return kept.CopyTo(data) }
+	t = func(batch int) (float64, error) { return r.cost(batch, one) }
+	return t, func() error {
+		kept.Free()
+		return r.arr.Trim(0)
 	}
-	return func(batch int) (float64, error) { return r.cost(batch, one) }
 }

@@ -156,7 +156,7 @@ func (r *runner) measureInto(x *result, row row, p *peers, pairs int) (err error
 	if err := r.chooseMethod(t); err != nil {
 		return err
 	}
-	x.method = t.method
+	x.method, x.bus = t.method, t.moved > 0
 	names, timers := []string{""}, []timer{t.timer}
 	if t.limitTimer != nil {
 		names, timers = append(names, limitName), append(timers, t.limitTimer)

@@ -35,6 +35,7 @@ type result struct {
 
 	method string
 	ratios map[string]ratio // of peers' times to ours
+	bus    bool             // its bytes go between host and device
 	err    error
 }
 
