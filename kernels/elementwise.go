@@ -80,6 +80,9 @@ func (w *elementwiseWork) check(e *Expr, out *Layout, in []Layout) error {
 		return fmt.Errorf("an expression over %d operands; at most %d are supported: evaluate part of it first", len(in), maxOperands)
 	}
 	for i := range in {
+		if err := in[i].check("an operand"); err != nil {
+			return err
+		}
 		if !in[i].sameShape(out) {
 			return fmt.Errorf("operand %d has shape %v; the output has %v", i+1, in[i].shape(), out.shape())
 		}

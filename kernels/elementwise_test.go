@@ -435,6 +435,8 @@ func TestElementwiseErrors(t *testing.T) {
 	l := RowMajor(4, 4)
 	once := l
 	once.Strides[0] = 0
+	before := l
+	before.Strides[0], before.Offset = -4, 4
 	deep := &Expr{Nodes: []Node{{Kind: Immediate, Type: Float64}}}
 	for i := range 600 {
 		deep.Nodes = append(deep.Nodes, Node{Kind: Immediate, Type: Float64}, Node{Kind: Apply, Op: OpAdd, Type: Float64, Args: [3]int{2 * i, 2*i + 1}})
@@ -448,6 +450,7 @@ func TestElementwiseErrors(t *testing.T) {
 		{&Expr{}, l, nil, "at least one node"},
 		{add, l, []Layout{l}, "loads operand 2"},
 		{add, l, []Layout{l, RowMajor(4)}, "operand 2 has shape [4]; the output has [4 4]"},
+		{add, l, []Layout{l, before}, "an element 8 before its base"},
 		{add, once, []Layout{l, l}, "output's axis 0 has 4 elements in one place"},
 		{singleOp(OpSqrt, Int32, false), l, []Layout{l}, "sqrt is not defined for int32"},
 		{deep, l, nil, "bytes of kernel parameters"},

@@ -92,6 +92,9 @@ func (l *Layout) check(what string) error {
 			return fmt.Errorf("%s has size %d in axis %d", what, d, i)
 		}
 	}
+	if low, _ := l.Span(); low < 0 {
+		return fmt.Errorf("%s has an element %d before its base", what, -low)
+	}
 	return nil
 }
 

@@ -466,14 +466,15 @@ func specials(t Type) []uint64 {
 		for _, x := range []float64{0, math.Copysign(0, -1), 1, -1, 2, -2, 3, 0.5, -0.5, 1.5, 2.5, -2.5, 7.25, -1e-3, 10, 127.5, 255.9, 256, -300,
 			1e30, -1e30, 65504, 65520, 0x1p31, -0x1p31, 0x1p32, 0x1p53 + 2, 0x1p63, -0x1p63, 0x1p64, 1e-40, -1e-40, 1e-310,
 			math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat32, math.SmallestNonzeroFloat32, math.MaxFloat64, -math.MaxFloat64,
-			math.SmallestNonzeroFloat64, 88.7, -87.4, -103.5, 709.7, -745, 0.6931472, 1.5707964, 3.1415927, 22, 1e5, 16777217} {
+			math.SmallestNonzeroFloat64, 257 + 0x1p-30, 2049 + 0x1p-30, 88.7, -87.4, -103.5, 709.7, -745, 0.6931472, 1.5707964, 3.1415927, 22, 1e5, 16777217} {
 			bits = append(bits, bitsOf(t, x))
 		}
 		return bits
 	}
 	top := uint64(1) << (t.bits() - 1)
 	all := unsignedOf(t, math.MaxUint64)
-	bits := []uint64{0, 1, 2, 3, 5, 7, 8, 10, 31, 32, 63, 64, 100, all, all - 1, all - 6, top, top - 1, top + 1, all / 3}
+	bits := []uint64{0, 1, 2, 3, 5, 7, 8, 10, 31, 32, 63, 64, 100, all, all - 1, all - 6, top, top - 1, top + 1, all / 3,
+		257<<(t.bits()*5/8) + 1} // just above the middle of two bfloat16s
 	for i := range bits {
 		bits[i] = unsignedOf(t, bits[i])
 	}
