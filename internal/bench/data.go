@@ -10,13 +10,9 @@ import (
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
-// seed is the key of the random inputs; each array takes its own.
-var seed uint64 = 0x5eed
-
 // randomize fills memory with n normally distributed numbers of a type, times
 // scale: integers are those numbers truncated.
 func (r *runner) randomize(at driver.Ptr, t kernels.Type, n int, scale float32) error {
-	seed++
 	w := &work{r: r}
 	defer w.close()
 	raw, err := w.alloc(4 * uint64(n))
@@ -24,7 +20,7 @@ func (r *runner) randomize(at driver.Ptr, t kernels.Type, n int, scale float32) 
 		return err
 	}
 	var p kernels.Plan
-	if err := kernels.Random(&p, kernels.Normal, kernels.Float32, n, seed, 0); err != nil {
+	if err := kernels.Random(&p, kernels.Normal, kernels.Float32, n, r.nextSeed(), 0); err != nil {
 		return err
 	}
 	if err := w.plan(&p, raw); err != nil {

@@ -27,6 +27,7 @@
 // computation in Go.
 //
 // Inputs are normally distributed random numbers. Memory-bound rows use 2²⁶ elements,
-// more than any cache holds. On the simulated device sizes are tiny, and the times
+// more than any cache holds; a product reuses its operands, so small ones lie in the
+// cache, for peers too. On the simulated device sizes are tiny, and the times
 // say nothing about a GPU: there the command only shows that every row works.
 package main

@@ -32,7 +32,7 @@ func hostRows() []row {
 		callRow("add with a new output", false, func(x, y, _ *array.Array[float32]) error { return evaluated(x.Add(y)) }),
 		callRow("sum", false, func(x, _, _ *array.Array[float32]) error { return evaluated(x.Sum()) }),
 		{task: "64×64 product", unit: "us", make: func(r *runner) (*task, error) {
-			a := array.Normal[float32](array.NewRand(r.arr, 1), 64, 64)
+			a := array.Normal[float32](array.NewRand(r.arr, r.nextSeed()), 64, 64)
 			return r.callTask(func() error { return evaluated(a.MatMul(a)) }, false, a)
 		}},
 		callRow("add of 256 elements and copy to the host", true, func(x, y, _ *array.Array[float32]) error {
@@ -83,7 +83,7 @@ func (r *runner) cost(batch int, f func() error) (float64, error) {
 
 func callRow(name string, waits bool, f func(x, y, out *array.Array[float32]) error) row {
 	return row{task: name, unit: "us", make: func(r *runner) (*task, error) {
-		rng := array.NewRand(r.arr, 1)
+		rng := array.NewRand(r.arr, r.nextSeed())
 		x, y, out := array.Normal[float32](rng, hostElements), array.Normal[float32](rng, hostElements), array.Zeros[float32](r.arr, hostElements)
 		return r.callTask(func() error { return f(x, y, out) }, waits, x, y, out)
 	}}

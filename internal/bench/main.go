@@ -62,10 +62,14 @@ func (o *options) run() (err error) {
 	}
 	rows := o.chosen()
 	if o.check {
-		if err := r.check(rows); err != nil {
-			return err
-		}
+		err = r.check(rows) // and measure all the same: other rows are right
 	}
+	return errors.Join(err, o.measure(r, rows, p, pairs))
+}
+
+// measure runs rows and reports them as they come.
+func (o *options) measure(r *runner, rows []row, p *peers, pairs int) error {
+	var failed []error
 	rep := newReport(r, time.Now())
 	rep.header(os.Stdout)
 	for _, row := range rows {
@@ -73,12 +77,20 @@ func (o *options) run() (err error) {
 			continue
 		}
 		x := r.measure(row, p, pairs)
-		if x.line(os.Stdout); x.err == nil {
-			rep.Rows = append(rep.Rows, x)
+		if x.line(os.Stdout); x.err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", x.Task, x.err))
+			continue
+		}
+		rep.Rows = append(rep.Rows, x)
+		if err := o.results(rep); err != nil { // as far as it has come, should the rest not end
+			return err
 		}
 	}
 	footer(os.Stdout, rows)
-	return o.files(rep)
+	if o.chart != "" {
+		failed = append(failed, rep.chart(o.chart))
+	}
+	return errors.Join(failed...)
 }
 
 // chosen returns the rows that were asked for.
@@ -92,17 +104,12 @@ func (o *options) chosen() []row {
 	return rows
 }
 
-// files writes the report where it was asked for.
-func (o *options) files(rep *report) error {
-	if o.json != "" {
-		if err := rep.write(o.json); err != nil {
-			return err
-		}
+// results writes the report where it was asked for.
+func (o *options) results(rep *report) error {
+	if o.json == "" {
+		return nil
 	}
-	if o.chart != "" {
-		return rep.chart(o.chart)
-	}
-	return nil
+	return rep.write(o.json)
 }
 
 // check runs each row at a tiny size and compares.

@@ -1,8 +1,6 @@
 # Runs the tasks of internal/bench with PyTorch, CuPy and JAX, on request: a JSON object a line on standard
 # input, a JSON object a line on standard output. See peers.go.
-import contextlib
 import json
-import math
 import os
 import re
 import subprocess
@@ -14,23 +12,34 @@ answers = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)  # what libraries print goes to standard error
 
 libraries = {}
-with contextlib.suppress(Exception):
+
+
+def found(name, module, works):
+    """Notes a library that sees a GPU."""
+    if works: libraries[name] = module
+    else: print(f"{name} sees no GPU", file=sys.stderr)
+
+
+try:
     import torch
     import torch.nn.functional as F
 
-    if torch.cuda.is_available():
-        libraries["torch"] = torch
-with contextlib.suppress(Exception):
+    found("torch", torch, torch.cuda.is_available())
+except Exception as e:
+    print("no PyTorch:", e, file=sys.stderr)
+try:
     import cupy as cp
 
-    cp.cuda.Device().compute_capability
-    libraries["cupy"] = cp
-with contextlib.suppress(Exception):
+    found("cupy", cp, cp.cuda.runtime.getDeviceCount() > 0)
+except Exception as e:
+    print("no CuPy:", e, file=sys.stderr)
+try:
     import jax
     import jax.numpy as jnp
 
-    if jax.default_backend() == "gpu":
-        libraries["jax"] = jax
+    found("jax", jax, jax.default_backend() == "gpu")
+except Exception as e:
+    print("no JAX:", e, file=sys.stderr)
 
 ready = {}  # peer -> function that returns the µs of one call, given a batch
 

@@ -24,6 +24,14 @@ type runner struct {
 	loaded map[string]*driver.Kernel
 	probes map[probe]float64
 	sizes  sizes
+	seeds  uint64 // used so far
+}
+
+// nextSeed is of the next array of random numbers: each is another, and every run has
+// the same.
+func (r *runner) nextSeed() uint64 {
+	r.seeds++
+	return r.seeds
 }
 
 // open takes the first GPU, or the simulated device where there is none or it is

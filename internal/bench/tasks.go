@@ -193,8 +193,7 @@ type arrayTask[T array.Element] struct {
 }
 
 func (k arrayTask[T]) start(r *runner) (*task, error) {
-	seed++
-	rng := array.NewRand(r.arr, seed)
+	rng := array.NewRand(r.arr, r.nextSeed())
 	var x []*array.Array[T]
 	for range k.inputs {
 		x = append(x, array.Normal[T](rng, k.shape...))
