@@ -95,14 +95,16 @@ func TestFaults(t *testing.T) {
 // TestNoFault runs what looks like the faults above and is right.
 func TestNoFault(t *testing.T) {
 	for name, text := range map[string]string{
-		"last element":          "add.u64 %rd4, %rd1, %rd3;\nld.global.u32 %r2, [%rd4];\nst.global.u32 [%rd4], %r2;",
-		"undefined but unused":  "ld.shared.u32 %r2, [sh+4];\nadd.u32 %r2, %r2, 1;",
-		"undefined not taken":   "ld.shared.u32 %r2, [sh+4];\nsetp.eq.u32 %p1, %r1, 99;\nselp.b32 %r2, %r2, 5, %p1;\nst.global.u32 [%rd1], %r2;",
-		"guard keeps it away":   "setp.eq.u32 %p1, %r1, 99;\n@%p1 ld.global.u32 %r2, [%rd2];",
-		"guarded definition":    "setp.eq.u32 %p1, %r1, 3;\n@!%p1 mov.u32 %r5, 7;\n@%p1 mov.u32 %r5, 8;\nadd.u64 %rd4, %rd1, %rd3;\nst.global.u32 [%rd4], %r5;",
-		"exit before barrier":   "setp.gt.u32 %p1, %r1, 40;\n@%p1 ret;\nbar.sync 0;\nst.global.u32 [%rd1], %r1;",
-		"arrive and sync":       "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra L;\nbar.arrive 3, 64;\nret;\nL:\nbar.sync 3, 64;",
-		"undefined then stored": "ld.shared.u32 %r2, [sh];\nst.shared.u32 [sh], %r1;\nld.shared.u32 %r2, [sh];\nst.global.u32 [%rd1], %r2;",
+		"last element":           "add.u64 %rd4, %rd1, %rd3;\nld.global.u32 %r2, [%rd4];\nst.global.u32 [%rd4], %r2;",
+		"undefined but unused":   "ld.shared.u32 %r2, [sh+4];\nadd.u32 %r2, %r2, 1;",
+		"undefined not taken":    "ld.shared.u32 %r2, [sh+4];\nsetp.eq.u32 %p1, %r1, 99;\nselp.b32 %r2, %r2, 5, %p1;\nst.global.u32 [%rd1], %r2;",
+		"guard keeps it away":    "setp.eq.u32 %p1, %r1, 99;\n@%p1 ld.global.u32 %r2, [%rd2];",
+		"guarded definition":     "setp.eq.u32 %p1, %r1, 3;\n@!%p1 mov.u32 %r5, 7;\n@%p1 mov.u32 %r5, 8;\nadd.u64 %rd4, %rd1, %rd3;\nst.global.u32 [%rd4], %r5;",
+		"exit before barrier":    "setp.gt.u32 %p1, %r1, 40;\n@%p1 ret;\nbar.sync 0;\nst.global.u32 [%rd1], %r1;",
+		"exit while others wait": "setp.ge.u32 %p1, %r1, 32;\n@%p1 bra OUT;\nbar.sync 0;\nst.global.u32 [%rd1], %r1;\nOUT:",
+		"two warps arrive":       "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra L;\nbar.arrive 3, 96;\nret;\nL:\nbar.sync 3, 96;\nst.global.u32 [%rd1], %r1;",
+		"arrive and sync":        "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra L;\nbar.arrive 3, 64;\nret;\nL:\nbar.sync 3, 64;",
+		"undefined then stored":  "ld.shared.u32 %r2, [sh];\nst.shared.u32 [sh], %r1;\nld.shared.u32 %r2, [sh];\nst.global.u32 [%rd1], %r2;",
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDevice(t, body(text))
@@ -112,7 +114,11 @@ func TestNoFault(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, o := range []Options{{Workers: 1}, {Workers: 1, Seed: 9}, {Workers: 3}} {
-				if err := d.run("k", 5, 64, o, a, b); err != nil {
+				threads := uint32(64)
+				if name == "two warps arrive" {
+					threads = 96
+				}
+				if err := d.run("k", 5, threads, o, a, b); err != nil {
 					t.Error(err)
 				}
 			}
@@ -152,6 +158,9 @@ func TestMarks(t *testing.T) {
 	}
 	if f := fault(seg+512, seg); f == nil || f.Kind != OutOfBounds || !strings.Contains(f.Detail, "array q") || f.Thread[0] != 63 {
 		t.Errorf("past a sub-block's end: %v", f)
+	}
+	if f := fault(seg, seg+1024); f != nil {
+		t.Error(f)
 	}
 	mark(0, 256, abi.MemoryDead, "array p")
 	if f := fault(seg, seg+1024); f == nil || f.Kind != UseAfterFree || f.Label != "array p" {
@@ -214,6 +223,49 @@ func TestMemory(t *testing.T) {
 	}
 	if c, err := m.Alloc(600, nil); err != nil || c == a {
 		t.Error("address used twice", err)
+	}
+}
+
+// TestBitmap holds bitmaps against slices of bool.
+func TestBitmap(t *testing.T) {
+	const n = 400
+	r := newRand(4)
+	a, b := newBitmap(n), newBitmap(n)
+	ma, mb := make([]bool, n), make([]bool, n)
+	for range 3000 {
+		off, from := r.IntN(n), r.IntN(n)
+		k := r.IntN(n - max(off, from) + 1)
+		switch r.IntN(4) {
+		case 0:
+			a.set(uint64(off), uint64(k))
+			for i := range k {
+				ma[off+i] = true
+			}
+		case 1:
+			a.clear(uint64(off), uint64(k))
+			for i := range k {
+				ma[off+i] = false
+			}
+		case 2:
+			b.copyFrom(uint64(off), a, uint64(from), uint64(k))
+			copy(mb[off:off+k], ma[from:])
+		default:
+			a.copyFrom(uint64(off), a, uint64(from), uint64(k))
+			copy(ma[off:off+k], ma[from:from+k])
+		}
+		for i := range n {
+			if a.all(uint64(i), 1) != ma[i] || b.all(uint64(i), 1) != mb[i] {
+				t.Fatalf("bit %d", i)
+			}
+		}
+		k = min(k, 40)
+		want := true
+		for i := range k {
+			want = want && ma[off+i]
+		}
+		if a.all(uint64(off), uint64(k)) != want {
+			t.Fatalf("all(%d, %d) is not %v", off, k, want)
+		}
 	}
 }
 

@@ -268,6 +268,69 @@ func TestFma32(t *testing.T) {
 	}
 }
 
+// TestFmaLoops runs the instruction where a sum is subnormal, or lies close to
+// half way, in both loops over lanes.
+func TestFmaLoops(t *testing.T) {
+	r := newRand(12)
+	ins := make([][]uint64, 3)
+	for range 40_000 {
+		a := math.Float32frombits(r.Uint32()&0x807fffff | uint32(40+r.IntN(30))<<23)
+		b := math.Float32frombits(r.Uint32()&0x807fffff | uint32(40+r.IntN(30))<<23)
+		c := math.Float32frombits(r.Uint32() & 0x80ffffff)
+		if r.IntN(2) == 0 {
+			a, b = a*0x1p60, b*0x1p60
+			c = float32(math.Ldexp(float64(a)*float64(b), 20+r.IntN(12)))
+		}
+		for i, v := range []float32{a, b, c} {
+			ins[i] = append(ins[i], uint64(math.Float32bits(v)))
+		}
+	}
+	tr := &trial{"fma.rn.f32", "", ins}
+	model := func(v []uint64) uint64 {
+		return fp32.arithmetic("fma", "rn", fp32.value(v[0]), fp32.value(v[1]), fp32.value(v[2]))
+	}
+	compareAll(t, tr, tr.execute(t), model, ptx.F32)
+	withoutVectors(func() { compareAll(t, tr, tr.execute(t), model, ptx.F32) })
+}
+
+// TestAddresses holds the vector loops over addresses against plain Go.
+func TestAddresses(t *testing.T) {
+	if vectors.offset32 == nil {
+		t.Skip("no vector loops on this machine")
+	}
+	r := newRand(13)
+	for range 2000 {
+		n := 32 * (1 + r.IntN(8))
+		a, b := make([]uint32, n), make([]uint64, n)
+		step, off := uint64(4<<r.IntN(3)), r.Uint64()>>20
+		for i := range a {
+			a[i] = r.Uint32() >> r.IntN(20)
+			b[i] = uint64(i) * step
+		}
+		same := r.IntN(2) == 0
+		if !same {
+			b[1+r.IntN(n-1)] ^= 1 << r.IntN(64)
+		}
+		got, lanes := make([]uint64, n), make([]uint64, n)
+		var bounds [3]uint32
+		vectors.offset32(&got[0], &a[0], uint32(off), n, &bounds)
+		want := [3]uint32{math.MaxUint32, 0, 0}
+		for i, v := range a {
+			v += uint32(off)
+			want = [3]uint32{min(want[0], v), max(want[1], v), want[2] | v}
+			if got[i] != uint64(v) {
+				t.Fatalf("lane %d: %#x, want %#x", i, got[i], v)
+			}
+		}
+		if bounds != want {
+			t.Fatalf("bounds %x, want %x", bounds, want)
+		}
+		if d := vectors.offset64(&lanes[0], &b[0], off, step, n); (d == 0) != same || lanes[n-1] != b[n-1]+off || lanes[0] != b[0]+off {
+			t.Fatalf("step %d of %d lanes: %v", step, n, d)
+		}
+	}
+}
+
 func TestMinMax(t *testing.T) {
 	for _, f := range []fp{fp32, fp64, fp16, fpB16} {
 		for _, op := range []string{"min", "max"} {

@@ -210,7 +210,7 @@ func TestWarp(t *testing.T) {
 	and.b32 %r3, %r1, 1; setp.eq.u32 %p1, %r3, 1; @%p1 bra OUT;
 	mov.u32 %r15, 0x55555555;
 GO:
-	setp.lt.u32 %p2, %r2, 3;
+	setp.lt.u32 %p2, %r2, BOUND;
 	vote.sync.ballot.b32 %r4, %p2, %r15;
 	vote.sync.any.pred %p3, !%p2, %r15; selp.u32 %r5, 1, 0, %p3;
 	vote.sync.all.pred %p3, %p2, %r15; selp.u32 %r6, 1, 0, %p3;
@@ -227,8 +227,9 @@ GO:
 	st.global.v4.u32 [%rd4+32], {%r12, %r13, %r14, %r14};
 	bar.warp.sync %r15;
 OUT:`
-	for _, half := range []string{"0", "1"} {
-		d := newDevice(t, strings.Replace(body(text), "mov.u32 %r1, %tid.x;", "mov.u32 %r1, %tid.x; mov.u32 %r0, "+half+";", 1))
+	for i, half := range []string{"0", "1", "0", "1", "0"} {
+		bound := []uint32{3, 3, 0, 8, 1}[i]
+		d := newDevice(t, strings.Replace(body(strings.ReplaceAll(text, "BOUND", fmt.Sprint(bound))), "mov.u32 %r1, %tid.x;", "mov.u32 %r1, %tid.x; mov.u32 %r0, "+half+";", 1))
 		const n = 128
 		out := buffer(d, "out", make([]uint32, 16*n))
 		d.must("k", 1, n, out, out)
@@ -248,7 +249,7 @@ OUT:`
 				if members>>j&1 == 0 {
 					continue
 				}
-				if val(j) < 3 {
+				if val(j) < bound {
 					w[0] |= 1 << j
 				}
 				if val(j) == val(i&31) {
@@ -444,6 +445,7 @@ func TestCpAsync(t *testing.T) {
 	d := newDevice(t, body(`
 	shl.b32 %r2, %r1, 4; cvt.u64.u32 %rd4, %r2; add.u64 %rd5, %rd1, %rd4; add.u64 %rd6, %rd2, %rd4;
 	mov.u32 %r3, sh; add.u32 %r3, %r3, %r2;
+	st.shared.v4.u32 [%r3], {%r3, %r3, %r3, %r3};
 	and.b32 %r4, %r1, 1; shl.b32 %r4, %r4, 3; add.u32 %r4, %r4, 8;      // 8 or 16 bytes
 	cp.async.cg.shared.global [%r3], [%rd5], 16, %r4;
 	cp.async.commit_group; cp.async.wait_group 0; bar.sync 0;
