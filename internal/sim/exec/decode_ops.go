@@ -26,6 +26,7 @@ func init() {
 		"bra": decodeBra, "ret": decodeEnd, "exit": decodeEnd, "trap": decodeEnd,
 		"bar": decodeBar, "barrier": decodeBar,
 		"shfl": decodeShfl, "vote": decodeVote, "match": decodeMatch, "redux": decodeRedux, "elect": decodeElect, "activemask": decodeActivemask,
+		"mma": decodeMma, "ldmatrix": decodeLdmatrix, "stmatrix": decodeStmatrix,
 		"membar": decodeFence, "fence": decodeFence, "nanosleep": decodeNanosleep,
 	}
 	// Hints to a cache or a profiler, and waits for what the simulated device
@@ -357,9 +358,11 @@ func decodeSet(d *decoder) error {
 		yes = 0xffff
 	case ptx.F16, ptx.F16x2:
 		yes = 0x3c00
+	case ptx.BF16, ptx.BF16x2:
+		yes = 0x3f80
 	}
 	f := bit(compare(cmp, t, ftz))
-	if t == ptx.F16x2 {
+	if t == ptx.F16x2 || t == ptx.BF16x2 {
 		if join != "" {
 			return d.unknown()
 		}

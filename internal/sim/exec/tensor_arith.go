@@ -1,0 +1,243 @@
+package exec
+
+import (
+	"math"
+	"math/bits"
+)
+
+// The arithmetic of the tensor cores, which PTX leaves open.
+
+// number is an element of A or B: m·2^(e−fraction bits) for a float, m for an
+// integer. The exponent of zero is lost below all others; specialNumber's, of
+// infinities (m is ±1) and NaNs (m is 0), stands above all others.
+type number struct{ m, e int32 }
+
+const (
+	zeroExponent    = -1 << 20
+	specialExponent = 1 << 24
+)
+
+// operands are the decoded elements of A, by rows, and B, by columns.
+type operands struct{ a, b [16 * 64]number }
+
+// floatFormat is a float type's bits: all, of the fraction, and how many low
+// bits the register has beside.
+type floatFormat struct {
+	bits, frac, drop int
+	noInf            bool // e4m3: the highest exponent has numbers, and one NaN
+}
+
+var tensorFormats = map[string]floatFormat{
+	"f16": {bits: 16, frac: 10}, "bf16": {bits: 16, frac: 7}, "tf32": {bits: 19, frac: 10, drop: 13},
+	"f32": {bits: 32, frac: 23}, "e4m3": {bits: 8, frac: 3, noInf: true}, "e5m2": {bits: 8, frac: 2},
+}
+
+// split takes a float apart.
+func (f floatFormat) split(v uint32) number {
+	v >>= f.drop
+	top := int32(1)<<(f.bits-1-f.frac) - 1
+	e := int32(v>>f.frac) & top
+	m := int32(v & (1<<f.frac - 1))
+	neg := v>>(f.bits-1)&1 != 0
+	bias := top >> 1
+	switch {
+	case e == top && f.noInf && m != 1<<f.frac-1:
+		m |= 1 << f.frac
+		e -= bias
+	case e == top && (m != 0 || f.noInf):
+		return number{0, specialExponent}
+	case e == top:
+		m, e = 1, specialExponent
+	case e > 0:
+		m |= 1 << f.frac
+		e -= bias
+	case m == 0:
+		return number{0, zeroExponent}
+	default:
+		e = 1 - bias
+	}
+	if neg {
+		m = -m
+	}
+	return number{m, e}
+}
+
+// tensorSum is how sums of products of floats are made.
+type tensorSum struct {
+	a, b, out floatFormat
+	group     int // products that are added at a time
+	extra     int // fraction bits of a sum beyond float32's 23
+}
+
+// arithmetic chooses the arithmetic of D, A, B and C's types.
+func (t *tensorOp) arithmetic(types []string, sat bool, cc int) bool {
+	switch types[1] {
+	case "f64":
+		return true
+	case "u8", "s8", "u4", "s4":
+		t.integers(types[1], types[2], sat)
+		return true
+	}
+	s := &tensorSum{a: tensorFormats[types[1]], b: tensorFormats[types[2]], out: tensorFormats[types[0]], group: 16, extra: 2}
+	if types[1] == "tf32" {
+		s.group = 8
+	}
+	if cc < 90 {
+		s.group, s.extra = s.group/2, 1
+	}
+	fill := func(f floatFormat) func(elements []uint32, to []number) {
+		return func(elements []uint32, to []number) {
+			for i, v := range elements {
+				to[i] = f.split(v)
+			}
+		}
+	}
+	t.fillA, t.fillB = fill(s.a), fill(s.b)
+	k := t.k
+	t.dot = func(m *operands, row, col int, c uint32) uint32 {
+		a, b := m.a[row*k:][:k], m.b[col*k:][:k]
+		for g := 0; g < k; g += s.group {
+			to := min(k, g+s.group)
+			c = s.add(a[g:to], b[g:to], c)
+		}
+		return c
+	}
+	return true
+}
+
+// integers adds exactly, and wraps or saturates at the end.
+func (t *tensorOp) integers(a, b string, sat bool) {
+	fill := func(name string) func(elements []uint32, to []number) {
+		n := 32 - int(name[1]-'0')
+		signed := name[0] == 's'
+		return func(elements []uint32, to []number) {
+			for i, v := range elements {
+				to[i].m = int32(v)
+				if signed {
+					to[i].m = int32(v) << n >> n
+				}
+			}
+		}
+	}
+	t.fillA, t.fillB = fill(a), fill(b)
+	k := t.k
+	t.dot = func(m *operands, row, col int, c uint32) uint32 {
+		a, b := m.a[row*k:][:k], m.b[col*k:][:k]
+		sum := int64(int32(c))
+		for i := range a {
+			sum += int64(a[i].m * b[i].m)
+		}
+		if sat {
+			sum = min(max(sum, math.MinInt32), math.MaxInt32)
+		}
+		return uint32(sum)
+	}
+}
+
+// add is c plus the products of a and b.
+func (s *tensorSum) add(a, b []number, c uint32) uint32 {
+	b = b[:len(a)]
+	z := s.out.split(c)
+	top := z.e
+	for i := range a {
+		top = max(top, a[i].e+b[i].e)
+	}
+	if top >= specialExponent/2 {
+		return s.special(a, b, z)
+	}
+	frac := 23 + s.extra
+	up := frac - s.a.frac - s.b.frac
+	total := int64(align(z.m<<(frac-s.out.frac), top-z.e))
+	for i := range a {
+		total += int64(align(a[i].m*b[i].m<<up, top-a[i].e-b[i].e))
+	}
+	return s.round(total, int(top)-frac, c)
+}
+
+// align shifts the magnitude of v right.
+func align(v, shift int32) int32 {
+	sign := v >> 31
+	return (int32(uint32((v^sign)-sign)>>uint32(shift)) ^ sign) - sign
+}
+
+// round makes total·2^exp a float: of 32 bits cut, of 16 bits to nearest even.
+func (s *tensorSum) round(total int64, exp int, c uint32) uint32 {
+	l := &s.out
+	if total == 0 {
+		return 0
+	}
+	neg := uint32(total >> 63 & 1)
+	m := uint64(max(total, -total))
+	bias := 1<<(l.bits-2-l.frac) - 1
+	e := max(exp+bits.Len64(m)-1, 1-bias)
+	shift := e - l.frac - exp
+	if shift > 0 {
+		half := uint64(1) << (min(shift, 63) - 1)
+		rest := m & (2*half - 1)
+		m >>= uint(shift)
+		if l.bits == 16 && (rest > half || rest == half && m&1 != 0) {
+			m++
+		}
+	} else {
+		m <<= uint(-shift)
+	}
+	v := uint32(m)
+	if m >= 1<<l.frac {
+		v += uint32(e+bias-1) << l.frac
+	}
+	return min(v, (1<<(l.bits-1-l.frac)-1)<<l.frac) | neg<<(l.bits-1)
+}
+
+// special is add where a term is not finite.
+func (s *tensorSum) special(a, b []number, z number) uint32 {
+	float := func(n number) float64 {
+		if n.e < specialExponent {
+			return float64(n.m)
+		}
+		return math.Copysign(math.Inf(1), float64(n.m)) * math.Abs(float64(n.m)) // Inf·0 is NaN
+	}
+	sum := 0.0
+	for i := range a {
+		if x, y := float(a[i]), float(b[i]); a[i].e+b[i].e >= specialExponent/2 {
+			sum += x * y
+		}
+	}
+	if z.e >= specialExponent {
+		sum += float(z)
+	}
+	top := uint32(1)<<(s.out.bits-1-s.out.frac) - 1
+	switch {
+	case sum != sum:
+		return 1<<(s.out.bits-1) - 1
+	case sum < 0:
+		return top<<s.out.frac | 1<<(s.out.bits-1)
+	}
+	return top << s.out.frac
+}
+
+// doubles is a product of float64: a chain of fused operations, in order.
+func (t *tensorOp) doubles(x *ctx, w int) {
+	var a, b [16 * 16]float64
+	gather := func(regs []slot, at []uint16, to *[256]float64) {
+		for r, s := range regs {
+			for lane, v := range row[uint64](x, s)[32*w:][:32] {
+				to[at[32*r+lane]] = math.Float64frombits(v)
+			}
+		}
+	}
+	gather(t.a, t.fragments.a, &a)
+	gather(t.b, t.fragments.b, &b)
+	var out [4][32]float64
+	for r, s := range t.c {
+		for lane, c := range row[float64](x, s)[32*w:][:32] {
+			i, j := int(t.row[32*r+lane])*t.k, int(t.col[32*r+lane])*t.k
+			for k := range t.k {
+				c = math.FMA(a[i+k], b[j+k], c)
+			}
+			out[r][lane] = c
+		}
+	}
+	for r, s := range t.d {
+		copy(row[float64](x, s)[32*w:], out[r][:])
+	}
+}
