@@ -59,6 +59,7 @@ func TestEquateArrays(t *testing.T) {
 		{"rank 0, other element", array.Scalar(dev, 1.0), array.Scalar(dev, 2.0), nil, false},
 		{"empty", array.Zeros[float64](dev, 0, 3), array.Zeros[float64](dev, 0, 3), nil, true},
 		{"empty, other shape", array.Zeros[float64](dev, 0, 3), array.Zeros[float64](dev, 3, 0), nil, false},
+		{"empty, other length", array.Zeros[float64](dev, 0, 3), array.Zeros[float64](dev, 0, 4), nil, false},
 		{"other layout", grid(2, 3).Transpose(), grid(2, 3).Transpose().Clone(), nil, true},
 		{"other device", of(1, 2), array.FromSlice(other, []float64{1, 2}), nil, true},
 		{"other type", of(1), array.FromSlice(dev, []float32{1}), nil, false},
