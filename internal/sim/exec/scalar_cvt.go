@@ -131,7 +131,8 @@ func floatToFloat(mods []string, d, s ptx.Type) fn1 {
 	from, to := formatOf(s), formatOf(d)
 	r := roundingOf(mods)
 	integral := oneOf(mods, "rni", "rzi", "rmi", "rpi") != ""
-	ftzIn := mod(mods, "ftz") && s == ptx.F32
+	// To float16, .ftz flushes nothing.
+	ftzIn := mod(mods, "ftz") && s == ptx.F32 && d != ptx.F16
 	ftzOut := mod(mods, "ftz") && d == ptx.F32
 	sat, relu, clamp := mod(mods, "sat"), mod(mods, "relu"), mod(mods, "satfinite")
 	return func(a uint64) uint64 {
@@ -141,6 +142,10 @@ func floatToFloat(mods []string, d, s ptx.Type) fn1 {
 		v := from.value(a)
 		if v != v && !sat {
 			switch {
+			case d == ptx.TF32 && r == away:
+				return a &^ 0x1fff
+			case d == ptx.TF32:
+				return to.nan << 13
 			case to != nil && relu:
 				return to.nan
 			case d == ptx.F64 && s != ptx.F64:

@@ -365,6 +365,25 @@ func flush32(b uint64) uint64 {
 	return b
 }
 
+// flush is .ftz in a format that has it, float32 and float16.
+func (f *format) flush(b uint64) uint64 {
+	if b>>f.mant&(1<<(f.bits-1-f.mant)-1) == 0 {
+		return b & (1 << (f.bits - 1))
+	}
+	return b
+}
+
+// flushes says whether .ftz changes a type's values.
+func flushes(t ptx.Type) bool { return t == ptx.F32 || t == ptx.F16 || t == ptx.F16x2 }
+
+// tiny says whether x, rounded as if exponents had no end, is below the normal
+// numbers: that is what .ftz makes zero of, and not what would round to the
+// smallest normal number only because subnormal ones are coarse.
+func (f *format) tiny(x float64, r rounding) bool {
+	scale := math.Ldexp(1, f.bias/2)
+	return math.Abs(f.value(f.round(x*scale, r))) < math.Ldexp(scale, 1-f.bias)
+}
+
 // saturate is .sat: to [0, 1], NaN becomes +0.
 func saturate(v float64) float64 {
 	switch {
@@ -385,8 +404,8 @@ func float(op string, mods []string, t ptx.Type) any {
 	f := formatOf(t)
 	r := roundingOf(mods)
 	in, out := f.value, finish(f, mods, r)
-	if mod(mods, "ftz") && t == ptx.F32 {
-		in = func(b uint64) float64 { return f.value(flush32(b)) }
+	if mod(mods, "ftz") && flushes(t) {
+		in = func(b uint64) float64 { return f.value(f.flush(b)) }
 	}
 	var one fn1
 	var two fn2
@@ -470,7 +489,7 @@ func float(op string, mods []string, t ptx.Type) any {
 
 // finish rounds a result to the format, with what .ftz, .sat and .relu do.
 func finish(f *format, mods []string, r rounding) func(v float64) uint64 {
-	ftz, sat, relu := mod(mods, "ftz") && f == formatF32, mod(mods, "sat"), mod(mods, "relu")
+	ftz, sat, relu := mod(mods, "ftz"), mod(mods, "sat"), mod(mods, "relu")
 	if f == nil {
 		return func(v float64) uint64 {
 			if sat {
@@ -487,8 +506,8 @@ func finish(f *format, mods []string, r rounding) func(v float64) uint64 {
 			v = 0
 		}
 		b := f.round(v, r)
-		if ftz {
-			b = flush32(b)
+		if smallest := uint64(1) << f.mant; ftz && b&(1<<(f.bits-1)-1) <= smallest && f.tiny(v, r) {
+			b &= 1 << (f.bits - 1)
 		}
 		if relu && b == 1<<(f.bits-1) {
 			b = 0
@@ -506,10 +525,10 @@ func signOp(op string, mods []string, t ptx.Type) fn1 {
 		n = f.bits
 	}
 	top := uint64(1) << (n - 1)
-	ftz := mod(mods, "ftz") && t == ptx.F32
+	ftz := mod(mods, "ftz") && flushes(t)
 	return func(a uint64) uint64 {
 		if ftz {
-			a = flush32(a)
+			a = f.flush(a)
 		}
 		if op == "abs" {
 			return a &^ top
@@ -527,13 +546,13 @@ func minMax(isMax bool, mods []string, t ptx.Type) fn2 {
 		nan, n = f.nan, f.bits
 	}
 	top := uint64(1) << (n - 1)
-	ftz := mod(mods, "ftz") && t == ptx.F32
+	ftz := mod(mods, "ftz") && flushes(t)
 	propagate, xorsign := mod(mods, "NaN"), mod(mods, "xorsign")
 	width := uint64(math.MaxUint64) >> (64 - n)
 	return func(a, b uint64) uint64 {
 		a, b = a&width, b&width
 		if ftz {
-			a, b = flush32(a), flush32(b)
+			a, b = f.flush(a), f.flush(b)
 		}
 		sign := (a ^ b) & top
 		if xorsign {
@@ -634,11 +653,11 @@ func compare(cmp string, t ptx.Type, ftz bool) func(a, b uint64) bool {
 	if t == ptx.F32 || t == ptx.F64 || t == ptx.F16 || t == ptx.BF16 || t == ptx.F16x2 || t == ptx.BF16x2 {
 		f := formatOf(t)
 		return func(a, b uint64) bool {
-			if ftz && t == ptx.F32 {
-				a, b = flush32(a), flush32(b)
-			}
 			if f != nil && f.bits == 16 {
 				a, b = a&0xffff, b&0xffff
+			}
+			if ftz && flushes(t) {
+				a, b = f.flush(a), f.flush(b)
 			}
 			return compareFloat(cmp, f.value(a), f.value(b))
 		}
@@ -703,6 +722,7 @@ func classify(kind string, t ptx.Type) func(a uint64) bool {
 		if f != nil {
 			normal = math.Abs(v) >= 0x1p-126
 		}
+		normal = normal || v == 0 // zeros count as normal numbers
 		finite := !special(v)
 		switch kind {
 		case "finite":
@@ -716,6 +736,6 @@ func classify(kind string, t ptx.Type) func(a uint64) bool {
 		case "normal":
 			return finite && normal
 		}
-		return finite && !normal && v != 0
+		return finite && !normal
 	}
 }
