@@ -55,7 +55,7 @@ func checkPlan(t *testing.T, p *Plan, e *Expr, out Layout, in []Layout, data [][
 	for k, d := range data {
 		buffers = append(buffers, packElements(types[k], d))
 	}
-	newRunner(t).run(t, p, buffers...)
+	newRunner(t).run(t, p, types[0], buffers...)
 	got := unpackElements(types[0], buffers[0])
 	want := slices.Clone(data[0])
 	near := make([]bool, len(want))

@@ -274,6 +274,6 @@ func evaluateOnDevice(t *testing.T, e *Expr, data [][]uint64) []uint64 {
 	if err := Elementwise(&p, e, l, in); err != nil {
 		t.Fatal(err)
 	}
-	newRunner(t).run(t, &p, buffers...)
+	newRunner(t).run(t, &p, types[0], buffers...)
 	return unpackElements(types[0], buffers[0])
 }

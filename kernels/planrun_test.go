@@ -4,16 +4,22 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/x448/float16"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
 )
 
 // planRunner runs plans on the GPU where there is one, else on the simulated
-// device.
+// device. What runs on a GPU runs on the simulated device too, and the two must
+// agree bit for bit.
 type planRunner struct {
+	twin    *planRunner // the simulated device beside a GPU
 	ctx     *driver.Context
 	stream  *driver.Stream
 	cc      int
@@ -23,11 +29,28 @@ type planRunner struct {
 var openRunner = sync.OnceValues(func() (*planRunner, error) {
 	drv, err := driver.Open()
 	if errors.Is(err, driver.ErrNoDriver) || errors.Is(err, driver.ErrNoDevice) {
-		drv, err = driver.Simulated(driver.SimulatedConfig{ComputeCapability: 90})
+		return simulatedRunner(90)
 	}
 	if err != nil {
 		return nil, err
 	}
+	r, err := newRunnerOn(drv)
+	if err != nil {
+		return nil, err
+	}
+	r.twin, err = simulatedRunner(min(r.cc, 90))
+	return r, err
+})
+
+func simulatedRunner(cc int) (*planRunner, error) {
+	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: cc})
+	if err != nil {
+		return nil, err
+	}
+	return newRunnerOn(drv)
+}
+
+func newRunnerOn(drv *driver.Driver) (*planRunner, error) {
 	dev, err := drv.Device(0)
 	if err != nil {
 		return nil, err
@@ -42,7 +65,7 @@ var openRunner = sync.OnceValues(func() (*planRunner, error) {
 	}
 	stream, err := ctx.NewStream(driver.StreamConfig{})
 	return &planRunner{ctx: ctx, stream: stream, cc: major*10 + minor, kernels: map[string]*driver.Kernel{}}, err
-})
+}
 
 func newRunner(t testing.TB) *planRunner {
 	t.Helper()
@@ -74,9 +97,34 @@ func (r *planRunner) kernel(t testing.TB, key string) *driver.Kernel {
 	return k
 }
 
-// run executes a plan over operands given as bytes; operand 0 is read back.
-// Operand memory begins with what the slices hold.
-func (r *planRunner) run(t testing.TB, p *Plan, operands ...[]byte) {
+// twinBytes is the most that a plan's operands may have for the simulated device
+// to run it beside a GPU.
+const twinBytes = 32 << 20
+
+// run executes a plan over operands given as bytes; operand 0, of type out, is
+// read back. Operand memory begins with what the slices hold.
+func (r *planRunner) run(t testing.TB, p *Plan, out Type, operands ...[]byte) {
+	t.Helper()
+	bytes := 0
+	for _, o := range operands {
+		bytes += len(o)
+	}
+	if r.twin == nil || bytes > twinBytes {
+		r.runAlone(t, p, operands)
+		return
+	}
+	beside := append([][]byte{slices.Clone(operands[0])}, operands[1:]...)
+	r.runAlone(t, p, operands)
+	r.twin.runAlone(t, p, beside)
+	simulated := unpackElements(out, beside[0])
+	for i, gpu := range unpackElements(out, operands[0]) {
+		if !same(out, gpu, simulated[i], false, 0) {
+			t.Fatalf("%s: element %d of %d is %s on the GPU and %s on the simulated device", p.Launches[0].Key, i, len(simulated), show(out, gpu), show(out, simulated[i]))
+		}
+	}
+}
+
+func (r *planRunner) runAlone(t testing.TB, p *Plan, operands [][]byte) {
 	t.Helper()
 	check := func(err error) {
 		t.Helper()
@@ -147,7 +195,21 @@ func runPlan[T, U, V any](t testing.TB, p *Plan, out []T, a []U, b []V) {
 		}
 		return b
 	}
-	newRunner(t).run(t, p, bytesOf(driver.Bytes(out)), bytesOf(driver.Bytes(a)), bytesOf(driver.Bytes(b)))
+	newRunner(t).run(t, p, elementType[T](), bytesOf(driver.Bytes(out)), bytesOf(driver.Bytes(a)), bytesOf(driver.Bytes(b)))
+}
+
+// elementType is a type whose elements compare as those of T do.
+func elementType[T any]() Type {
+	var zero T
+	switch any(zero).(type) {
+	case float16.Float16:
+		return Float16
+	case float32:
+		return Float32
+	case float64:
+		return Float64
+	}
+	return map[uintptr]Type{1: Uint8, 2: Uint16, 4: Uint32, 8: Uint64}[reflect.TypeOf(zero).Size()]
 }
 
 // none stands for an operand that there is not.
