@@ -21,16 +21,21 @@ type device struct {
 
 func newDevice(t testing.TB, src string) *device {
 	t.Helper()
+	mem := NewMemory(1 << 31)
+	return &device{t, mem, newProgram(t, mem, src)}
+}
+
+func newProgram(t testing.TB, mem *Memory, src string) *Program {
+	t.Helper()
 	m, err := ptx.Parse(header + src)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, src)
 	}
-	mem := NewMemory(1 << 31)
 	p, err := Load(m, mem, 90)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &device{t, mem, p}
+	return p
 }
 
 // buffer allocates and fills device memory.

@@ -168,6 +168,11 @@ func BenchmarkRatio(b *testing.B) {
 		})
 		sim := median(func() { d.must("saxpy", (n+255)/256, 256, uint32(n), float32(1.5), px, py) })
 		report(b, sim, plain, "x-go-loop", n*13)
+		withoutVectors(func() {
+			d.prog = newProgram(b, d.mem, saxpy)
+			sim = median(func() { d.must("saxpy", (n+255)/256, 256, uint32(n), float32(1.5), px, py) })
+		})
+		b.ReportMetric(float64(sim)/float64(plain), "x-go-loop-without-avx2")
 	})
 	b.Run("product", func(b *testing.B) {
 		const n = 512
@@ -177,14 +182,19 @@ func BenchmarkRatio(b *testing.B) {
 		z := make([]float32, n*n)
 		m := func(v []float32) blas32.General { return blas32.General{Rows: n, Cols: n, Stride: n, Data: v} }
 		plain := median(func() { blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, m(x), m(y), 0, m(z)) })
-		k := d.prog.Kernels["product"]
-		l := Launch{Grid: [3]uint32{n / 64, n / 64, 1}, Block: [3]uint32{256, 1, 1}, Params: k.pack(uint32(n), px, py, pz)}
-		sim := median(func() {
-			if err := Run(k, l, Options{}); err != nil {
-				b.Fatal(err)
-			}
+		run := func(k *Kernel) time.Duration {
+			l := Launch{Grid: [3]uint32{n / 64, n / 64, 1}, Block: [3]uint32{256, 1, 1}, Params: k.pack(uint32(n), px, py, pz)}
+			return median(func() {
+				if err := Run(k, l, Options{}); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
+		report(b, run(d.prog.Kernels["product"]), plain, "x-gonum", n*n*n*18/16)
+		withoutVectors(func() {
+			sim := run(newProgram(b, d.mem, product()).Kernels["product"])
+			b.ReportMetric(float64(sim)/float64(plain), "x-gonum-without-avx2")
 		})
-		report(b, sim, plain, "x-gonum", n*n*n*18/16)
 	})
 }
 
