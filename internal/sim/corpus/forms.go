@@ -19,6 +19,11 @@ type form struct {
 	pools []pool // of the operands; an empty one is the type's own
 	wide  bool   // 16-bit operands in 32-bit registers
 	bound *Bound
+
+	// anyNaN: the bits of a NaN result are not compared, as PTX leaves them open
+	// and assemblers change operands' order: which NaN of several operands a
+	// float64 sum keeps, whether a sign or a conversion keeps one as it is.
+	anyNaN bool
 }
 
 const (
@@ -32,17 +37,37 @@ const (
 var (
 	any0 = pool{}
 	// Divisors: not zero, and not −1, with which the least integer has no quotient.
-	divisors = pool{[]uint64{1, 2, 3, 5, 7, 10, 255, 256, 641, 0x7ffe, 0x7fff}, func(r *rand.Rand) uint64 {
+	divisors = pool{list: []uint64{1, 2, 3, 5, 7, 10, 255, 256, 641, 0x7ffe, 0x7fff}, random: func(r *rand.Rand) uint64 {
 		return (r.Uint64()>>r.IntN(60))&^0xffff | r.Uint64N(0x7fff) + 1
 	}}
-	selectors = pool{[]uint64{0x3210, 0x7654, 0x0123, 0xfedc, 0x89ab, 0xcdef, 0xffff, 0, 0x8888}, func(r *rand.Rand) uint64 { return r.Uint64() }}
-	places    = pool{[]uint64{0, 1, 15, 30, 31}, nil}
-	offsets   = pool{[]uint64{0, 1, 2, 3, 8, 31, 32, 33, 1<<32 - 1, 1<<32 - 2, 1<<32 - 8}, nil}
+	selectors = pool{list: []uint64{0x3210, 0x7654, 0x0123, 0xfedc, 0x89ab, 0xcdef, 0xffff, 0, 0x8888}, random: func(r *rand.Rand) uint64 { return r.Uint64() }}
+	// What PTX allows as position and length of a bit field; cards take more of a
+	// larger number's bits into account with 64-bit operands.
+	bytes = pool{list: []uint64{0, 1, 2, 5, 8, 15, 16, 17, 24, 31, 32, 33, 47, 48, 63, 64, 65, 127, 128, 200, 255}, random: func(r *rand.Rand) uint64 { return r.Uint64N(70) }}
+	// Every NaN of float16, and every NaN of bfloat16 among others.
+	nans = pool{list: sixteen(0x7c01, 0x7fff), all: true}
+	ones = pool{list: []uint64{0x3c00, 0x3f80}}
+	// Numbers whose products lie at the edge of the normal numbers, and quotients.
+	edge32  = pool{list: signed(1<<31, 0x1ffffffd, 0x1ffffffe, 0x1fffffff, 0x20000000, 0x20000001, 0x20000002, 0x1f800000, 0x20800001)}
+	edge16  = pool{list: signed(1<<15, 0x1ffd, 0x1ffe, 0x1fff, 0x2000, 0x2001, 0x2002, 0x1c00, 0x2401)}
+	tiny    = pool{list: signed(1<<31, 0, 1, 0x400000, 0x7fffff, 0x800000, 0x800001, 0x1000000)}
+	least   = pool{list: signed(1<<31, 0x800000, 0x800001, 0x800002, 0x800003, 0xffffff, 0x1000000, 0x1000001)}
+	near1   = pool{list: signed(1<<31, 0x3f7ffffd, 0x3f7ffffe, 0x3f7fffff, 0x3f800000, 0x3f800001, 0x3f800002, 0x40000000, 0x3fffffff)}
+	places  = pool{list: []uint64{0, 1, 15, 30, 31}}
+	offsets = pool{list: []uint64{0, 1, 2, 3, 8, 31, 32, 33, 1<<32 - 1, 1<<32 - 2, 1<<32 - 8}}
 	// Angles within the range for which sin and cos have a bound.
-	angles = pool{[]uint64{0, 1 << 31, 1, 0x3f800000, 0x3fc90fdb, 0x40490fdb, 0xc0490fdb, 0x40c90fda, 0x7fc00000, 0x7f800000, 0xff800000, 0x33800000, 0x00800000}, angle}
+	angles = pool{list: []uint64{0, 1 << 31, 1, 0x3f800000, 0x3fc90fdb, 0x40490fdb, 0xc0490fdb, 0x40c90fda, 0x7fc00000, 0x7f800000, 0xff800000, 0x33800000, 0x00800000}, random: angle}
 	// Divisors and dividends of ordinary size.
-	ordinary = pool{[]uint64{0x3f800000, 0xbf800000, 0x40000000, 0x40400000, 0x3eaaaaab, 0x3f7fffff, 0x3f800001}, func(r *rand.Rand) uint64 { return layout{32, 23}.ordinary(r) }}
+	ordinary = pool{list: []uint64{0x3f800000, 0xbf800000, 0x40000000, 0x40400000, 0x3eaaaaab, 0x3f7fffff, 0x3f800001}, random: func(r *rand.Rand) uint64 { return layout{32, 23}.ordinary(r) }}
 )
+
+// sixteen lists 16-bit values and their negatives.
+func sixteen(from, to uint64) (v []uint64) {
+	for x := from; x <= to; x++ {
+		v = append(v, x, x|1<<15)
+	}
+	return v
+}
 
 func angle(r *rand.Rand) uint64 {
 	v := layout{32, 23}.ordinary(r)
@@ -71,8 +96,10 @@ var forms = []form{
 	{names: "abs|neg.s16|s32|s64"},
 	{names: "popc|clz|brev.b32|b64"},
 	{names: "bfind.|shiftamt.u32|u64|s32|s64"},
-	{names: "bfe.u32|u64|s32|s64", lanes: 1024, pools: []pool{any0, *counts, *counts}},
-	{names: "bfi.b32|b64", lanes: 1024, pools: []pool{any0, any0, *counts, *counts}},
+	{names: "bfe.u32|s32", lanes: 1024, pools: []pool{any0, *counts, *counts}},
+	{names: "bfe.u64|s64", lanes: 1024, pools: []pool{any0, bytes, bytes}},
+	{names: "bfi.b32", lanes: 1024, pools: []pool{any0, any0, *counts, *counts}},
+	{names: "bfi.b64", lanes: 1024, pools: []pool{any0, any0, bytes, bytes}},
 	{names: "szext.clamp|wrap.u32|s32", pools: []pool{any0, *counts}},
 	{names: "bmsk.clamp|wrap.b32", pools: []pool{*counts, *counts}},
 	{names: "fns.b32", pools: []pool{any0, places, offsets}},
@@ -92,14 +119,24 @@ var forms = []form{
 	{names: "lop3.b32", tail: "0xfb", note: "lut 0xfb"},
 
 	// Floating point.
-	{names: "add|sub|mul.|" + modes + ".|ftz.|sat.f32|f64|f16|f16x2|bf16|bf16x2", lanes: 512},
-	{names: "fma." + modes + ".|ftz.|sat|relu.f32|f64|f16|f16x2|bf16|bf16x2", lanes: 1024},
+	{names: "add|sub|mul.|" + modes + ".|ftz.|sat.f32|f16|f16x2|bf16|bf16x2", lanes: 512},
+	{names: "add|sub|mul.|" + modes + ".f64", lanes: 512, anyNaN: true},
+	{names: "fma." + modes + ".|ftz.|sat|relu.f32|f16|f16x2|bf16|bf16x2", lanes: 1024},
+	{names: "fma." + modes + ".f64", lanes: 1024, anyNaN: true},
 	{names: "fma.rn.oob.|relu.f16|f16x2|bf16|bf16x2", lanes: 512},
+	{names: "fma.rn.oob.f16|bf16", lanes: 2048, note: "every NaN", pools: []pool{nans, ones, ones}},
 	{names: "div|rcp|sqrt." + modes + ".|ftz.f32|f64", lanes: 512},
-	{names: "abs|neg.|ftz.f32|f64|f16|f16x2|bf16|bf16x2"},
-	{names: "min|max.|ftz.|NaN.|xorsign.|abs.f32|f64|f16|f16x2|bf16|bf16x2"},
+	{names: "abs|neg.|ftz.f32|f64|f16|f16x2|bf16|bf16x2", anyNaN: true},
+	{names: "min|max.|ftz.|NaN.|xorsign.|abs.f32|f16|f16x2|bf16|bf16x2"},
+	{names: "min|max.f64", anyNaN: true},
 	{names: "copysign.f32|f64"},
 	{names: "testp.finite|infinite|number|notanumber|normal|subnormal.f32|f64"},
+
+	// .ftz at the edge of the normal numbers.
+	{names: "mul." + modes + ".ftz.f32", note: "at the edge", lanes: 512, pools: []pool{edge32, edge32}},
+	{names: "fma." + modes + ".ftz.f32", note: "at the edge", lanes: 1024, pools: []pool{edge32, edge32, tiny}},
+	{names: "div." + modes + ".ftz.f32", note: "at the edge", lanes: 512, pools: []pool{least, near1}},
+	{names: "mul.rn.ftz.f16", note: "at the edge", lanes: 512, pools: []pool{edge16, edge16}},
 
 	// Approximations.
 	{names: "rcp.approx.|ftz.f32", bound: &Bound{ULP: 1}},
@@ -111,11 +148,11 @@ var forms = []form{
 	{names: "tanh.approx.f32", lanes: 512, bound: &Bound{Rel: 0x1p-11}},
 	{names: "tanh.approx.f16|f16x2", bound: &Bound{Abs: 0x1.03p-11}},
 	{names: "tanh.approx.bf16|bf16x2", bound: &Bound{Abs: 0x1p-8}},
-	{names: "ex2.approx.|ftz.f16|f16x2", bound: &Bound{Rel: 0x1.12p-10}},
+	{names: "ex2.approx.|ftz.f16|f16x2", bound: &Bound{Rel: 0x1.12p-10, ULP: 1}},
 	{names: "ex2.approx.ftz.bf16|bf16x2", bound: &Bound{Rel: 0x1p-7}},
 	{names: "div.approx|full.|ftz.f32", pools: []pool{ordinary, ordinary}, bound: &Bound{ULP: 2}},
-	{names: "rsqrt.approx.|ftz.f64", bound: &Bound{Rel: 0x1.2p-23}},
-	{names: "rcp.approx.ftz.f64", bound: &Bound{Rel: 0x1p-23}},
+	{names: "rsqrt.approx.f64", bound: &Bound{Rel: 0x1.2p-23}},
+	{names: "rsqrt|rcp.approx.ftz.f64", bound: &Bound{Rel: 0x1p-19}}, // 20 fraction bits
 
 	// Comparison and selection.
 	{names: "setp." + ucmp + "." + ints + "|b16|b32|b64"},
@@ -136,7 +173,7 @@ var forms = []form{
 	{names: "cvt.rni|rzi|rmi|rpi.|ftz.|sat." + every + ".f16|f32|f64|bf16"},
 	{names: "cvt.rzi.s16|u16.f32|f64|f16", wide: true, note: "to 32 bits"},
 	{names: "cvt." + modes + ".|ftz.|sat.f16|f32|f64|bf16." + every},
-	{names: "cvt.|" + modes + "|rni|rzi|rmi|rpi.|ftz.|relu.|sat.f16|f32|f64|bf16.f16|f32|f64|bf16", lanes: 384},
+	{names: "cvt.|" + modes + "|rni|rzi|rmi|rpi.|ftz.|relu.|sat.f16|f32|f64|bf16.f16|f32|f64|bf16", lanes: 384, anyNaN: true},
 	{names: "cvt.rn|rz.|relu.f16x2|bf16x2.f32", lanes: 512},
 	{names: "cvt.rna.|satfinite.tf32.f32", lanes: 512},
 	{names: "cvt.rn|rz.|relu.tf32.f32", lanes: 512},
@@ -178,7 +215,10 @@ func (f *form) expand() []string {
 func (f *form) draft(name string) *draft {
 	forms, _ := ptx.Forms(name)
 	x := forms[0]
-	d := &draft{name: name, sm: x.MinSM, ptx: x.MinPTX.Major*10 + x.MinPTX.Minor, lanes: f.lanes, pools: f.pools, wide: f.wide, bound: f.bound}
+	d := &draft{name: name, sm: x.MinSM, ptx: x.MinPTX.Major*10 + x.MinPTX.Minor, lanes: f.lanes, pools: f.pools, wide: f.wide, bound: f.bound, anyNaN: f.anyNaN}
+	if strings.HasPrefix(name, "cvt.") && strings.Contains(name, "ftz.f32.bf16") {
+		d.sm = 90 // newer assemblers say so
+	}
 	if f.note != "" {
 		d.name += ", " + f.note
 	}

@@ -11,7 +11,7 @@ import (
 // arrivals are barriers in shared memory.
 func arrivals() []*draft {
 	b32, b64 := ptx.B32, ptx.B64
-	const shared = "\t.shared .align 8 .b64 bar;\n\t.shared .align 16 .b8 smem[2048];\n"
+	const shared = "\t.shared .align 8 .b64 bar;\n\t.shared .align 2048 .b8 smem[2048];\n"
 	list := []*draft{
 		{name: "mbarrier, one thread's arrivals", sm: 80, block: 32, lanes: 64, decl: shared, outs: []ptx.Type{b32, b32, ptx.Pred, ptx.Pred, ptx.Pred, ptx.Pred, ptx.Pred, ptx.Pred}, body: `
 	setp.ne.u32 %q0, %lane, 0;

@@ -188,7 +188,7 @@ func atomics() (list []*draft) {
 					if err != nil {
 						continue
 					}
-					d := &draft{name: name, sm: x[0].MinSM, ptx: x[0].MinPTX.Major*10 + x[0].MinPTX.Minor, lanes: 512, block: 128, ins: types(2, t), outs: types(1, t)}
+					d := &draft{name: name, sm: x[0].MinSM, ptx: x[0].MinPTX.Major*10 + x[0].MinPTX.Minor, lanes: 512, block: 128, ins: types(2, t), outs: types(1, t), anyNaN: t == ptx.F64}
 					if layoutOf, float := layoutOf(t); !float || layoutOf.bits == 0 {
 						d.pools = []pool{operands(t), operands(t), operands(t)}
 					}

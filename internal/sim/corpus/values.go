@@ -12,6 +12,7 @@ import (
 type pool struct {
 	list   []uint64
 	random func(r *rand.Rand) uint64 // nil: only the list
+	all    bool                      // the first lanes get the list in order
 }
 
 var (
@@ -22,7 +23,7 @@ var (
 	f16Specials  = signed(1<<15, 0, 1, 2, 0x3ff, 0x400, 0x401, 0x3c00, 0x3c01, 0x3bff, 0x3800, 0x3e00, 0x4100, 0x4248, 0x57f0, 0x5800, 0x5bf8, 0x6400, 0x67ff, 0x7800, 0x7bff, 0x7c00, 0x7c01, 0x7e00, 0x7e12, 0x7fff)
 	bf16Specials = signed(1<<15, 0, 1, 2, 0x7f, 0x80, 0x81, 0x3f80, 0x3f81, 0x3f7f, 0x3f00, 0x3fc0, 0x4020, 0x4049, 0x42fe, 0x4380, 0x4b00, 0x4f00, 0x7e80, 0x7f7f, 0x7f80, 0x7f81, 0x7fc0, 0x7fd2, 0x7fff)
 	intSpecials  = []uint64{0, 1, 2, 3, 7, 8, 15, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7fff, 0x8000, 0x8001, 0xffff, 0x10000, 0xffffff, 0x1000000, 0x7fffffff, 0x80000000, 0x80000001, 0xffffffff, 0x100000000, 0x1fffff80000000, 1<<53 + 1, 1<<62 + 1, 1<<63 - 1, 1 << 63, 1<<63 + 1, math.MaxUint64, math.MaxUint64 - 1, 0xfffffffffffffbff, 0x1234567890abcdef, 0xffffffff80000000, 0xffffffffffff8000, 0xffffffffffffff80}
-	counts       = &pool{[]uint64{0, 1, 2, 5, 8, 15, 16, 17, 24, 30, 31, 32, 33, 47, 48, 63, 64, 65, 127, 128, 255, 256, 257, 0x8000, 0x10001, 0x7fffffff, 0x80000000, 0xffffffff}, func(r *rand.Rand) uint64 { return r.Uint64N(40) }}
+	counts       = &pool{list: []uint64{0, 1, 2, 5, 8, 15, 16, 17, 24, 30, 31, 32, 33, 47, 48, 63, 64, 65, 127, 128, 255, 256, 257, 0x8000, 0x10001, 0x7fffffff, 0x80000000, 0xffffffff}, random: func(r *rand.Rand) uint64 { return r.Uint64N(40) }}
 )
 
 func signed(sign uint64, v ...uint64) []uint64 {
@@ -126,8 +127,9 @@ func (d *draft) half(r *rand.Rand, i int) []uint64 {
 		kind = 0
 	}
 	for j, t := range d.ins {
-		list, rnd := specials(t), func(r *rand.Rand) uint64 { return random(t, r) }
+		all, list, rnd := len(d.ins) == 1, specials(t), func(r *rand.Rand) uint64 { return random(t, r) }
 		if j < len(d.pools) && (d.pools[j].list != nil || d.pools[j].random != nil) {
+			all = all || d.pools[j].all
 			if list = d.pools[j].list; d.pools[j].random != nil {
 				rnd = d.pools[j].random
 			} else {
@@ -136,7 +138,7 @@ func (d *draft) half(r *rand.Rand, i int) []uint64 {
 		}
 		l, float := layoutOf(t)
 		switch {
-		case len(d.ins) == 1 && i < len(list):
+		case all && i < len(list):
 			v[j] = list[i]
 		case rnd == nil || kind == 0 && len(d.ins) > 1 && len(list) > 0:
 			v[j] = list[r.IntN(len(list))]

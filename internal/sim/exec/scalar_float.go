@@ -593,7 +593,7 @@ func approximate(op string, mods []string, t ptx.Type) any {
 		return func(a, b uint64) uint64 { return out(narrowDiv(in(a), in(b))) }
 	}
 	if t == ptx.F64 {
-		return approximate64(op)
+		return approximate64(op, ftz)
 	}
 	g := map[string]func(float64) float64{
 		"rcp":   func(v float64) float64 { return narrowDiv(1, v) },
@@ -621,12 +621,18 @@ func approximate(op string, mods []string, t ptx.Type) any {
 	return one
 }
 
-// approximate64 is rcp.approx.ftz.f64 and rsqrt.approx.f64: the result's upper
-// 32 bits; subnormals count as zero.
-func approximate64(op string) any {
+// approximate64 is rsqrt.approx.f64 and, with .ftz, what looks at the operand's
+// upper 32 bits alone and gives the result's: subnormals count as zero.
+func approximate64(op string, ftz bool) any {
+	flush := func(b uint64) uint64 {
+		if b&(0x7ff<<52) == 0 {
+			return b & (1 << 63)
+		}
+		return b &^ math.MaxUint32
+	}
 	return func(a uint64) uint64 {
-		if a&(0x7ff<<52) == 0 {
-			a &= 1 << 63
+		if ftz {
+			a = flush(a)
 		}
 		v := math.Float64frombits(a)
 		switch {
@@ -637,14 +643,13 @@ func approximate64(op string) any {
 		default:
 			v = 1 / math.Sqrt(v)
 		}
-		b := math.Float64bits(v)
-		if b&(0x7ff<<52) == 0 {
-			b &= 1 << 63
-		}
-		if v != v {
+		switch {
+		case v != v && ftz:
 			return 0x7fffffff00000000
+		case ftz:
+			return flush(math.Float64bits(v))
 		}
-		return b &^ math.MaxUint32
+		return math.Float64bits(v)
 	}
 }
 
