@@ -212,12 +212,15 @@ func (e *columnsEmitter) finish(f *finish, line, tile *ptx.Reg, store func(colum
 	threads, width := e.k.lanes*e.k.groups, e.k.lanes*e.k.vec
 	workers := max(threads/width, 1)
 	worker := b.Op("shr.u32", tid, log2(threads/workers))
-	start := b.Op("mad.lo.u32", tile, width, b.Op("and.b32", tid, threads/workers-1))
+	first := b.Op("mul.lo.u32", tile, width)
+	start := b.Op("add.u32", first, b.Op("and.b32", tid, threads/workers-1))
 	var columns, insides []*ptx.Reg
 	for j := 0; j < width; j += threads {
 		c := addConst(b, start, j)
 		inside := b.Op("setp.lt.u32", c, f.columns)
-		columns, insides = append(columns, b.Op("selp.u32", c, 0, inside)), append(insides, inside)
+		// Those behind the last column combine the tile's first one again: other
+		// tiles' blocks may not have stored theirs yet.
+		columns, insides = append(columns, b.Op("selp.u32", c, first, inside)), append(insides, inside)
 	}
 	accs := f.combine(line, columns, insides, worker, workers)
 	e.foldGroups(accs, threads/workers, workers, worker)
