@@ -29,7 +29,6 @@ var unsupported = []struct{ prefix, why string }{
 	{"cp.reduce.async.bulk", "bulk copies are not simulated yet"},
 	{"cluster", "clusters are not simulated yet"},
 	{"wgmma", "products of four warps are not simulated yet"},
-	{"match.", "the parser takes match.sync.any only"},
 	{"atom.global.add.v2.f32", "the decoder lacks vectors of atomics"},
 	{"atom.global.add.v4.f32", "the decoder lacks vectors of atomics"},
 }

@@ -1086,7 +1086,7 @@ func decodeVote(d *decoder) error {
 
 func decodeMatch(d *decoder) error {
 	fn := matchAny
-	if d.in.Mods[1] == "all" {
+	if mod(d.in.Mods, "all") {
 		fn = matchAll
 	}
 	n, err := d.warp(fn)
