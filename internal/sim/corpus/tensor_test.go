@@ -327,7 +327,7 @@ func holdProduct(t *testing.T, p *Program, out []byte, r rule) {
 	}
 	x := forms[0]
 	var s shape
-	s.m, s.n, s.k = sizes(x.Mods[2])
+	s.m, s.n, s.k = extent(x.Mods[2])
 	s.width = map[string]int{"f16": 16, "bf16": 16, "tf32": 32, "f64": 64, "e4m3": 8, "e5m2": 8, "u8": 8, "s8": 8, "u4": 4, "s4": 4}[x.Mods[len(x.Mods)-3]]
 	bad, n := [kinds]int{}, 0
 	for w := range p.Lanes() / 32 {
@@ -356,19 +356,4 @@ func holdProduct(t *testing.T, p *Program, out []byte, r rule) {
 	if n > 0 {
 		t.Errorf("%s: %d differences, by kind %v", p.Name, n, bad)
 	}
-}
-
-// sizes reads "m16n8k16".
-func sizes(s string) (m, n, k int) {
-	for _, c := range s {
-		switch {
-		case c >= '0' && c <= '9':
-			k = 10*k + int(c-'0')
-		case c == 'n':
-			m, k = k, 0
-		case c == 'k':
-			n, k = k, 0
-		}
-	}
-	return m, n, k
 }
