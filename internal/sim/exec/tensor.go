@@ -25,12 +25,13 @@ type tensorOp struct {
 // rows, B by columns, each k elements. Element i of register r in lane l has
 // the index (32·r+l)·per+i.
 type fragments struct {
-	m, k      int // rows of A, and elements of a row. (m8n8k4 of f16 is four products: 32 rows.)
+	m, k      int // rows of A, and elements of a row
 	n         int // columns of B
 	width     int // bits of an element of A and B
 	per, perC int // elements in a register of A and B; of C and D
 	a, b      []uint16
 	row, col  []uint8 // of the elements of C and D
+	quad      bool    // m8n8k4 of f16, which is four products: 32 rows, 32 columns
 }
 
 // fragmentKey is what fragments depend on.
@@ -96,7 +97,7 @@ func (f *fragments) whole(key fragmentKey) {
 // lanes, q·4 to q·4+3 and the same plus 16, which hold rows (of A) and columns
 // (of B) 0 to 3 and 4 to 7 of theirs.
 func (f *fragments) quads(key fragmentKey) {
-	f.m, f.n, f.k, f.width, f.per, f.perC = 32, 32, 4, 16, 2, max(1, 32/key.widthC)
+	f.m, f.n, f.k, f.width, f.per, f.perC, f.quad = 32, 32, 4, 16, 2, max(1, 32/key.widthC), true
 	operand := func(across bool) (list []uint16) {
 		each(2, 2, func(r, g, t, i int) {
 			q, high, e := g&3, 4*(g>>2), 2*r+i

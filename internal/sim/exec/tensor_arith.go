@@ -20,41 +20,28 @@ const (
 // operands are the decoded elements of A, by rows, and B, by columns.
 type operands struct{ a, b [16 * 64]number }
 
-// floatFormat is a float type's bits: all, of the fraction, and how many low
-// bits the register has beside.
-type floatFormat struct {
-	bits, frac, drop int
-	noInf            bool // e4m3: the highest exponent has numbers, and one NaN
-}
-
-var tensorFormats = map[string]floatFormat{
-	"f16": {bits: 16, frac: 10}, "bf16": {bits: 16, frac: 7}, "tf32": {bits: 19, frac: 10, drop: 13},
-	"f32": {bits: 32, frac: 23}, "e4m3": {bits: 8, frac: 3, noInf: true}, "e5m2": {bits: 8, frac: 2},
-}
+// tensorFormats are the types of elements.
+var tensorFormats = map[string]*format{"f16": formatF16, "bf16": formatBF16, "tf32": formatTF32, "f32": formatF32, "e4m3": formatE4M3, "e5m2": formatE5M2}
 
 // split takes a float apart.
-func (f floatFormat) split(v uint32) number {
-	v >>= f.drop
-	top := int32(1)<<(f.bits-1-f.frac) - 1
-	e := int32(v>>f.frac) & top
-	m := int32(v & (1<<f.frac - 1))
+func (f *format) split(v uint32) number {
+	top := int32(1)<<(f.bits-1-f.mant) - 1
+	e, m := int32(v>>f.mant)&top, int32(v&(1<<f.mant-1))
 	neg := v>>(f.bits-1)&1 != 0
-	bias := top >> 1
 	switch {
-	case e == top && f.noInf && m != 1<<f.frac-1:
-		m |= 1 << f.frac
-		e -= bias
-	case e == top && (m != 0 || f.noInf):
-		return number{0, specialExponent}
-	case e == top:
+	case e == top && !f.finite && m == 0:
 		m, e = 1, specialExponent
+	case e == top && (!f.finite || uint64(v)&f.nan == f.nan):
+		return number{0, specialExponent}
 	case e > 0:
-		m |= 1 << f.frac
-		e -= bias
+		m |= 1 << f.mant
+		e -= int32(f.bias)
 	case m == 0:
 		return number{0, zeroExponent}
 	default:
-		e = 1 - bias
+		for e = 1 - int32(f.bias); f.finite && m < 1<<f.mant; e-- {
+			m <<= 1 // e4m3 is computed as float16, which has its subnormal numbers as normal ones
+		}
 	}
 	if neg {
 		m = -m
@@ -64,7 +51,7 @@ func (f floatFormat) split(v uint32) number {
 
 // tensorSum is how sums of products of floats are made.
 type tensorSum struct {
-	a, b, out floatFormat
+	a, b, out *format
 	group     int // products that are added at a time
 	extra     int // fraction bits of a sum beyond float32's 23
 }
@@ -85,25 +72,90 @@ func (t *tensorOp) arithmetic(types []string, sat bool, cc int) bool {
 	if cc < 90 {
 		s.group, s.extra = s.group/2, 1
 	}
-	fill := func(f floatFormat) func(elements []uint32, to []number) {
+	fill := func(f *format) func(elements []uint32, to []number) {
+		if t.quad {
+			return fillBits
+		}
+		drop := t.width - f.bits // a register's low bits that tf32 does not have
 		return func(elements []uint32, to []number) {
 			for i, v := range elements {
-				to[i] = f.split(v)
+				to[i] = f.split(v >> drop)
 			}
 		}
 	}
 	t.fillA, t.fillB = fill(s.a), fill(s.b)
+	sum := s.inGroups
+	switch {
+	case t.quad && types[0] == "f16":
+		sum = fusedPairs
+	case t.quad:
+		sum = fusedChain
+	case s.a.bits == 8:
+		sum = s.byHalves
+	}
 	k := t.k
 	t.dot = func(m *operands, row, col int, c uint32) uint32 {
-		a, b := m.a[row*k:][:k], m.b[col*k:][:k]
-		for g := 0; g < k; g += s.group {
-			to := min(k, g+s.group)
-			c = s.add(a[g:to], b[g:to], c)
-		}
-		return c
+		return sum(m.a[row*k:][:k], m.b[col*k:][:k], c)
 	}
 	return true
 }
+
+// inGroups adds the products of one group after the other.
+func (s *tensorSum) inGroups(a, b []number, c uint32) uint32 {
+	for g := 0; g < len(a); g += s.group {
+		to := min(len(a), g+s.group)
+		c = s.add(a[g:to], b[g:to], c)
+	}
+	return c
+}
+
+// byHalves is how devices of 9.0, whose mma has no 8-bit floats, multiply them:
+// as float16, the first two of each four elements, then, added to their sum, the
+// last two; that sum is added to c in float32.
+func (s *tensorSum) byHalves(a, b []number, c uint32) uint32 {
+	var x, y [2][16]number
+	for i := range a {
+		half, at := i>>1&1, i>>2<<1|i&1
+		x[half][at], y[half][at] = a[i], b[i]
+	}
+	first := s.add(x[0][:], y[0][:], 0)
+	return addFloat32(c, s.add(x[1][:], y[1][:], first))
+}
+
+// fusedChain and fusedPairs are m8n8k4 of float16, which devices after 7.0 do
+// without tensor cores, in float32: the sum of the four products made by fused
+// operations in order and added to c; or, with a float16 result, c plus the sum
+// of two products, plus that of the other two.
+func fusedChain(a, b []number, c uint32) uint32 {
+	s := float32(0)
+	for i := range a {
+		s = fma32(a[i].float16(), b[i].float16(), s)
+	}
+	return addFloat32(c, math.Float32bits(s))
+}
+
+func fusedPairs(a, b []number, c uint32) uint32 {
+	s := number{m: int32(c)}.float16()
+	for i := 0; i < len(a); i += 2 {
+		p := a[i].float16() * b[i].float16()
+		s += fma32(a[i+1].float16(), b[i+1].float16(), p)
+	}
+	return uint32(formatF16.round(float64(s), nearest))
+}
+
+// addFloat32 is add.rn.f32 of bits, with the only NaN that results have.
+func addFloat32(a, b uint32) uint32 {
+	return uint32(formatF32.round(float64(math.Float32frombits(a)+math.Float32frombits(b)), nearest))
+}
+
+// fillBits keeps elements as they are, and float16 is the value of such a one.
+func fillBits(elements []uint32, to []number) {
+	for i, v := range elements {
+		to[i].m = int32(v)
+	}
+}
+
+func (n number) float16() float32 { return float32(formatF16.value(uint64(n.m))) }
 
 // integers adds exactly, and wraps or saturates at the end.
 func (t *tensorOp) integers(a, b string, sat bool) {
@@ -146,8 +198,8 @@ func (s *tensorSum) add(a, b []number, c uint32) uint32 {
 		return s.special(a, b, z)
 	}
 	frac := 23 + s.extra
-	up := frac - s.a.frac - s.b.frac
-	total := int64(align(z.m<<(frac-s.out.frac), top-z.e))
+	up := frac - s.a.mant - s.b.mant
+	total := int64(align(z.m<<(frac-s.out.mant), top-z.e))
 	for i := range a {
 		total += int64(align(a[i].m*b[i].m<<up, top-a[i].e-b[i].e))
 	}
@@ -162,15 +214,15 @@ func align(v, shift int32) int32 {
 
 // round makes total·2^exp a float: of 32 bits cut, of 16 bits to nearest even.
 func (s *tensorSum) round(total int64, exp int, c uint32) uint32 {
-	l := &s.out
+	l := s.out
 	if total == 0 {
 		return 0
 	}
 	neg := uint32(total >> 63 & 1)
 	m := uint64(max(total, -total))
-	bias := 1<<(l.bits-2-l.frac) - 1
+	bias := 1<<(l.bits-2-l.mant) - 1
 	e := max(exp+bits.Len64(m)-1, 1-bias)
-	shift := e - l.frac - exp
+	shift := e - l.mant - exp
 	if shift > 0 {
 		half := uint64(1) << (min(shift, 63) - 1)
 		rest := m & (2*half - 1)
@@ -182,10 +234,10 @@ func (s *tensorSum) round(total int64, exp int, c uint32) uint32 {
 		m <<= uint(-shift)
 	}
 	v := uint32(m)
-	if m >= 1<<l.frac {
-		v += uint32(e+bias-1) << l.frac
+	if m >= 1<<l.mant {
+		v += uint32(e+bias-1) << l.mant
 	}
-	return min(v, (1<<(l.bits-1-l.frac)-1)<<l.frac) | neg<<(l.bits-1)
+	return min(v, (1<<(l.bits-1-l.mant)-1)<<l.mant) | neg<<(l.bits-1)
 }
 
 // special is add where a term is not finite.
@@ -205,14 +257,14 @@ func (s *tensorSum) special(a, b []number, z number) uint32 {
 	if z.e >= specialExponent {
 		sum += float(z)
 	}
-	top := uint32(1)<<(s.out.bits-1-s.out.frac) - 1
+	top := uint32(1)<<(s.out.bits-1-s.out.mant) - 1
 	switch {
 	case sum != sum:
 		return 1<<(s.out.bits-1) - 1
 	case sum < 0:
-		return top<<s.out.frac | 1<<(s.out.bits-1)
+		return top<<s.out.mant | 1<<(s.out.bits-1)
 	}
-	return top << s.out.frac
+	return top << s.out.mant
 }
 
 // doubles is a product of float64: a chain of fused operations, in order.
