@@ -347,9 +347,13 @@ func (w *elementwiseWork) launch(p *Plan, e *Expr, width, items int) error {
 		}
 	}
 	if bytes := l.paramBytes(); bytes > maxParamBytes {
-		return fmt.Errorf("an expression that needs %d bytes of kernel parameters; the limit is %d: evaluate part of it first", bytes, maxParamBytes)
+		return tooManyParameters(bytes)
 	}
 	return nil
+}
+
+func tooManyParameters(bytes int) error {
+	return fmt.Errorf("an expression that needs %d bytes of kernel parameters; the limit is %d: evaluate part of it first", bytes, maxParamBytes)
 }
 
 // strides returns how many strides a kernel needs to know of an operand.

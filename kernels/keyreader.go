@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A keyReader takes a key apart, word by word. The first mistake stays in err,
@@ -82,15 +83,14 @@ func (r *keyReader) end() error {
 	return r.err
 }
 
-// A keyWriter puts a key together in a buffer that is used once.
-type keyWriter struct {
-	buf [128]byte
-	n   []byte
-}
+// A keyWriter puts a key together. It is used for one key.
+type keyWriter struct{ n []byte }
+
+var keyWriters = sync.Pool{New: func() any { return new(keyWriter) }}
 
 func newKey(family string) *keyWriter {
-	w := &keyWriter{}
-	w.n = append(w.buf[:0], family...)
+	w := keyWriters.Get().(*keyWriter)
+	w.n = append(w.n[:0], family...)
 	return w
 }
 
@@ -111,7 +111,10 @@ func (w *keyWriter) number(prefix string, n int) *keyWriter {
 	return w
 }
 
-func (w *keyWriter) String() string { return intern(w.n) }
+func (w *keyWriter) String() string {
+	defer keyWriters.Put(w)
+	return intern(w.n)
+}
 
 // keyName is the name function of families whose keys are short words: the
 // words joined.

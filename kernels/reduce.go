@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync"
 )
 
 // The order of a reduction. Every sum and product in this package, and every
@@ -69,24 +70,55 @@ func Reduce(p *Plan, op Op, t Type, out, in Layout, axes uint32) error {
 // types. u is the type of the result. The other operations take only the u that
 // Reduce would give.
 func ReduceAs(p *Plan, op Op, t, u Type, out, in Layout, axes uint32) error {
-	if err := checkReduction(op, t, u); err != nil {
+	r := newReduction(op, u)
+	defer r.release()
+	r.one[0] = Node{Kind: Load, Type: t, Operand: 1}
+	r.load.Nodes, r.layouts = r.one[:], append(r.layouts, in)
+	return r.planExpr(p, &r.load, &out, r.layouts, axes)
+}
+
+// ReduceExpr is ReduceAs over the values of an expression: operand i of e has
+// the layout in[i-1], all of one shape (strides 0 where an operand is
+// broadcast), of which axes are reduced. Operands that no node loads are
+// ignored, but for their shape; at least one must be given.
+//
+// The result is, bit for bit, that of evaluating e into a new row-major array
+// and reducing that; an expression that is one load is reduced as it lies.
+func ReduceExpr(p *Plan, op Op, e *Expr, u Type, out Layout, in []Layout, axes uint32) error {
+	r := newReduction(op, u)
+	defer r.release()
+	return r.planExpr(p, e, &out, in, axes)
+}
+
+func (r *reduction) planExpr(p *Plan, e *Expr, out *Layout, in []Layout, axes uint32) error {
+	if len(in) == 0 || len(in) > maxOperands {
+		return fmt.Errorf("%v of an expression over %d operands; 1 to %d are supported", r.op, len(in), maxOperands)
+	}
+	if err := e.check(len(in)); err != nil {
 		return err
 	}
-	r := reduction{op: op, in: t, out: u}
-	if err := r.setLayouts(out, in, axes); err != nil {
+	if err := checkReduction(r.op, e.Nodes[len(e.Nodes)-1].Type, r.out); err != nil {
+		return err
+	}
+	if err := r.setLayouts(e, out, in, axes); err != nil {
 		return err
 	}
 	return r.plan(p, out)
 }
 
-func (r *reduction) plan(p *Plan, out Layout) error {
+func (r *reduction) plan(p *Plan, out *Layout) error {
+	before := *p
 	switch {
 	case r.outputs() == 0:
 		return nil
 	case r.n == 0:
-		return r.planEmpty(p, out)
+		return r.planEmpty(p, *out)
 	case r.overRows() || !r.planColumns(p):
 		r.planRows(p)
+	}
+	if bytes := p.Launches[len(p.Launches)-1].paramBytes(); bytes > maxParamBytes {
+		p.Launches, p.Scratch, p.Tickets = before.Launches, before.Scratch, before.Tickets
+		return tooManyParameters(bytes)
 	}
 	return nil
 }
@@ -146,57 +178,179 @@ func accumulator(op Op, t, u Type) Type {
 	return u.compute()
 }
 
-// A reduction is what is to be planned: the loop nests of the axes that are
-// kept (operands out and in) and of those that are reduced (operand in).
+// A reduction is what is to be planned, and the planner's working memory: the
+// loop nests of the axes that are kept and of those that are reduced. Operand 0
+// is the output (which does not move along reduced axes), the expression's
+// follow, and last the linear index, if it is used.
 type reduction struct {
+	source
 	op        Op
-	in, out   Type
-	kept, red *nest
+	out       Type
+	types     []Type // of the operands; Invalid for what is not loaded
+	sizes     []int  // their bytes; 1 for the index, whose positions are its values
+	kept, red nest
+	main      int  // the operand that most is read of: it decides how threads walk
 	n         int  // elements reduced for each result
-	offset    int  // of in's first element
 	wide      bool // positions need 64 bits
+
+	one     [1]Node
+	load    Expr
+	layouts []Layout
+	ks      []int
+	bytes   []int
 }
 
-func (r *reduction) outputs() int {
-	n := 1
-	for _, d := range r.kept.shape[:r.kept.rank] {
-		n *= d
-	}
-	return n
+var reductionPool = sync.Pool{New: func() any { return new(reduction) }}
+
+func newReduction(op Op, u Type) *reduction {
+	r := reductionPool.Get().(*reduction)
+	r.op, r.out, r.layouts = op, u, r.layouts[:0]
+	return r
 }
 
-func (r *reduction) setLayouts(out, in Layout, axes uint32) error {
-	if err := in.check("the operand of " + r.op.String()); err != nil {
-		return err
+func (r *reduction) release() {
+	r.expr = nil
+	reductionPool.Put(r)
+}
+
+// in is the type of the values that are reduced.
+func (r *reduction) in() Type { return r.result() }
+
+func (r *reduction) accumulator() Type { return accumulator(r.op, r.in(), r.out) }
+
+func (r *reduction) outputs() int { return r.kept.len() }
+
+func (n *nest) len() int {
+	total := 1
+	for _, d := range n.shape[:n.rank] {
+		total *= d
 	}
-	if axes>>in.Rank != 0 {
-		return fmt.Errorf("%v over axes %b of an operand with %d axes", r.op, axes, in.Rank)
-	}
-	if count := bits.OnesCount32(axes); isArg(r.op) && count != 1 && count != in.Rank {
-		return fmt.Errorf("%v works over one axis or over all, not over %d of %d", r.op, count, in.Rank)
-	}
-	kept, red := Layout{Offset: in.Offset}, Layout{}
-	for i := range in.Rank {
-		l := &kept
-		if axes>>i&1 != 0 {
-			l = &red
+	return total
+}
+
+func (r *reduction) setLayouts(e *Expr, out *Layout, in []Layout, axes uint32) error {
+	for i := range in {
+		if err := in[i].check("an operand of a reduction"); err != nil {
+			return err
 		}
-		l.Shape[l.Rank], l.Strides[l.Rank] = in.Shape[i], in.Strides[i]
-		l.Rank++
+		if !in[i].sameShape(&in[0]) {
+			return fmt.Errorf("%v of an expression: operand %d has shape %v, operand 1 %v", r.op, i+1, in[i].shape(), in[0].shape())
+		}
 	}
-	if !kept.sameShape(&out) {
-		return fmt.Errorf("%v over axes %b of shape %v gives shape %v, not %v", r.op, axes, in.Shape[:in.Rank], kept.Shape[:kept.Rank], out.Shape[:out.Rank])
+	l := &in[0]
+	if axes>>l.Rank != 0 {
+		return fmt.Errorf("%v over axes %b of an operand with %d axes", r.op, axes, l.Rank)
 	}
-	r.n, r.offset = red.Len(), in.Offset
-	r.wide = r.n >= 1<<31 || out.Len() >= 1<<31
-	r.kept, r.red = newNest([]Layout{out, kept}), newNest([]Layout{red})
-	if !isArg(r.op) {
-		r.red.sortByStride(0)
+	if count := bits.OnesCount32(axes); isArg(r.op) && count != 1 && count != l.Rank {
+		return fmt.Errorf("%v works over one axis or over all, not over %d of %d", r.op, count, l.Rank)
+	}
+	r.fill(e, out, in, axes)
+	kept := Layout{Rank: r.kept.rank, Shape: r.kept.shape}
+	if !kept.sameShape(out) {
+		return fmt.Errorf("%v over axes %b of shape %v gives shape %v, not %v", r.op, axes, l.shape(), kept.shape(), out.shape())
+	}
+	r.n = r.red.len()
+	r.wide = r.n >= 1<<31 || r.outputs() >= 1<<31
+	if !isArg(r.op) && (r.plain() || r.orderFree()) {
+		r.red.sortByStride(r.main)
 	}
 	r.red.coalesce()
-	r.kept.sortByStride(1)
+	r.kept.sortByStride(r.main)
 	r.kept.coalesce()
 	return nil
+}
+
+// orderFree says whether the order of the elements does not show in the result.
+func (r *reduction) orderFree() bool {
+	return !r.accumulator().IsFloat() || r.op == OpMax || r.op == OpMin
+}
+
+// fill sets up the nests.
+func (r *reduction) fill(e *Expr, out *Layout, in []Layout, axes uint32) {
+	r.expr, r.types, r.sizes, r.forms = e, r.types[:0], r.sizes[:0], r.forms[:0]
+	for range len(in) + 2 {
+		r.types, r.sizes, r.forms = append(r.types, Invalid), append(r.sizes, 1), append(r.forms, noForm)
+	}
+	r.types[0] = r.out
+	for i := range e.Nodes {
+		switch n := &e.Nodes[i]; n.Kind {
+		case Load:
+			r.types[n.Operand] = n.Type
+		case Index:
+			r.types[r.index()] = Int64
+		}
+	}
+	for k, t := range r.types[:r.index()] {
+		r.sizes[k] = t.Size()
+	}
+	index := RowMajor(in[0].Shape[:in[0].Rank]...)
+	r.kept.reset(&in[0], ^axes)
+	r.red.reset(&in[0], axes)
+	r.kept.strides, r.kept.offsets = append(r.kept.strides, out.Strides), append(r.kept.offsets, out.Offset)
+	r.red.strides = append(r.red.strides, [MaxRank]int{})
+	for i := range in {
+		r.addOperand(&in[i], r.types[i+1] != Invalid, axes)
+	}
+	r.addOperand(&index, r.types[r.index()] != Invalid, axes)
+	r.chooseMain()
+}
+
+// reset makes the nest one of the axes in the mask and of no operand.
+func (n *nest) reset(l *Layout, axes uint32) {
+	n.rank, n.shape, n.strides, n.offsets = 0, [MaxRank]int{}, n.strides[:0], n.offsets[:0]
+	for i, d := range l.Shape[:l.Rank] {
+		if axes>>i&1 != 0 {
+			n.shape[n.rank] = d
+			n.rank++
+		}
+	}
+}
+
+// addOperand adds an operand to both nests. What is not loaded must not stand
+// in the way of merging axes.
+func (r *reduction) addOperand(l *Layout, loaded bool, axes uint32) {
+	var kept, red [MaxRank]int
+	k, d := 0, 0
+	for i, s := range l.Strides[:l.Rank] {
+		if !loaded {
+			s = 0
+		}
+		if axes>>i&1 != 0 {
+			red[d] = s
+			d++
+		} else {
+			kept[k] = s
+			k++
+		}
+	}
+	r.kept.strides, r.kept.offsets = append(r.kept.strides, kept), append(r.kept.offsets, l.Offset)
+	r.red.strides = append(r.red.strides, red)
+}
+
+// chooseMain finds the operand with the most bytes, the first of several.
+func (r *reduction) chooseMain() {
+	most := 0
+	r.main = r.index()
+	for k := 1; k < r.index(); k++ {
+		if r.types[k] == Invalid {
+			continue
+		}
+		bytes := r.sizes[k] * r.kept.distinct(k) * r.red.distinct(k)
+		if bytes > most {
+			most, r.main = bytes, k
+		}
+	}
+}
+
+// distinct is the number of places that operand k has in the nest.
+func (n *nest) distinct(k int) int {
+	total := 1
+	for i, d := range n.shape[:n.rank] {
+		if n.strides[k][i] != 0 {
+			total *= max(d, 1)
+		}
+	}
+	return total
 }
 
 // sortByStride puts the axes in the order of operand k in memory: by decreasing
@@ -239,10 +393,10 @@ func magnitude(x int) int { return max(x, -x) }
 // overRows says whether lanes walk along the reduced axes (else along a kept
 // one): whichever runs through memory in smaller steps.
 func (r *reduction) overRows() bool {
-	return r.red.rank == 0 || r.smallestStride(r.red, 0) <= r.smallestStride(r.kept, 1)
+	return r.red.rank == 0 || r.red.smallestStride(r.main) <= r.kept.smallestStride(r.main)
 }
 
-func (r *reduction) smallestStride(n *nest, k int) int {
+func (n *nest) smallestStride(k int) int {
 	least := math.MaxInt
 	for i := range n.rank {
 		if s := magnitude(n.strides[k][i]); s != 0 {
@@ -271,20 +425,20 @@ func (r *reduction) planEmpty(p *Plan, out Layout) error {
 // align returns the bytes that one load may take along an axis of operand k: a
 // power of two up to 16, so that every run of axis 'along' can be read in such
 // pieces from its start. The axis must have stride 1.
-func (r *reduction) align(along *nest, axis, size int) int {
-	bytes := func(elements int) int { return elements * size }
-	all := bytes(r.offset) | 16
-	if along == r.kept || r.red.rank > 1 {
-		all |= bytes(along.shape[axis])
+func (r *reduction) align(along *nest, axis, k int) int {
+	size := r.sizes[k]
+	all := r.kept.offsets[k]*size | 16
+	if along == &r.kept || r.red.rank > 1 {
+		all |= along.shape[axis] * size
 	}
 	for i := range r.kept.rank {
-		if along != r.kept || i != axis {
-			all |= bytes(r.kept.strides[1][i])
+		if along != &r.kept || i != axis {
+			all |= r.kept.strides[k][i] * size
 		}
 	}
 	for i := range r.red.rank {
-		if along != r.red || i != axis {
-			all |= bytes(r.red.strides[0][i])
+		if along != &r.red || i != axis {
+			all |= r.red.strides[k][i] * size
 		}
 	}
 	return max(all&-all, size)
@@ -316,7 +470,7 @@ func newSplit(parts int) split {
 // scratch takes room for the partial results of columns results and for the
 // tickets of groups of blocks, and adds the arguments.
 func (s split) scratch(p *Plan, l *Launch, r *reduction, columns, groups int) {
-	acc := accumulator(r.op, r.in, r.out)
+	acc := r.accumulator()
 	p.Tickets = max(p.Tickets, uint64(4*groups)) // each launch leaves them zero for the next
 	l.pointer(TicketOperand, 0)
 	l.pointer(ScratchOperand, p.scratch(columns*s.lines*max(acc.Size(), 4)))
@@ -332,6 +486,40 @@ func positionSize(wide bool) int {
 		return 8
 	}
 	return 4
+}
+
+// operands sets the list of operands that have one of the forms, and of their
+// sizes, in the order of prologue.operands.
+func (r *reduction) operands(first int, forms ...form) (ks, sizes []int) {
+	r.ks, r.bytes = r.ks[:0], r.bytes[:0]
+	for k := first; k < len(r.forms); k++ {
+		if k == 0 || slices.Contains(forms, r.forms[k]) {
+			r.ks, r.bytes = append(r.ks, k), append(r.bytes, r.sizes[k])
+		}
+	}
+	return r.ks, r.bytes
+}
+
+// pointers adds the parameters of the output's and the operands' first
+// elements, constants those of immediates.
+func (r *reduction) pointers(l *Launch) {
+	l.pointer(0, r.kept.offsets[0]*r.sizes[0])
+	for k := 1; k < r.index(); k++ {
+		if r.types[k] != Invalid {
+			l.pointer(k, r.kept.offsets[k]*r.sizes[k])
+		}
+	}
+	if r.types[r.index()] != Invalid {
+		l.value64(0)
+	}
+}
+
+func (r *reduction) constants(l *Launch) {
+	for i := range r.expr.Nodes {
+		if n := &r.expr.Nodes[i]; n.Kind == Immediate {
+			l.immediate(n.Type, n.Bits)
+		}
+	}
 }
 
 // index adds a parameter that holds a number of elements.

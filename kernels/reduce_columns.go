@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -14,6 +15,7 @@ import (
 // the tree over groups·run slots, for lanes·vec columns. Where that is not the
 // whole tree (split), the last of the blocks that share columns finishes them.
 type columnsKernel struct {
+	source
 	op            Op
 	in, out       Type
 	vec           int // neighbouring columns of a thread, one load
@@ -28,7 +30,7 @@ func reduceColumnsFamily() family {
 	return family{
 		prefix:   "reduce_columns",
 		generate: generateReduceColumns,
-		name:     keyName,
+		name:     reduceName,
 		embed:    embeddedReduceColumns,
 	}
 }
@@ -36,7 +38,7 @@ func reduceColumnsFamily() family {
 func (k *columnsKernel) key() string {
 	return newKey("reduce_columns").word(k.op.String()).word(k.in.String()).word(k.out.String()).
 		number("v", k.vec).number("n", k.run).number("l", k.lanes).number("g", k.groups).
-		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).String()
+		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).source(&k.source).String()
 }
 
 func parseColumnsKernel(key string) (*columnsKernel, error) {
@@ -44,6 +46,7 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 	k := &columnsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(),
 		vec: r.number("v", 8), run: r.number("n", 16), lanes: r.number("l", 256), groups: r.number("g", 256),
 		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), split: r.flag("split"), wide: r.flag("wide")}
+	k.source = r.source(k.in, contiguous)
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -55,7 +58,12 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
 		}
 	}
-	if k.vec*k.in.Size() > 16 || k.run*k.groups > reduceSlots || k.lanes*k.groups > 1024 {
+	for i, f := range k.forms {
+		if f == strided || i > 0 && i < k.index() && f == contiguous && k.vec*k.operand(i).Size() > 16 {
+			return nil, fmt.Errorf("kernel key %q: its operands cannot be read so", key)
+		}
+	}
+	if k.key() != key || k.run*k.groups > reduceSlots || k.lanes*k.groups > 1024 {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}
 	return k, nil
@@ -65,14 +73,19 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 // columns lie side by side that blocks would be small.
 func (r *reduction) planColumns(p *Plan) bool {
 	lane := r.laneAxis()
-	k := &columnsKernel{op: r.op, in: r.in, out: r.out, vec: 1, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wide}
+	k := &columnsKernel{source: r.source, op: r.op, in: r.in(), out: r.out, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wide}
 	columns := r.kept.shape[lane]
-	if r.kept.strides[1][lane] == 1 {
-		k.vec = min(r.align(r.kept, lane, r.in.Size())/r.in.Size(), 8)
+	k.vec = r.columnForms(lane)
+	for k.vec > 1 && k.vec*k.weight() > 256 {
+		k.vec /= 2
 	}
+	k.forms = r.forms
 	slots := min(ceilPow2(r.n), reduceSlots)
 	vectors := columns / k.vec
 	k.run = min(max(32/k.vec, 2), 8, slots)
+	for k.run > 1 && (k.run*k.loads() > 8 || k.run*k.vec*k.weight() > 256) {
+		k.run /= 2
+	}
 	k.groups = min(slots/k.run, 8)
 	k.lanes = min(ceilPow2(vectors), 256/k.groups)
 	k.groups = min(slots/k.run, 256/k.lanes)
@@ -85,30 +98,60 @@ func (r *reduction) planColumns(p *Plan) bool {
 	}
 
 	l := p.launch(k.key(), [3]uint32{uint32(tiles * parts * outer), 1, 1}, [3]uint32{uint32(k.lanes * k.groups), 1, 1}, 0)
-	l.pointer(0, r.kept.offsets[0]*r.out.Size())
-	l.pointer(1, r.offset*r.in.Size())
+	r.pointers(l)
 	l.index(r.n, k.wide)
 	l.value32(uint32(tiles))
 	l.index(columns, k.wide)
-	l.value64(uint64(r.kept.strides[0][lane] * r.out.Size()))
-	l.value64(uint64(r.kept.strides[1][lane] * r.in.Size()))
+	ks, sizes := r.operands(0, contiguous, broadcast, scalar)
+	for i, o := range ks {
+		l.value64(uint64(r.kept.strides[o][lane] * sizes[i]))
+	}
 	if k.split {
 		s.scratch(p, l, r, columns*outer, tiles*outer)
 	}
 	if r.op == OpMean {
-		l.count(r.n, accumulator(r.op, r.in, r.out))
+		l.count(r.n, r.accumulator())
 	}
+	r.constants(l)
 	r.kept.remove(lane)
-	l.axes(r.kept, 0, k.kept, k.wide, []int{0, 1}, []int{r.out.Size(), r.in.Size()})
-	l.axes(r.red, 0, k.red, k.wide, []int{0}, []int{r.in.Size()})
+	l.axes(&r.kept, 0, k.kept, k.wide, ks, sizes)
+	ks, sizes = r.operands(1, contiguous, broadcast)
+	l.axes(&r.red, 0, k.red, k.wide, ks, sizes)
 	return true
+}
+
+// columnForms chooses how the operands are read, and returns how many
+// neighbouring columns a thread takes.
+func (r *reduction) columnForms(lane int) int {
+	vec, whole := 8, r.kept.shape[lane]
+	for i := 1; i < len(r.forms); i++ {
+		step := r.kept.strides[i][lane]
+		r.forms[i] = contiguous
+		switch {
+		case r.types[i] == Invalid:
+			r.forms[i] = noForm
+		case i == r.index():
+		case !r.plain() && allZero(r.red.strides[i][:r.red.rank]):
+			r.forms[i] = scalar
+		case !r.plain() && step == 0:
+			r.forms[i] = broadcast
+		case step == 1:
+			vec = min(vec, r.align(&r.kept, lane, i)/r.sizes[i])
+		default:
+			vec = 1
+		}
+	}
+	for whole%vec != 0 {
+		vec /= 2
+	}
+	return vec
 }
 
 // laneAxis returns the kept axis with the smallest stride that is not 0.
 func (r *reduction) laneAxis() int {
 	best := 0
 	for i := 1; i < r.kept.rank; i++ {
-		s, t := magnitude(r.kept.strides[1][i]), magnitude(r.kept.strides[1][best])
+		s, t := magnitude(r.kept.strides[r.main][i]), magnitude(r.kept.strides[r.main][best])
 		if s != 0 && (t == 0 || s <= t) {
 			best = i
 		}
@@ -130,20 +173,32 @@ func generateReduceColumns(key string, target int) (*ptx.Module, error) {
 type columnsEmitter struct {
 	*reducer
 	k      *columnsKernel
-	axes   []axisParam
+	load   *prologue
+	again  []int       // operands that are read along the column
+	axes   []axisParam // with their strides
+	bases  []*ptx.Reg  // their addresses at the thread's first element
+	steps  map[int]*ptx.Var
 	lane   *ptx.Reg // number of the thread's vector in the block
 	group  *ptx.Reg
-	column *ptx.Reg // the thread's first column
-	base   *ptx.Reg // address of its first element
-	i, end *ptx.Reg // the run's first element in this pass; where the chunk, or the column, ends
+	column *ptx.Reg     // the thread's first column
+	shared [][]*ptx.Reg // for each column, values that are the same down the column
+	i, end *ptx.Reg     // the run's first element in this pass; where the chunk, or the column, ends
 	accs   [][]partial
 }
 
 func (k *columnsKernel) emit(b *ptx.Builder) {
 	e := &columnsEmitter{reducer: newReducer(b, k.op, k.in, k.out, k.wide), k: k}
-	out, in, n := b.Param("out", ptx.U64), b.Param("in", ptx.U64), b.Param("n", e.position())
+	e.load = newPrologue(b, k.source)
+	e.again = e.load.again()
+	out := b.Param("out", ptx.U64)
+	e.load.declarePointers()
+	n := b.Param("n", e.position())
 	tiles, columns := b.Param("tiles", ptx.U32), b.Param("columns", e.position())
-	outStride, inStride := b.Param("column_out", ptx.U64), b.Param("column_in", ptx.U64)
+	outStride := b.Param("column_out", ptx.U64)
+	e.steps = map[int]*ptx.Var{}
+	for _, o := range e.load.all() {
+		e.steps[o] = b.Param("column_"+e.load.name(o), ptx.U64)
+	}
 	var f *finish
 	if k.split {
 		f = declareFinish(e.reducer)
@@ -153,8 +208,9 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 	if k.op == OpMean {
 		count = b.Ld(b.Param("count", e.acc.reg()))
 	}
-	kept := declareAxes(b, "kept", k.kept, k.wide, "out", "in")
-	e.axes = declareAxes(b, "axis", k.red, k.wide, "in")
+	e.load.declareConstants()
+	kept := declareAxes(b, "kept", k.kept, k.wide, append([]string{"out"}, e.load.names(e.load.all())...)...)
+	e.axes = declareAxes(b, "axis", k.red, k.wide, e.load.names(e.again)...)
 	b.MaxThreads(k.lanes * k.groups)
 	if k.groups > 1 {
 		e.exchange(k.lanes * k.groups * k.vec)
@@ -170,8 +226,8 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 		outer, part = emitDivRem(b, block, b.Ld(f.parts))
 	}
 	inside := e.whichColumn(tile, b.Ld(columns))
-	addresses := emitOffsets(b, kept, e.widen(outer), k.wide, b.Ld(out), b.Ld(in))
-	e.base = b.Op("mad.lo.u64", e.column64(), b.Ld(inStride), addresses[1])
+	addresses := emitOffsets(b, kept, e.widen(outer), k.wide, append([]*ptx.Reg{b.Ld(out)}, e.load.bases()...)...)
+	e.start(addresses[1:])
 	result := b.Op("mad.lo.u64", e.column64(), b.Ld(outStride), addresses[0])
 	e.limits(part, b.Ld(n))
 	e.accumulate()
@@ -227,6 +283,41 @@ func (e *columnsEmitter) finish(f *finish, line, tile *ptx.Reg, store func(colum
 	for j, c := range columns {
 		store(c, b.Op("setp.eq.and.u32", worker, 0, insides[j]), accs[j])
 	}
+}
+
+// start finds the thread's first elements, and reads what is the same down its
+// columns. The addresses are those of column 0.
+func (e *columnsEmitter) start(addresses []*ptx.Reg) {
+	at := map[int]*ptx.Reg{}
+	for i, o := range e.load.all() {
+		at[o] = e.b.Op("mad.lo.u64", e.column64(), e.b.Ld(e.steps[o]), addresses[i])
+	}
+	for _, o := range e.again {
+		e.bases = append(e.bases, at[o])
+	}
+	scalars := e.load.operands(scalar)
+	for v := range e.k.vec {
+		if v > 0 {
+			for _, o := range scalars {
+				at[o] = e.b.Op("add.u64", at[o], e.b.Ld(e.steps[o]))
+			}
+		}
+		e.load.prepare(at)
+		e.shared = append(e.shared, e.load.shared)
+		if len(scalars) == 0 {
+			break
+		}
+	}
+}
+
+// values returns the values of the nodes, as far as they are known, for each of
+// the thread's columns.
+func (e *columnsEmitter) values() [][]*ptx.Reg {
+	vs := make([][]*ptx.Reg, e.k.vec)
+	for v := range vs {
+		vs[v] = slices.Clone(e.shared[min(v, len(e.shared)-1)])
+	}
+	return vs
 }
 
 // emitDivRem returns x/d and x%d.
@@ -290,10 +381,10 @@ func (e *columnsEmitter) accumulate() {
 	again, cut, done := b.NewLabel("pass"), b.NewLabel("cut"), b.NewLabel("done")
 	b.Bind(again)
 	b.BraIf(b.Op(e.pos("setp.gt"), b.Op(e.pos("add"), e.i, k.run), e.end), cut)
-	rows := make([][]*ptx.Reg, k.run)
+	rows := make([][][]*ptx.Reg, k.run)
 	addresses := e.addresses()
 	for s := range rows {
-		rows[s] = loadRun(b, e.in, k.vec, addresses[s], 16)
+		rows[s] = e.loadRow(addresses[s])
 	}
 	for s, xs := range rows {
 		e.takeRow(s, xs, e.positionOf(s))
@@ -309,14 +400,32 @@ func (e *columnsEmitter) accumulate() {
 			at = b.Op(e.pos("add"), e.i, s)
 		}
 		b.BraIf(b.Op(e.pos("setp.ge"), at, e.end), done)
-		e.takeRow(s, loadRun(b, e.in, k.vec, addresses[s], 16), at)
+		e.takeRow(s, e.loadRow(addresses[s]), at)
 	}
 	b.Bind(done)
 }
 
-func (e *columnsEmitter) takeRow(s int, xs []*ptx.Reg, at *ptx.Reg) {
-	for v, x := range xs {
-		e.take(e.accs[v][s], e.element(x), at)
+// loadRow loads one element of each of the thread's columns.
+func (e *columnsEmitter) loadRow(addresses []*ptx.Reg) [][]*ptx.Reg {
+	row := e.values()
+	for j, k := range e.again {
+		e.load.load(row, k, addresses[j], 16, e.step(k))
+	}
+	return row
+}
+
+// step is the distance of operand k from column to column; only the index's
+// matters.
+func (e *columnsEmitter) step(k int) *ptx.Reg {
+	if k != e.load.index() {
+		return nil
+	}
+	return e.b.Ld(e.steps[k])
+}
+
+func (e *columnsEmitter) takeRow(s int, row [][]*ptx.Reg, at *ptx.Reg) {
+	for v, x := range row {
+		e.take(e.accs[v][s], e.element(e.load.value(x)), at)
 	}
 }
 
@@ -329,15 +438,20 @@ func (e *columnsEmitter) positionOf(s int) *ptx.Reg {
 	return e.b.Op(e.pos("add"), e.i, s)
 }
 
-// addresses returns the addresses of the run's elements in the first column.
-func (e *columnsEmitter) addresses() []*ptx.Reg {
+// addresses returns, for each slot of the run, the operands' addresses in the
+// first column.
+func (e *columnsEmitter) addresses() [][]*ptx.Reg {
 	b := e.b
-	ps := []*ptx.Reg{emitOffsets(b, e.axes, e.i, e.wide, e.base)[0]}
+	ps := [][]*ptx.Reg{emitOffsets(b, e.axes, e.i, e.wide, e.bases...)}
 	for s := 1; s < e.k.run; s++ {
 		if len(e.axes) == 1 {
-			ps = append(ps, b.Op("add.u64", ps[s-1], b.Ld(e.axes[0].strides[0])))
+			next := make([]*ptx.Reg, len(e.bases))
+			for j, at := range ps[s-1] {
+				next[j] = b.Op("add.u64", at, b.Ld(e.axes[0].strides[j]))
+			}
+			ps = append(ps, next)
 		} else {
-			ps = append(ps, emitOffsets(b, e.axes, b.Op(e.pos("add"), e.i, s), e.wide, e.base)[0])
+			ps = append(ps, emitOffsets(b, e.axes, b.Op(e.pos("add"), e.i, s), e.wide, e.bases...))
 		}
 	}
 	return ps

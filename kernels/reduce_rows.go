@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -17,10 +18,11 @@ import (
 //	split      many blocks share a row: each takes run·lanes slots of one
 //	           chunk, and the last to finish combines their results.
 type rowsKernel struct {
+	source
 	op        Op
 	in, out   Type
 	run       int // neighbouring slots of a thread
-	access    int // bytes of a load; 0: elements are not neighbours in memory
+	access    int // bytes that a load of values of type in would have; 0: elements are not neighbours in memory
 	lanes     int // threads to a row
 	threads   int // threads of a block
 	kept, red int // axes
@@ -42,7 +44,7 @@ func reduceRowsFamily() family {
 	return family{
 		prefix:   "reduce_rows",
 		generate: generateReduceRows,
-		name:     keyName,
+		name:     reduceName,
 		embed:    embeddedReduceRows,
 	}
 }
@@ -50,14 +52,19 @@ func reduceRowsFamily() family {
 func (k *rowsKernel) key() string {
 	return newKey("reduce_rows").word(k.op.String()).word(k.in.String()).word(k.out.String()).
 		word(rowsForms[k.form]).number("n", k.run).number("a", k.access).number("l", k.lanes).number("t", k.threads).
-		number("k", k.kept).number("r", k.red).flag("wide", k.wide).String()
+		number("k", k.kept).number("r", k.red).flag("wide", k.wide).source(&k.source).String()
 }
 
 func parseRowsKernel(key string) (*rowsKernel, error) {
 	r := readKey(key)
 	k := &rowsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(), form: rowsForm(r.word(rowsForms...)),
-		run: r.number("n", 16), access: r.number("a", 16), lanes: r.number("l", 1024), threads: r.number("t", 1024),
+		run: r.number("n", 16), access: r.number("a", 128), lanes: r.number("l", 1024), threads: r.number("t", 1024),
 		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), wide: r.flag("wide")}
+	one := contiguous
+	if k.access == 0 {
+		one = strided
+	}
+	k.source = r.source(k.in, one)
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -72,24 +79,56 @@ func parseRowsKernel(key string) (*rowsKernel, error) {
 	if k.run*k.lanes > reduceSlots || k.lanes > k.threads || k.threads < 32 || k.form != rowsOnePass && k.lanes != k.threads {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}
+	if k.access&(k.access-1) != 0 || k.plain() && k.access > 16 || k.access == 0 && slices.Contains(k.forms[:k.index()], contiguous) || k.key() != key {
+		return nil, fmt.Errorf("kernel key %q: its operands cannot be read so", key)
+	}
 	return k, nil
 }
 
 // planRows chooses the geometry.
 func (r *reduction) planRows(p *Plan) {
-	k := &rowsKernel{op: r.op, in: r.in, out: r.out, wide: r.wide, kept: r.kept.rank, red: r.red.rank, run: 4}
-	inner := r.red.rank - 1
-	if inner < 0 || r.red.strides[0][inner] == 1 {
-		k.access = r.in.Size()
-		if inner >= 0 {
-			k.access = r.align(r.red, inner, r.in.Size())
-		}
-		k.run = max(4, k.access/r.in.Size())
-	}
-	if r.red.rank > 1 && k.access > 0 && r.red.shape[inner]%k.run != 0 {
-		k.run, k.access = 4, 0
-	}
+	k := &rowsKernel{source: r.source, op: r.op, in: r.in(), out: r.out, wide: r.wide, kept: r.kept.rank, red: r.red.rank}
+	r.rowForms(k)
 	r.launchRows(p, k, k.chooseForm(r.n, r.outputs()))
+}
+
+// rowForms chooses how the operands are read: in vectors where those that are
+// contiguous along the innermost reduced axis allow it, else element by element.
+func (r *reduction) rowForms(k *rowsKernel) {
+	inner, vector := r.red.rank-1, 16
+	if k.weight() > 16 {
+		vector = 4
+	}
+	neighbours := 0 // elements of a vector; 0: no operand is contiguous
+	for i := 1; i < len(r.forms); i++ {
+		switch {
+		case r.types[i] == Invalid:
+		case !k.plain() && i != r.index() && allZero(r.red.strides[i][:r.red.rank]):
+			r.forms[i] = scalar
+		case inner < 0 && i != r.index():
+			r.forms[i], neighbours = contiguous, 1
+		case inner >= 0 && r.red.strides[i][inner] == 1:
+			r.forms[i] = contiguous
+			if i != r.index() {
+				vector = min(vector, r.align(&r.red, inner, i)/r.sizes[i])
+				neighbours = vector
+			}
+		case inner >= 0 && r.red.strides[i][inner] == 0 && !k.plain() && i != r.index():
+			r.forms[i] = broadcast
+		default:
+			r.forms[i] = strided
+		}
+	}
+	k.run, k.access = max(4, neighbours), neighbours*k.in.Size()
+	if r.red.rank > 1 && r.red.shape[inner]%k.run != 0 { // runs go on in other places
+		k.run, k.access = 4, 0
+		for i, f := range r.forms {
+			if f == contiguous || f == broadcast {
+				r.forms[i] = strided
+			}
+		}
+	}
+	k.forms = r.forms
 }
 
 // launchRows plans the launch of a kernel.
@@ -100,18 +139,20 @@ func (r *reduction) launchRows(p *Plan, k *rowsKernel, s split) {
 		grid = rows * s.parts
 	}
 	l := p.launch(k.key(), [3]uint32{uint32(grid), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
-	l.pointer(0, r.kept.offsets[0]*r.out.Size())
-	l.pointer(1, r.offset*r.in.Size())
+	r.pointers(l)
 	l.index(r.n, k.wide)
 	l.index(rows, k.wide)
 	if k.form == rowsSplit {
 		s.scratch(p, l, r, rows, rows)
 	}
 	if r.op == OpMean {
-		l.count(r.n, accumulator(r.op, r.in, r.out))
+		l.count(r.n, r.accumulator())
 	}
-	l.axes(r.kept, 0, k.kept, k.wide, []int{0, 1}, []int{r.out.Size(), r.in.Size()})
-	l.axes(r.red, 0, k.red, k.wide, []int{0}, []int{r.in.Size()})
+	r.constants(l)
+	ks, sizes := r.operands(0, contiguous, broadcast, strided, scalar)
+	l.axes(&r.kept, 0, k.kept, k.wide, ks, sizes)
+	ks, sizes = r.operands(1, contiguous, broadcast, strided)
+	l.axes(&r.red, 0, k.red, k.wide, ks, sizes)
 }
 
 // chooseForm sets the form and the sizes of blocks.
@@ -161,17 +202,22 @@ type rowsEmitter struct {
 	*reducer
 	k     *rowsKernel
 	n     *ptx.Reg // elements of a row
-	axes  []axisParam
-	base  *ptx.Reg // address of the row
-	lane  *ptx.Reg // number of the thread in its group
-	start *ptx.Reg // index of the thread's first element
-	end   *ptx.Reg // where the chunk, or the row, ends
+	load  *prologue
+	again []int       // operands that are read along the row
+	axes  []axisParam // with their strides
+	bases []*ptx.Reg  // and their addresses at its start
+	lane  *ptx.Reg    // number of the thread in its group
+	start *ptx.Reg    // index of the thread's first element
+	end   *ptx.Reg    // where the chunk, or the row, ends
 	accs  []partial
 }
 
 func (k *rowsKernel) emit(b *ptx.Builder) {
 	e := &rowsEmitter{reducer: newReducer(b, k.op, k.in, k.out, k.wide), k: k}
-	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
+	e.load = newPrologue(b, k.source)
+	e.again = e.load.again()
+	out := b.Param("out", ptx.U64)
+	e.load.declarePointers()
 	e.n = b.Ld(b.Param("n", e.position()))
 	rows := b.Param("rows", e.position())
 	var f *finish
@@ -182,8 +228,9 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	if k.op == OpMean {
 		count = b.Ld(b.Param("count", e.acc.reg()))
 	}
-	kept := declareAxes(b, "kept", k.kept, k.wide, "out", "in")
-	e.axes = declareAxes(b, "axis", k.red, k.wide, "in")
+	e.load.declareConstants()
+	kept := declareAxes(b, "kept", k.kept, k.wide, append([]string{"out"}, e.load.names(e.load.all())...)...)
+	e.axes = declareAxes(b, "axis", k.red, k.wide, e.load.names(e.again)...)
 	b.MaxThreads(k.threads)
 	if k.lanes > 32 {
 		e.exchange(k.threads / 32)
@@ -191,8 +238,15 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 
 	exit := b.NewLabel("exit")
 	row, part, inside := e.whichRow(f, b.Ld(rows))
-	addresses := emitOffsets(b, kept, row, k.wide, b.Ld(out), b.Ld(in))
-	e.base = addresses[1]
+	addresses := emitOffsets(b, kept, row, k.wide, append([]*ptx.Reg{b.Ld(out)}, e.load.bases()...)...)
+	at := map[int]*ptx.Reg{}
+	for i, o := range e.load.all() {
+		at[o] = addresses[i+1]
+	}
+	for _, o := range e.again {
+		e.bases = append(e.bases, at[o])
+	}
+	e.load.prepare(at)
 	e.limits(part)
 	e.accumulate()
 	acc := e.fold(e.accs)
@@ -267,9 +321,11 @@ func (e *rowsEmitter) accumulate() {
 	if e.k.form == rowsOnePass {
 		e.passes(i, 1, false)
 	} else {
-		e.passes(i, 4, true)
-		e.passes(i, 2, false)
-		e.passes(i, 1, false)
+		most := e.k.unroll()
+		e.passes(i, most, true)
+		for n := most / 2; n > 0; n /= 2 {
+			e.passes(i, n, false)
+		}
 	}
 	if e.k.run > 1 {
 		e.tail(i)
@@ -285,7 +341,7 @@ func (e *rowsEmitter) passes(i *ptx.Reg, n int, loop bool) {
 	// i + … may not overflow: end is below 2³¹, or indices have 64 bits.
 	need := b.Op(e.pos("add"), i, (n-1)*reduceSlots+e.k.run)
 	b.BraIf(b.Op(e.pos("setp.gt"), need, e.end), done)
-	runs := make([][]*ptx.Reg, n)
+	runs := make([][][]*ptx.Reg, n)
 	at := make([]*ptx.Reg, n)
 	for j := range n {
 		at[j] = i
@@ -296,7 +352,7 @@ func (e *rowsEmitter) passes(i *ptx.Reg, n int, loop bool) {
 	}
 	for j, xs := range runs {
 		for s, x := range xs {
-			e.take(e.accs[s], e.element(x), e.positionOf(at[j], s))
+			e.take(e.accs[s], e.element(e.load.value(x)), e.positionOf(at[j], s))
 		}
 	}
 	b.Do(e.pos("add"), i, i, n*reduceSlots)
@@ -317,7 +373,9 @@ func (e *rowsEmitter) tail(i *ptx.Reg) {
 			at = b.Op(e.pos("add"), i, s)
 		}
 		b.BraIf(b.Op(e.pos("setp.ge"), at, e.end), done)
-		e.take(e.accs[s], e.element(loadOne(b, e.in, e.address(at))), at)
+		x := e.load.values(1)
+		e.loadAt(x, e.again, at)
+		e.take(e.accs[s], e.element(e.load.value(x[0])), at)
 	}
 	b.Bind(done)
 }
@@ -332,24 +390,45 @@ func (e *rowsEmitter) positionOf(i *ptx.Reg, s int) *ptx.Reg {
 }
 
 // loadRun loads the run that starts with element i.
-func (e *rowsEmitter) loadRun(i *ptx.Reg) []*ptx.Reg {
-	if e.k.access > 0 {
-		return loadRun(e.b, e.in, e.k.run, e.address(i), e.k.access)
-	}
-	var xs []*ptx.Reg
-	for s := range e.k.run {
+func (e *rowsEmitter) loadRun(i *ptx.Reg) [][]*ptx.Reg {
+	run := e.load.values(e.k.run)
+	e.loadAt(run, e.load.operands(contiguous, broadcast), i)
+	far := e.load.operands(strided)
+	for s := range run {
 		at := i
-		if s > 0 {
+		if s > 0 && len(far) > 0 {
 			at = e.b.Op(e.pos("add"), i, s)
 		}
-		xs = append(xs, loadOne(e.b, e.in, e.address(at)))
+		e.loadAt(run[s:s+1], far, at)
 	}
-	return xs
+	return run
 }
 
-// address returns the address of element i of the row.
-func (e *rowsEmitter) address(i *ptx.Reg) *ptx.Reg {
-	return emitOffsets(e.b, e.axes, i, e.wide, e.base)[0]
+// loadAt loads operands of neighbouring elements from i on.
+func (e *rowsEmitter) loadAt(run [][]*ptx.Reg, ks []int, i *ptx.Reg) {
+	if len(ks) == 0 {
+		return
+	}
+	var bases []*ptx.Reg
+	for j, k := range e.again {
+		if slices.Contains(ks, k) {
+			bases = append(bases, e.bases[j])
+		}
+	}
+	at := emitOffsets(e.b, pickAxes(e.axes, e.again, ks), i, e.wide, bases...)
+	for j, k := range ks {
+		access := e.k.access / e.in.Size() * e.load.operand(k).Size()
+		e.load.load(run, k, at[j], access, 1)
+	}
+}
+
+// unroll is the number of passes whose loads are in flight at once.
+func (k *rowsKernel) unroll() int {
+	n := 4
+	for n > 1 && (n*k.loads() > 8 || n*k.run*k.weight() > 256) {
+		n /= 2
+	}
+	return n
 }
 
 // widen brings a U32 to the type of positions, narrow back.

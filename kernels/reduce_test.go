@@ -406,6 +406,8 @@ func TestReduceErrors(t *testing.T) {
 	}
 }
 
+func oneLoad(t Type) *Expr { return &Expr{[]Node{{Kind: Load, Type: t, Operand: 1}}} }
+
 // What needs 64-bit positions does the same with them.
 func TestReduceWide(t *testing.T) {
 	r := newRand(t)
@@ -421,13 +423,13 @@ func TestReduceWide(t *testing.T) {
 			}
 			var results [2][]uint64
 			for i := range results {
-				w := reduction{op: op, in: Float64, out: reduceResult(op, Float64)}
-				if err := w.setLayouts(out, in, c.axes); err != nil {
+				w := newReduction(op, reduceResult(op, Float64))
+				if err := w.setLayouts(oneLoad(Float64), &out, []Layout{in}, c.axes); err != nil {
 					t.Fatal(err)
 				}
 				w.wide = i == 1
 				var p Plan
-				if err := w.plan(&p, out); err != nil {
+				if err := w.plan(&p, &out); err != nil {
 					t.Fatal(err)
 				}
 				results[i] = make([]uint64, out.Len())
@@ -448,11 +450,12 @@ func TestReducePasses(t *testing.T) {
 	for i := range xs {
 		xs[i] = float32(r.NormFloat64())
 	}
-	w := reduction{op: OpSum, in: Float32, out: Float32}
-	if err := w.setLayouts(RowMajor(), RowMajor(len(xs)), 1); err != nil {
+	w, out := newReduction(OpSum, Float32), RowMajor()
+	if err := w.setLayouts(oneLoad(Float32), &out, []Layout{RowMajor(len(xs))}, 1); err != nil {
 		t.Fatal(err)
 	}
-	k := &rowsKernel{op: OpSum, in: Float32, out: Float32, form: rowsSplit, run: 4, access: 16, lanes: 32, threads: 32, red: 1}
+	w.forms = []form{noForm, contiguous, noForm}
+	k := &rowsKernel{source: w.source, op: OpSum, in: Float32, out: Float32, form: rowsSplit, run: 4, access: 16, lanes: 32, threads: 32, red: 1}
 	s := newSplit(129 * reduceSlots / (4 * 32))
 	var p Plan
 	w.launchRows(&p, k, s)

@@ -212,6 +212,9 @@ func TestAssemble(t *testing.T) {
 // generatedKeys lists kernels of a family that are not embedded, of the kinds
 // that are made at run time.
 func generatedKeys(prefix string) []string {
+	if strings.HasPrefix(prefix, "reduce_") {
+		return generatedReductions(prefix)
+	}
 	if prefix != elementwiseFamily().prefix {
 		return nil
 	}
@@ -224,6 +227,26 @@ func generatedKeys(prefix string) []string {
 		for _, t := range []Type{Int8, Uint16, Uint64, Float16, BFloat16} {
 			if op != OpCast && table[op].types.has(t) {
 				keys = append(keys, embeddedKey(singleOp(op, t, false)))
+			}
+		}
+	}
+	return keys
+}
+
+// generatedReductions lists reductions of expressions.
+func generatedReductions(prefix string) []string {
+	var keys []string
+	for _, t := range []Type{BFloat16, Float32, Float64} {
+		for name, e := range usualExpressions(t) {
+			op, u := OpSum, t
+			if name == "less" {
+				op, u = OpAny, Bool
+			}
+			for _, s := range embeddedShapes {
+				in := RowMajor(s.shape...)
+				keys = append(keys, plannedKeys(prefix, func(p *Plan) error {
+					return ReduceExpr(p, op, e, u, reducedRowMajor(s.shape, s.axes), []Layout{in, in}, s.axes)
+				})...)
 			}
 		}
 	}
