@@ -16,9 +16,10 @@ import (
 type tensorOp struct {
 	*fragments
 	a, b, c, d []slot
-	fillA      func(elements []uint32, to []number) // decodes elements
-	fillB      func(elements []uint32, to []number)
-	dot        func(m *operands, row, col int, c uint32) uint32 // an element of D
+	fillA      func(elements []uint32, to *lines) // decodes elements
+	fillB      func(elements []uint32, to *lines)
+	// dot is an element of D: c plus k products of elements from a's i and b's j on.
+	dot func(a, b *lines, i, j, k int, c uint32) uint32
 }
 
 // fragments says where the elements of an mma's matrices are. A is kept by
@@ -173,12 +174,13 @@ func (t *tensorOp) run(x *ctx, in *inst) {
 			t.taint(x, w)
 		}
 	}
-	var m operands
+	m := operandsPool.Get().(*operands)
+	defer operandsPool.Put(m)
 	for w := range x.n / 32 {
 		if t.width == 64 {
 			t.doubles(x, w)
 		} else {
-			t.product(x, w, &m)
+			t.product(x, w, m)
 		}
 	}
 }
@@ -195,9 +197,9 @@ func (x *ctx) wholeWarp(in *inst) {
 func (t *tensorOp) product(x *ctx, w int, m *operands) {
 	var elements [16 * 64]uint32
 	t.gather(x, w, t.a, t.fragments.a, &elements)
-	t.fillA(elements[:t.m*t.k], m.a[:])
+	t.fillA(elements[:t.m*t.k], &m.a)
 	t.gather(x, w, t.b, t.fragments.b, &elements)
-	t.fillB(elements[:t.n*t.k], m.b[:])
+	t.fillB(elements[:t.n*t.k], &m.b)
 	var out [8][32]uint32
 	mask, shift := ^uint32(0), 0
 	if t.perC == 2 {
@@ -208,7 +210,7 @@ func (t *tensorOp) product(x *ctx, w int, m *operands) {
 		c := row[uint32](x, s)[32*w:][:32]
 		for lane := range 32 {
 			for i := range t.perC {
-				v := t.dot(m, int(t.row[at]), int(t.col[at]), c[lane]>>(i*shift)&mask)
+				v := t.dot(&m.a, &m.b, int(t.row[at])*t.k, int(t.col[at])*t.k, t.k, c[lane]>>(i*shift)&mask)
 				out[r][lane] |= v << (i * shift)
 				at++
 			}

@@ -3,6 +3,7 @@ package exec
 import (
 	"math"
 	"math/bits"
+	"sync"
 )
 
 // The arithmetic of the tensor cores, which PTX leaves open.
@@ -33,46 +34,46 @@ import (
 // float64: a chain of fused operations in the order of k, confirmed on an H100
 // for all four shapes. Integers are exact; they wrap, or saturate at the end.
 
-// number is an element of A or B: m·2^(e−fraction bits) for a float, m for an
-// integer. The exponent of zero is lost below all others; specialNumber's, of
-// infinities (m is ±1) and NaNs (m is 0), stands above all others.
-type number struct{ m, e int32 }
+// operands are the decoded elements of A, by rows, and B, by columns.
+type operands struct{ a, b lines }
+
+// lines are rows of A or columns of B: of an integer the value is in e; of a
+// float, value and exponent. The exponent of zero is lost below all others,
+// specialExponent, of infinities and NaNs, stands above all others.
+type lines struct {
+	v [16 * 64]float64
+	e [16 * 64]int32
+}
 
 const (
 	zeroExponent    = -1 << 20
 	specialExponent = 1 << 24
 )
 
-// operands are the decoded elements of A, by rows, and B, by columns.
-type operands struct{ a, b [16 * 64]number }
+var operandsPool = sync.Pool{New: func() any { return new(operands) }}
 
 // tensorFormats are the types of elements.
 var tensorFormats = map[string]*format{"f16": formatF16, "bf16": formatBF16, "tf32": formatTF32, "f32": formatF32, "e4m3": formatE4M3, "e5m2": formatE5M2}
 
-// split takes a float apart.
-func (f *format) split(v uint32) number {
-	top := int32(1)<<(f.bits-1-f.mant) - 1
-	e, m := int32(v>>f.mant)&top, int32(v&(1<<f.mant-1))
-	neg := v>>(f.bits-1)&1 != 0
+// split is a float's value and its exponent, as a term of a sum has it.
+func (f *format) split(v uint32) (value float64, exponent int32) {
+	sign := uint64(v) >> (f.bits - 1) << 63
+	top := uint32(1)<<(f.bits-1-f.mant) - 1
+	e, m := v>>f.mant&top, uint64(v&(1<<f.mant-1))
 	switch {
-	case e == top && !f.finite && m == 0:
-		m, e = 1, specialExponent
 	case e == top && (!f.finite || uint64(v)&f.nan == f.nan):
-		return number{0, specialExponent}
+		return f.value(uint64(v)), specialExponent
 	case e > 0:
-		m |= 1 << f.mant
-		e -= int32(f.bias)
+		// The same number as a float64.
+		return math.Float64frombits(sign | uint64(int(e)-f.bias+1023)<<52 | m<<(52-f.mant)), int32(e) - int32(f.bias)
 	case m == 0:
-		return number{0, zeroExponent}
-	default:
-		for e = 1 - int32(f.bias); f.finite && m < 1<<f.mant; e-- {
-			m <<= 1 // e4m3 is computed as float16, which has its subnormal numbers as normal ones
-		}
+		return math.Float64frombits(sign), zeroExponent
+	case f.finite:
+		// e4m3 is computed as float16, of which all its numbers are normal.
+		value = f.value(uint64(v))
+		return value, int32(math.Ilogb(value))
 	}
-	if neg {
-		m = -m
-	}
-	return number{m, e}
+	return f.value(uint64(v)), int32(1 - f.bias)
 }
 
 // tensorSum is how sums of products of floats are made.
@@ -98,39 +99,34 @@ func (t *tensorOp) arithmetic(types []string, sat bool, cc int) bool {
 	if cc < 90 {
 		s.group, s.extra = s.group/2, 1
 	}
-	fill := func(f *format) func(elements []uint32, to []number) {
-		if t.quad && cc >= 80 {
-			return fillBits
-		}
+	fill := func(f *format) func(elements []uint32, to *lines) {
 		drop := t.width - f.bits // a register's low bits that tf32 does not have
-		return func(elements []uint32, to []number) {
+		return func(elements []uint32, to *lines) {
 			for i, v := range elements {
-				to[i] = f.split(v >> drop)
+				to.v[i], to.e[i] = f.split(v >> drop)
 			}
 		}
 	}
 	t.fillA, t.fillB = fill(s.a), fill(s.b)
-	sum := s.inGroups
 	switch {
 	case t.quad && cc >= 80 && types[0] == "f16":
-		sum = fusedPairs
+		t.dot = fusedPairs
 	case t.quad && cc >= 80:
-		sum = fusedChain
+		t.dot = fusedChain
 	case s.a.bits == 8:
-		sum = s.byHalves
-	}
-	k := t.k
-	t.dot = func(m *operands, row, col int, c uint32) uint32 {
-		return sum(m.a[row*k:][:k], m.b[col*k:][:k], c)
+		t.dot = s.byHalves
+	default:
+		t.dot = s.inGroups
 	}
 	return true
 }
 
 // inGroups adds the products of one group after the other.
-func (s *tensorSum) inGroups(a, b []number, c uint32) uint32 {
-	for g := 0; g < len(a); g += s.group {
-		to := min(len(a), g+s.group)
-		c = s.add(a[g:to], b[g:to], c)
+func (s *tensorSum) inGroups(a, b *lines, i, j, k int, c uint32) uint32 {
+	for ; k > 0; k -= s.group {
+		n := min(k, s.group)
+		c = s.add(a.v[i:i+n], b.v[j:j+n], a.e[i:i+n], b.e[j:j+n], c)
+		i, j = i+n, j+n
 	}
 	return c
 }
@@ -138,33 +134,37 @@ func (s *tensorSum) inGroups(a, b []number, c uint32) uint32 {
 // byHalves is how devices of 9.0, whose mma has no 8-bit floats, multiply them:
 // as float16, the first two of each four elements, then, added to their sum, the
 // last two; that sum is added to c in float32.
-func (s *tensorSum) byHalves(a, b []number, c uint32) uint32 {
-	var x, y [2][16]number
-	for i := range a {
-		half, at := i>>1&1, i>>2<<1|i&1
-		x[half][at], y[half][at] = a[i], b[i]
+func (s *tensorSum) byHalves(a, b *lines, i, j, k int, c uint32) uint32 {
+	sum := uint32(0)
+	for half := range 2 {
+		var v, w [16]float64
+		var e, f [16]int32
+		for l := range v {
+			at := l>>1<<2 | half<<1 | l&1
+			v[l], w[l], e[l], f[l] = a.v[i+at], b.v[j+at], a.e[i+at], b.e[j+at]
+		}
+		sum = s.add(v[:], w[:], e[:], f[:], sum)
 	}
-	first := s.add(x[0][:], y[0][:], 0)
-	return addFloat32(c, s.add(x[1][:], y[1][:], first))
+	return addFloat32(c, sum)
 }
 
 // fusedChain and fusedPairs are m8n8k4 of float16, which devices from 8.0 on
 // do without tensor cores, in float32: the sum of the four products made by fused
 // operations in order and added to c; or, with a float16 result, c plus the sum
 // of two products, plus that of the other two.
-func fusedChain(a, b []number, c uint32) uint32 {
+func fusedChain(a, b *lines, i, j, k int, c uint32) uint32 {
 	s := float32(0)
-	for i := range a {
-		s = fma32(a[i].float16(), b[i].float16(), s)
+	for l := range k {
+		s = fma32(float32(a.v[i+l]), float32(b.v[j+l]), s)
 	}
 	return addFloat32(c, math.Float32bits(s))
 }
 
-func fusedPairs(a, b []number, c uint32) uint32 {
-	s := number{m: int32(c)}.float16()
-	for i := 0; i < len(a); i += 2 {
-		p := a[i].float16() * b[i].float16()
-		s += fma32(a[i+1].float16(), b[i+1].float16(), p)
+func fusedPairs(a, b *lines, i, j, k int, c uint32) uint32 {
+	s := float32(formatF16.value(uint64(c)))
+	for l := 0; l < k; l += 2 {
+		p := float32(a.v[i+l]) * float32(b.v[j+l])
+		s += fma32(float32(a.v[i+l+1]), float32(b.v[j+l+1]), p)
 	}
 	return uint32(formatF16.round(float64(s), nearest))
 }
@@ -174,72 +174,63 @@ func addFloat32(a, b uint32) uint32 {
 	return uint32(formatF32.round(float64(math.Float32frombits(a)+math.Float32frombits(b)), nearest))
 }
 
-// fillBits keeps elements as they are, and float16 is the value of such a one.
-func fillBits(elements []uint32, to []number) {
-	for i, v := range elements {
-		to[i].m = int32(v)
-	}
-}
-
-func (n number) float16() float32 { return float32(formatF16.value(uint64(n.m))) }
-
 // integers adds exactly, and wraps or saturates at the end.
 func (t *tensorOp) integers(a, b string, sat bool) {
-	fill := func(name string) func(elements []uint32, to []number) {
+	fill := func(name string) func(elements []uint32, to *lines) {
 		n := 32 - int(name[1]-'0')
 		signed := name[0] == 's'
-		return func(elements []uint32, to []number) {
+		return func(elements []uint32, to *lines) {
 			for i, v := range elements {
-				to[i].m = int32(v)
+				to.e[i] = int32(v)
 				if signed {
-					to[i].m = int32(v) << n >> n
+					to.e[i] = int32(v) << n >> n
 				}
 			}
 		}
 	}
 	t.fillA, t.fillB = fill(a), fill(b)
-	k := t.k
-	t.dot = func(m *operands, row, col int, c uint32) uint32 {
-		a, b := m.a[row*k:][:k], m.b[col*k:][:k]
-		sum := int64(int32(c))
-		for i := range a {
-			sum += int64(a[i].m * b[i].m)
+	t.dot = func(a, b *lines, i, j, k int, c uint32) uint32 {
+		x, y := a.e[i:i+k], b.e[j:j+k]
+		y = y[:len(x)]
+		sum := int32(0) // at most 64·2^16
+		for l := range x {
+			sum += x[l] * y[l]
 		}
+		total := int64(int32(c)) + int64(sum)
 		if sat {
-			sum = min(max(sum, math.MinInt32), math.MaxInt32)
+			total = min(max(total, math.MinInt32), math.MaxInt32)
 		}
-		return uint32(sum)
+		return uint32(total)
 	}
 }
 
-// add is c plus the products of a and b.
-func (s *tensorSum) add(a, b []number, c uint32) uint32 {
-	b = b[:len(a)]
-	z := s.out.split(c)
-	top := z.e
-	for i := range a {
-		top = max(top, a[i].e+b[i].e)
+// add is c plus the products of a and b, which have values v and w, exponents
+// e and f.
+func (s *tensorSum) add(v, w []float64, e, f []int32, c uint32) uint32 {
+	w, e, f = w[:len(v)], e[:len(v)], f[:len(v)]
+	z, top := s.out.split(c)
+	for i := range e {
+		top = max(top, e[i]+f[i])
 	}
-	if top >= specialExponent/2 {
-		return s.special(a, b, z)
+	switch {
+	case top >= specialExponent/2:
+		return s.special(v, w, z)
+	case top <= zeroExponent/2:
+		return 0
 	}
+	// In units of the last place that is kept, a term is its value times a
+	// power of two. That is exact, or less than one, so that converting cuts it.
 	frac := 23 + s.extra
-	up := frac - s.a.mant - s.b.mant
-	total := int64(align(z.m<<(frac-s.out.mant), top-z.e))
-	for i := range a {
-		total += int64(align(a[i].m*b[i].m<<up, top-a[i].e-b[i].e))
+	unit := math.Float64frombits(uint64(1023+frac-int(top)) << 52)
+	total := int64(z * unit)
+	for i := range v {
+		total += int64(v[i] * w[i] * unit)
 	}
-	return s.round(total, int(top)-frac, c)
-}
-
-// align shifts the magnitude of v right.
-func align(v, shift int32) int32 {
-	sign := v >> 31
-	return (int32(uint32((v^sign)-sign)>>uint32(shift)) ^ sign) - sign
+	return s.round(total, int(top)-frac)
 }
 
 // round makes total·2^exp a float: of 32 bits cut, of 16 bits to nearest even.
-func (s *tensorSum) round(total int64, exp int, c uint32) uint32 {
+func (s *tensorSum) round(total int64, exp int) uint32 {
 	l := s.out
 	if total == 0 {
 		return 0
@@ -267,30 +258,11 @@ func (s *tensorSum) round(total int64, exp int, c uint32) uint32 {
 }
 
 // special is add where a term is not finite.
-func (s *tensorSum) special(a, b []number, z number) uint32 {
-	float := func(n number) float64 {
-		if n.e < specialExponent {
-			return float64(n.m)
-		}
-		return math.Copysign(math.Inf(1), float64(n.m)) * math.Abs(float64(n.m)) // Inf·0 is NaN
+func (s *tensorSum) special(v, w []float64, z float64) uint32 {
+	for i := range v {
+		z += float64(v[i] * w[i])
 	}
-	sum := 0.0
-	for i := range a {
-		if x, y := float(a[i]), float(b[i]); a[i].e+b[i].e >= specialExponent/2 {
-			sum += x * y
-		}
-	}
-	if z.e >= specialExponent {
-		sum += float(z)
-	}
-	top := uint32(1)<<(s.out.bits-1-s.out.mant) - 1
-	switch {
-	case sum != sum:
-		return 1<<(s.out.bits-1) - 1
-	case sum < 0:
-		return top<<s.out.mant | 1<<(s.out.bits-1)
-	}
-	return top << s.out.mant
+	return uint32(s.out.round(z, nearest))
 }
 
 // doubles is a product of float64: a chain of fused operations, in order.
