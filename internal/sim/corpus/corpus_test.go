@@ -21,9 +21,6 @@ var only = flag.String("program", "", "regular expression of the programs to run
 // unsupported lists, by a prefix of their names, the programs that the
 // simulated device does not load yet, and why.
 var unsupported = []struct{ prefix, why string }{
-	{"mma.sync", "the tensor cores are not simulated yet"},
-	{"ldmatrix", "the tensor cores are not simulated yet"},
-	{"stmatrix", "the tensor cores are not simulated yet"},
 	{"mbarrier", "barriers in shared memory are not simulated yet"},
 	{"cp.async.bulk", "bulk copies are not simulated yet"},
 	{"cp.reduce.async.bulk", "bulk copies are not simulated yet"},
