@@ -26,8 +26,6 @@ var unsupported = []struct{ prefix, why string }{
 	{"cp.reduce.async.bulk", "bulk copies are not simulated yet"},
 	{"cluster", "clusters are not simulated yet"},
 	{"wgmma", "products of four warps are not simulated yet"},
-	{"atom.global.add.v2.f32", "the decoder lacks vectors of atomics"},
-	{"atom.global.add.v4.f32", "the decoder lacks vectors of atomics"},
 }
 
 // differing lists, by a prefix of their names, the programs on which the

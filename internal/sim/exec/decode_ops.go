@@ -857,31 +857,17 @@ func decodeSt(d *decoder) error {
 }
 
 func decodeAtom(d *decoder) error {
-	args, mods := d.in.Args, d.in.Mods
-	t, _ := ptx.TypeByName(mods[len(mods)-1])
+	args := d.in.Args
 	var to *ptx.Operand
 	if d.in.Op == "atom" {
 		to, args = &args[0], args[1:]
 	}
-	if t.Bits() > 64 {
-		return d.unknown()
+	if len(args) > 1 && args[1].Kind == ptx.VectorOperand {
+		return d.atomVector(to, &args[0], args[1].Elems)
 	}
-	n := blank()
-	n.mem = &memOp{space: spaceOf(mods), size: uint32(t.Size()), bytes: uint32(t.Size()), store: true}
-	n.sink, n.fn = true, updateRows
-	d.address(&n, &args[0])
-	for i, p := range [...]*slot{&n.b, &n.c} {
-		if i+1 == len(args) || i == 1 && !mod(mods, "cas") {
-			break
-		}
-		s, wide, err := d.source(&args[i+1], t)
-		if err != nil {
-			return err
-		}
-		*p, n.reads = s, append(n.reads, s)
-		if wide {
-			n.wide |= wideB << i
-		}
+	n, err := d.atom(&args[0], args[1:])
+	if err != nil {
+		return err
 	}
 	if to != nil && to.Kind == ptx.RegOperand {
 		n.d = d.reg(to.Reg)
@@ -890,12 +876,73 @@ func decodeAtom(d *decoder) error {
 			n.wide |= wideD
 		}
 	}
+	d.emit(n)
+	return nil
+}
+
+// atom is the inst of an atomic operation, without its destination.
+func (d *decoder) atom(address *ptx.Operand, args []ptx.Operand) (inst, error) {
+	mods := d.in.Mods
+	t, _ := ptx.TypeByName(mods[len(mods)-1])
+	if t.Bits() > 64 {
+		return inst{}, d.unknown()
+	}
+	n := blank()
+	n.mem = &memOp{space: spaceOf(mods), size: uint32(t.Size()), bytes: uint32(t.Size()), store: true}
+	n.sink, n.fn = true, updateRows
+	d.address(&n, address)
+	for i, p := range [...]*slot{&n.b, &n.c} {
+		if i == len(args) || i == 1 && !mod(mods, "cas") {
+			break
+		}
+		s, wide, err := d.source(&args[i], t)
+		if err != nil {
+			return n, err
+		}
+		*p, n.reads = s, append(n.reads, s)
+		if wide {
+			n.wide |= wideB << i
+		}
+	}
 	f := atomics(mods, t, n.mem.space == ptx.SharedSpace)
 	if f == nil {
-		return d.unknown()
+		return n, d.unknown()
 	}
 	n.mem.update = updater(n.mem.size, f)
-	d.emit(n)
+	return n, nil
+}
+
+// atomVector is one atomic operation an element, as PTX promises no more. The
+// first checks the whole vector's address. Results wait in rows of their own,
+// as their registers may be operands of the next.
+func (d *decoder) atomVector(to, address *ptx.Operand, args []ptx.Operand) error {
+	results := make([]slot, len(args))
+	for i := range args {
+		n, err := d.atom(address, args[i:i+1])
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			n.mem.bytes *= uint32(len(args))
+		}
+		n.off += int64(i) * int64(n.mem.size)
+		if to != nil {
+			results[i] = d.newSlot(ptx.B32)
+			n.d, n.sets = results[i], []slot{results[i]}
+		}
+		d.emit(n)
+	}
+	if to == nil {
+		return nil
+	}
+	for i := range to.Elems {
+		if to.Elems[i].Kind != ptx.RegOperand {
+			continue
+		}
+		if err := d.copyRow(&to.Elems[i], results[i], false); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
