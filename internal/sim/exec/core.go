@@ -20,15 +20,19 @@ const noSlot slot = -1
 type control uint8
 
 const (
-	straight  control = iota
-	branch            // to target, where the guard says so
-	exit              // the threads end
-	trap              // the kernel ends itself
-	barSync           // parks until the barrier is complete
-	barArrive         // counts at a barrier and goes on
-	barRed            // barSync with a reduction of a predicate
-	warpSync          // waits until the lanes of its member mask are here, then fn runs
-	blockEnd          // the place after the last instruction: an implicit exit
+	straight      control = iota
+	branch                // to target, where the guard says so
+	exit                  // the threads end
+	trap                  // the kernel ends itself
+	barSync               // parks until the barrier is complete
+	barArrive             // counts at a barrier and goes on
+	barRed                // barSync with a reduction of a predicate
+	warpSync              // waits until the lanes of its member mask are here, then fn runs
+	clusterArrive         // counts at the cluster's barrier and goes on
+	clusterWait           // parks until the cluster's barrier is complete
+	mbarWait              // may park until a phase of a barrier in shared memory is complete
+	groupSync             // waits until the four warps of a group are here, then fn runs
+	blockEnd              // the place after the last instruction: an implicit exit
 )
 
 // how a lane operation treats lanes that are not active.
@@ -125,12 +129,13 @@ const (
 	fillWarp
 	fillNwarp
 	fillLaneMask // dim: 0 eq, 1 le, 2 lt, 3 ge, 4 gt
+	// From here on: of one launch, or of one block.
+	fillParam
 	fillClusterCtaid
 	fillClusterNctaid
 	fillClusterRank
 	fillClusterSize
-	// From here on: of one launch, or of one block.
-	fillParam
+	fillExplicitCluster
 	fillNctaid
 	fillDynShared
 	fillTotalShared
@@ -151,7 +156,8 @@ type wave struct {
 	first   int      // first warp's number in the block
 	live    []uint32 // per warp: the lanes that have not exited
 	frags   []*frag
-	slices  int // slices of time that ended since the fragment that waited longest had its turn
+	cluster []clusterState // per warp
+	slices  int            // slices of time that ended since the fragment that waited longest had its turn
 }
 
 // maxLanes bounds a wave: enough lanes to hide what one decoded instruction

@@ -408,7 +408,7 @@ var specials = map[string]fill{
 	"%lanemask_ge": {kind: fillLaneMask, dim: 3}, "%lanemask_gt": {kind: fillLaneMask, dim: 4},
 	"%dynamic_smem_size": {kind: fillDynShared}, "%total_smem_size": {kind: fillTotalShared}, "%aggr_smem_size": {kind: fillTotalShared},
 	"%cluster_ctarank": {kind: fillClusterRank}, "%cluster_nctarank": {kind: fillClusterSize},
-	"%is_explicit_cluster": {kind: fillConst, pred: true},
+	"%is_explicit_cluster": {kind: fillExplicitCluster, pred: true},
 }
 
 func init() {

@@ -27,6 +27,7 @@ func init() {
 		"bar": decodeBar, "barrier": decodeBar,
 		"shfl": decodeShfl, "vote": decodeVote, "match": decodeMatch, "redux": decodeRedux, "elect": decodeElect, "activemask": decodeActivemask,
 		"mma": decodeMma, "ldmatrix": decodeLdmatrix, "stmatrix": decodeStmatrix,
+		"mbarrier": decodeMbarrier, "mapa": decodeMapa, "getctarank": decodeCtaRank, "createpolicy": decodePolicy, "setmaxnreg": decodeSetmaxnreg,
 		"membar": decodeFence, "fence": decodeFence, "nanosleep": decodeNanosleep,
 	}
 	// Hints to a cache or a profiler, and waits for what the simulated device
@@ -59,7 +60,7 @@ func decodeMov(d *decoder) error {
 	case d.form.Args[1].Kind == ptx.ArgPack:
 		return d.pack()
 	case t == ptx.Pred && args[1].Kind == ptx.SpecialOperand:
-		return d.predicates(&args[0], d.constPred(false), 0, noSlot, 0, "and")
+		return d.predicates(&args[0], d.filled(specials[args[1].Special]), 0, noSlot, 0, "and")
 	case t == ptx.Pred:
 		s, not := d.predicate(&args[1])
 		return d.predicates(&args[0], s, not, s, not, "and")
@@ -220,7 +221,7 @@ func decodeCvta(d *decoder) error {
 	case "local":
 		base = localWindow
 	case "param":
-		return d.unknown()
+		base = paramWindow
 	default:
 		base = sharedWindow
 	}
@@ -238,8 +239,12 @@ func decodeIsspacep(d *decoder) error {
 	n.f2 = func(a, _ uint64) uint64 {
 		in := false
 		switch {
-		case strings.HasPrefix(space, "shared"):
+		case space == "shared::cluster":
 			in = a-sharedWindow < windowBytes
+		case strings.HasPrefix(space, "shared"):
+			in = a-sharedWindow < rankBytes
+		case space == "param":
+			in = a-paramWindow < windowBytes
 		case space == "local":
 			in = a-localWindow < windowBytes
 		case space == "const":
@@ -689,6 +694,8 @@ func (d *decoder) address(n *inst, o *ptx.Operand) {
 				v += sharedWindow
 			case ptx.LocalSpace:
 				v += localWindow
+			case ptx.ParamSpace:
+				v += paramWindow
 			}
 		}
 		n.a = d.constant(v, true)
@@ -721,6 +728,7 @@ func (d *decoder) memory(address, value *ptx.Operand) (inst, error) {
 	m := &memOp{space: spaceOf(mods), size: uint32(t.Size())}
 	m.bytes = m.size * uint32(len(elems))
 	m.atomic = oneOf(mods, "volatile", "relaxed", "acquire", "release") != "" && m.space != ptx.SharedSpace && m.space != ptx.LocalSpace
+	m.cluster = mod(mods, "shared::cluster")
 	n := blank()
 	n.mem = m
 	n.sink = true
@@ -888,7 +896,7 @@ func (d *decoder) atom(address *ptx.Operand, args []ptx.Operand) (inst, error) {
 		return inst{}, d.unknown()
 	}
 	n := blank()
-	n.mem = &memOp{space: spaceOf(mods), size: uint32(t.Size()), bytes: uint32(t.Size()), store: true}
+	n.mem = &memOp{space: spaceOf(mods), size: uint32(t.Size()), bytes: uint32(t.Size()), store: true, cluster: mod(mods, "shared::cluster")}
 	n.sink, n.fn = true, updateRows
 	d.address(&n, address)
 	for i, p := range [...]*slot{&n.b, &n.c} {
@@ -947,6 +955,9 @@ func (d *decoder) atomVector(to, address *ptx.Operand, args []ptx.Operand) error
 }
 
 func decodeCp(d *decoder) error {
+	if f := cpOf(d.in.Mods); f != nil {
+		return f(d)
+	}
 	if oneOf(d.in.Mods, "commit_group", "wait_group", "wait_all") != "" {
 		return nil // the copies are done already
 	}
@@ -1025,7 +1036,7 @@ func decodeBar(d *decoder) error {
 		return err
 	}
 	if mod(mods, "cluster") {
-		return d.unknown()
+		return d.clusterBarrier()
 	}
 	n.bar = &barOp{aligned: d.in.Op == "bar" || mod(mods, "aligned")}
 	n.ctl = barSync

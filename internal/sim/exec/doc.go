@@ -25,7 +25,8 @@
 // there is a typed loop as well (lanes.go), and for some of these one in
 // assembly (vector_amd64.s); the tests hold both against models of their own.
 //
-// Blocks run on several goroutines. With one, a run is deterministic, and a
+// The blocks of a cluster run in turns on one goroutine. Clusters (most often of
+// one block) run on several; with one goroutine, a run is deterministic, and a
 // seed shuffles the order of blocks and waves.
 //
 // # What it checks
@@ -38,8 +39,7 @@
 //
 // # What it does not do
 //
-// There are no clusters, and the instructions of compute capability 9.0 that
-// need them, tensor maps or asynchronous barriers are refused when a module is
-// loaded. cp.async copies at once. On a big-endian host values lie in memory in
+// Bulk copies, tensor maps and the products of four warps are refused when a
+// module is loaded. cp.async copies at once. On a big-endian host values lie in memory in
 // the host's byte order.
 package exec

@@ -29,8 +29,9 @@ func (e *AccessError) Error() string {
 // memory in the generic space are in windows of their own below global memory.
 const (
 	globalBase   = 0x7f0000000000 // the first allocation's address
-	sharedWindow = 0x7e0000000000 // block r of a cluster has its shared memory at + r<<24
+	sharedWindow = 0x7e0000000000 // a block's own shared memory; that of the cluster's block r is at + (r+1)<<24
 	localWindow  = 0x7d0000000000
+	paramWindow  = 0x7c0000000000
 	windowBytes  = 1 << 32
 	redZone      = 4096 // bytes between allocations that never belong to one
 )

@@ -17,6 +17,7 @@ type memOp struct {
 	size    uint32 // bytes of an element
 	bytes   uint32 // of a lane's whole access; its alignment
 	store   bool
+	cluster bool // .shared::cluster: addresses of other blocks too
 	atomic  bool // volatile, relaxed, acquire, release: as one access of the machine
 	plain   bool // one element, as wide as its register
 	regs    []slot
@@ -141,8 +142,14 @@ func (x *ctx) addressesPartial(in *inst) (lo, hi, or uint64) {
 func (x *ctx) find(in *inst, lo, hi uint64) *region {
 	var r *region
 	switch {
-	case in.mem.space == ptx.SharedSpace:
+	case in.mem.space == ptx.SharedSpace && !in.mem.cluster:
 		return nil
+	case in.mem.space == ptx.SharedSpace:
+		return x.neighbour(in, lo, hi)
+	case lo-sharedWindow-rankBytes < windowBytes-rankBytes:
+		return x.neighbour(in, lo-sharedWindow, hi-sharedWindow)
+	case lo-paramWindow < windowBytes:
+		r = &x.constants
 	case in.mem.space == ptx.ParamSpace:
 		r = &x.params
 	case lo-sharedWindow < windowBytes:

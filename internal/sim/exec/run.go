@@ -28,6 +28,8 @@ type worker struct {
 	stop   *atomic.Bool
 	free   []*frag
 	fence  uint32
+	turn   uint64
+	hopper
 	// commit groups of cp.async need no state: the copies happen at once
 }
 
@@ -42,7 +44,8 @@ func run(k *Kernel, l Launch, o Options) error {
 	if err := k.check(&l); err != nil {
 		return err
 	}
-	total := uint64(l.Grid[0]) * uint64(l.Grid[1]) * uint64(l.Grid[2])
+	l.Cluster = clusterShape(l.Cluster)
+	total := uint64(l.Grid[0]) * uint64(l.Grid[1]) * uint64(l.Grid[2]) / uint64(volume(l.Cluster))
 	n := o.Workers
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -74,7 +77,7 @@ func run(k *Kernel, l Launch, o Options) error {
 // runState is what the workers of one launch share.
 type runState struct {
 	next  atomic.Uint64
-	total uint64
+	total uint64 // clusters
 	order permutation
 	stop  atomic.Bool
 	mu    sync.Mutex
@@ -82,22 +85,25 @@ type runState struct {
 	at    uint64
 }
 
-// work runs blocks until there are none, or one faults.
+// work runs clusters until there are none, or one faults.
 func (r *runState) work(k *Kernel, l Launch, fuel, seed uint64, many bool) {
-	w := k.worker(l)
-	w.many, w.stop, w.seed = many, &r.stop, seed
-	x := &w.x
-	defer k.pool.Put(w)
+	c := k.cluster(l)
+	for _, x := range c.members {
+		x.many, x.stop, x.seed = many, &r.stop, seed
+	}
+	defer c.put()
 	for !r.stop.Load() {
 		i := r.next.Add(1) - 1
 		if i >= r.total {
 			return
 		}
 		b := r.order.at(i)
-		w.fuel = int64(min(fuel, 1<<62))
 		g := l.Grid
+		for i := range g {
+			g[i] /= l.Cluster[i]
+		}
 		id := [3]uint32{uint32(b % uint64(g[0])), uint32(b / uint64(g[0]) % uint64(g[1])), uint32(b / (uint64(g[0]) * uint64(g[1])))}
-		if f := x.runBlock(id); f != nil {
+		if f := c.run(id, int64(min(fuel, 1<<62))); f != nil {
 			r.report(f, b)
 			return
 		}
@@ -142,8 +148,19 @@ func (k *Kernel) check(l *Launch) error {
 		return bad(false, "%d bytes of static and %d of dynamic shared memory, at most %d", k.StaticShared, l.DynamicShared, MaxShared)
 	case len(l.Params) < int(k.ParamBytes):
 		return bad(false, "%d bytes of parameters, %d needed", len(l.Params), k.ParamBytes)
-	case (l.Cluster[0] > 1 || l.Cluster[1] > 1 || l.Cluster[2] > 1):
-		return bad(false, "cluster %v: the simulated device has no clusters", l.Cluster)
+	}
+	if k.ReqCluster != [3]uint32{} {
+		if l.Cluster == [3]uint32{} {
+			l.Cluster = k.ReqCluster
+		} else if clusterShape(l.Cluster) != clusterShape(k.ReqCluster) {
+			return bad(false, "cluster %v, the kernel requires %v", l.Cluster, k.ReqCluster)
+		}
+	}
+	c := clusterShape(l.Cluster)
+	for i := range c {
+		if c[i] > maxCluster || volume(c) > maxCluster || l.Grid[i]%c[i] != 0 {
+			return bad(false, "cluster %v of a grid %v: at most %d blocks, and each dimension must divide the grid's", c, l.Grid, maxCluster)
+		}
 	}
 	return nil
 }
@@ -155,14 +172,15 @@ type workerState struct {
 	blkMem block
 }
 
-// worker takes a worker of an earlier launch, or makes one, and prepares it.
-func (k *Kernel) worker(l Launch) *workerState {
+// worker takes a worker of an earlier launch, or makes one, and prepares it for
+// the blocks of one rank.
+func (k *Kernel) worker(l Launch, rank uint32) *workerState {
 	w, _ := k.pool.Get().(*workerState)
 	fresh := w == nil || w.launch.Block != l.Block
 	if fresh {
 		w = newWorker(k, l)
 	}
-	w.launch = l
+	w.launch, w.rank = l, rank
 	if bytes := uint64(k.StaticShared) + uint64(l.DynamicShared); bytes != w.shared.size || w.shared.data == nil {
 		mem := make([]uint64, bytes/8+3)
 		w.shared = region{size: bytes, data: unsafe.Pointer(&mem[0]), init: newBitmap(bytes), shared: true}
@@ -175,6 +193,7 @@ func (k *Kernel) worker(l Launch) *workerState {
 		init := newBitmap(uint64(len(b)))
 		init.set(0, uint64(len(b)))
 		w.params = region{size: uint64(len(b)), data: unsafe.Pointer(&mem[0]), init: init, readOnly: true}
+		w.constants = region{base: paramWindow, size: uint64(len(b)), data: unsafe.Pointer(&mem[0]), init: init, readOnly: true}
 	}
 	for _, v := range w.blk.waves {
 		for i := range k.code.fills {
@@ -213,6 +232,9 @@ func (w *worker) fill(v *wave, f *fill) {
 	if f.pred {
 		for k := range v.warps {
 			v.preds[int(f.at)*v.warps+k] = uint32(f.bits)
+			if f.kind == fillExplicitCluster {
+				v.preds[int(f.at)*v.warps+k] = spread(w.launch.Cluster != [3]uint32{1, 1, 1} || w.k.ReqCluster != [3]uint32{})
+			}
 		}
 		return
 	}
@@ -266,14 +288,18 @@ func (w *worker) uniform(f *fill) (v uint64, ok bool) {
 		return uint64(l.DynamicShared), true
 	case fillTotalShared:
 		return uint64(w.k.StaticShared + l.DynamicShared), true
-	case fillClusterCtaid, fillClusterRank:
-		return 0, true
-	case fillClusterNctaid, fillClusterSize:
-		return 1, true
+	case fillClusterCtaid:
+		return uint64(rankIndex(w.rank, l.Cluster)[f.dim]), true
+	case fillClusterRank:
+		return uint64(w.rank), true
+	case fillClusterNctaid:
+		return uint64(l.Cluster[f.dim]), true
+	case fillClusterSize:
+		return uint64(volume(l.Cluster)), true
 	case fillClusterID:
-		return uint64(w.blk.id[f.dim]), true
+		return uint64(w.blk.id[f.dim] / l.Cluster[f.dim]), true
 	case fillNclusterID:
-		return uint64(l.Grid[f.dim]), true
+		return uint64(l.Grid[f.dim] / l.Cluster[f.dim]), true
 	}
 	return 0, false
 }

@@ -18,6 +18,7 @@ type frag struct {
 	state       fragState
 	need        uint32 // atWarp: the lanes that must come
 	turn        uint64 // when it ran last
+	polls       int    // atMbar, and where a test fails: how often in a row
 }
 
 type fragState uint8
@@ -26,15 +27,20 @@ const (
 	ready fragState = iota
 	atBarrier
 	atWarp
+	atCluster
+	atMbar
+	atGroup
 )
 
 // barOp is the constant part of a barrier instruction.
 type barOp struct {
 	counted bool // b holds the number of threads
 	aligned bool
-	red     uint8 // 'p'opc, 'a'nd, 'o'r
-	src     slot  // the predicate to reduce
-	not     bool
+	// Of waits for a barrier in shared memory.
+	blocking, parity bool
+	red              uint8 // 'p'opc, 'a'nd, 'o'r
+	src              slot  // the predicate to reduce
+	not              bool
 }
 
 // barrier is one of a block's 16 named barriers.
@@ -50,51 +56,27 @@ type barrier struct {
 // matters when threads wait for each other through memory.
 const sliceRuns = 512
 
-// runBlock executes one block to its end, or to its first fault.
-func (x *ctx) runBlock(id [3]uint32) (fault *Fault) {
-	defer func() {
-		if e := recover(); e != nil {
-			f, ok := e.(*Fault)
-			if !ok {
-				panic(e)
-			}
-			fault = f
-			x.abandon()
-		}
-	}()
-	x.startBlock(id)
+// round gives every wave of the block a turn.
+func (x *ctx) round() (progress, left bool) {
 	b := x.blk
-	turn := uint64(0)
-	for {
-		progress, left := false, false
-		for i := range b.waves {
-			v := b.waves[(i+int(x.seed))%len(b.waves)]
-			for len(v.frags) > 0 {
-				f, limit := v.next()
-				if f == nil {
-					break
-				}
-				turn++
-				f.turn = turn
-				progress = true
-				if x.enter(v, f); !x.runFrag(f, limit) {
-					v.slices++ // another wave's turn
-					break
-				}
+	for i := range b.waves {
+		v := b.waves[(i+int(x.seed))%len(b.waves)]
+		for len(v.frags) > 0 {
+			f, limit := v.next()
+			if f == nil {
+				break
 			}
-			left = left || len(v.frags) > 0
+			x.turn++
+			f.turn = x.turn
+			progress = true
+			if x.enter(v, f); !x.runFrag(f, limit) {
+				v.slices++ // another wave's turn
+				break
+			}
 		}
-		if !left {
-			return nil
-		}
-		if !progress {
-			x.deadlock()
-		}
-		if x.stop.Load() {
-			x.abandon()
-			return nil
-		}
+		left = left || len(v.frags) > 0
 	}
+	return progress, left
 }
 
 // startBlock brings waves, barriers and shared memory to a block's start.
@@ -102,6 +84,7 @@ func (x *ctx) startBlock(id [3]uint32) {
 	b := x.blk
 	b.id = id
 	b.bars = [16]barrier{}
+	x.startHopper()
 	l := &x.launch
 	threads := int(l.Block[0] * l.Block[1] * l.Block[2])
 	if x.shared.size > 0 {
@@ -267,7 +250,9 @@ func (x *ctx) runFrag(f *frag, limit int32) bool {
 			}
 			next := x.flow(f, in, pc)
 			if next < 0 {
-				return true
+				yielded := x.yielded
+				x.yielded = false
+				return !yielded
 			}
 			pc = next
 		}
@@ -306,6 +291,12 @@ func (x *ctx) flow(f *frag, in *inst, pc int32) int32 {
 		return x.barrier(f, in, pc)
 	case warpSync:
 		return x.warpSync(f, in, pc)
+	case clusterArrive, clusterWait:
+		return x.clusterBarrier(f, in, pc)
+	case mbarWait:
+		return x.mbarWait(f, in, pc)
+	case groupSync:
+		return x.groupSync(f, in, pc)
 	}
 	return pc + 1
 }
@@ -435,6 +426,7 @@ func (x *ctx) released() {
 			x.complete(id)
 		}
 	}
+	x.clusterReleased()
 }
 
 // barrier arrives at a named barrier, and parks there unless it is bar.arrive.
@@ -657,31 +649,49 @@ func (x *ctx) failAt(id int, kind FaultKind, detail string) {
 	panic(f)
 }
 
-// deadlock reports where every thread of the block waits.
-func (x *ctx) deadlock() {
+// deadlock reports where every thread of the cluster waits.
+func (c *cluster) deadlock() {
 	var places []string
 	var first *frag
 	var at *wave
-	for _, v := range x.blk.waves {
-		for _, f := range v.frags {
-			if first == nil {
-				first, at = f, v
-			}
-			where := fmt.Sprintf("warps %d to %d", v.first+f.warp, v.first+f.warp+f.warps-1)
-			if f.warps == 1 {
-				where = fmt.Sprintf("warp %d, lanes %#x", v.first+f.warp, f.mask)
-			}
-			what := "a barrier"
-			if f.state == atWarp {
-				what = fmt.Sprintf("lanes %#x", f.need)
-			} else if f.state == atBarrier {
-				what = fmt.Sprintf("barrier %d", f.need)
-			}
-			if len(places) < 8 {
-				places = append(places, fmt.Sprintf("%s at line %d waits for %s", where, x.line(f), what))
+	var by *ctx
+	for _, x := range c.members {
+		for _, v := range x.blk.waves {
+			for _, f := range v.frags {
+				if first == nil {
+					first, at, by = f, v, x
+				}
+				if len(places) < 8 {
+					places = append(places, x.waitsFor(v, f, len(c.members) > 1))
+				}
 			}
 		}
 	}
-	x.enter(at, first)
-	x.fail(&x.k.code.insts[first.pc], Deadlock, x.firstActive(), 0, 0, "", "every thread waits: %s", strings.Join(places, "; "))
+	by.enter(at, first)
+	by.fail(&by.k.code.insts[first.pc], Deadlock, by.firstActive(), 0, 0, "", "every thread waits: %s", strings.Join(places, "; "))
+}
+
+// waitsFor says where a fragment is and what it waits for.
+func (x *ctx) waitsFor(v *wave, f *frag, several bool) string {
+	where := fmt.Sprintf("warps %d to %d", v.first+f.warp, v.first+f.warp+f.warps-1)
+	if f.warps == 1 {
+		where = fmt.Sprintf("warp %d, lanes %#x", v.first+f.warp, f.mask)
+	}
+	if several {
+		where = fmt.Sprintf("block %v, %s", x.blk.id, where)
+	}
+	what := "a barrier"
+	switch f.state {
+	case atWarp:
+		what = fmt.Sprintf("lanes %#x", f.need)
+	case atBarrier:
+		what = fmt.Sprintf("barrier %d", f.need)
+	case atCluster:
+		what = "the cluster's barrier"
+	case atGroup:
+		what = "the other warps of its group of four"
+	case atMbar, ready:
+		what = x.mbarText(f.need)
+	}
+	return fmt.Sprintf("%s at line %d waits for %s", where, x.line(f), what)
 }
