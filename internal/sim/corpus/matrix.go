@@ -31,6 +31,9 @@ func matrices() (list []*draft) {
 	for _, name := range []string{"mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16"} {
 		list = append(list, chain(name))
 	}
+	for _, types := range []string{"m16n8k16.row.col.f16.f16.f16.f16", "m16n8k16.row.col.f32.f16.f16.f32", "m16n8k16.row.col.f32.bf16.bf16.f32", "m16n8k8.row.col.f32.tf32.tf32.f32", "m16n8k32.row.col.f32.e5m2.e5m2.f32"} {
+		list = append(list, edges("mma.sync.aligned."+types))
+	}
 	return append(list, fragments()...)
 }
 
@@ -91,6 +94,100 @@ func chain(name string) *draft {
 	return d
 }
 
+// edges is a product of floats by which rules can be told apart that ordinary
+// numbers do not tell apart: terms that leave only what was cut off from others,
+// and zeros.
+func edges(name string) *draft {
+	d := product(name)
+	d.name += ", edges"
+	forms, _ := ptx.Forms(name)
+	x := forms[0]
+	of := x.Mods[len(x.Mods)-4:]
+	a, b := x.Args[1].Vec, x.Args[2].Vec
+	d.fill = func(r *rand.Rand, d *draft) [][]uint64 {
+		in := make([][]uint64, len(d.ins))
+		for j := range in {
+			in[j] = make([]uint64, d.lanes)
+			operand, group := 1, j>>1 // a register of A is followed by one 8 rows further
+			switch {
+			case j >= a+b:
+				operand = 3
+			case j >= a:
+				operand, group = 2, j-a
+			}
+			l := layouts[of[operand]]
+			per := 32 / l.bits
+			for i := range in[j] {
+				for e := range per {
+					k := per*(4*group+i%4) + e
+					in[j][i] |= l.edge(r, operand, k, i/32%kinds) << (e * l.bits)
+				}
+			}
+		}
+		return in
+	}
+	return d
+}
+
+// edge draws element k of a row of A or a column of B, or one of C. Elements 0
+// and 1 make, by kind: two large products that cancel each other; zeros of A or
+// of B beside the largest power of two; subnormal numbers beside it, which
+// cancel. The others are near what the sum's last bit then is, or would be if
+// the zeros and subnormal numbers had an exponent. The kinds from 4 on: zeros of
+// any sign; negative zeros; a C that a product cancels; the smallest products
+// that float32 has, of which several make one bit of the result.
+func (l layout) edge(r *rand.Rand, operand, k, kind int) uint64 {
+	top := uint64(1)<<(l.bits-1-l.mant) - 1
+	bias := int(top >> 1)
+	minus := uint64(1) << (l.bits - 1)
+	sign := r.Uint64N(2) << (l.bits - 1)
+	power := func(e int) uint64 { return uint64(e+bias) << l.mant }
+	// near is a factor of products of about 2^e.
+	near := func(e int) uint64 {
+		v := power(e/2-2+r.IntN(6)) | r.Uint64()&(1<<l.mant-1)
+		if l.bits == 32 {
+			v &^= 1<<13 - 1
+		}
+		return sign | v
+	}
+	second := uint64(0)
+	if operand == 1 && k == 1 {
+		second = minus
+	}
+	switch {
+	case kind == 4:
+		return sign
+	case kind == 5 && operand == 2:
+		return power(0)
+	case kind == 5:
+		return minus
+	case operand == 3 && kind == 6:
+		return power(12) | minus
+	case operand == 3:
+		return sign
+	case kind == 6 && k == 0:
+		return power(6)
+	case kind == 6:
+		return near(12 - 24)
+	case kind == 7:
+		return near(max(2-2*bias, -150))
+	case kind == 0 && k < 2:
+		return power(6) | second
+	case kind == 0:
+		return near(12 - 24)
+	case k > 1:
+		return near(1 - 24)
+	case kind == 1 && operand == 1, kind == 2 && operand == 2:
+		return sign
+	case kind == 3 && operand == 1:
+		if l.bits == 32 {
+			return 1<<13 | second
+		}
+		return 1 | second
+	}
+	return power(bias)
+}
+
 func vector(prefix string, first, n int) string {
 	var s []string
 	for i := range n {
@@ -121,23 +218,7 @@ const kinds = 8
 // large C; small integers; an A that is mostly zero; a C far above or below the
 // products; the smallest numbers.
 func element(r *rand.Rand, t string, operand, kind int) uint64 {
-	l, float := layout{}, true
-	switch t {
-	case "f16":
-		l = layout{16, 10}
-	case "bf16":
-		l = layout{16, 7}
-	case "f32", "tf32":
-		l = layout{32, 23}
-	case "f64":
-		l = layout{64, 52}
-	case "e4m3":
-		l = layout{8, 3}
-	case "e5m2":
-		l = layout{8, 2}
-	default:
-		float = false
-	}
+	l, float := layouts[t]
 	if !float {
 		return integer(r, t, operand, kind)
 	}
@@ -147,6 +228,8 @@ func element(r *rand.Rand, t string, operand, kind int) uint64 {
 	}
 	return v
 }
+
+var layouts = map[string]layout{"f16": {16, 10}, "bf16": {16, 7}, "tf32": {32, 23}, "f32": {32, 23}, "f64": {64, 52}, "e4m3": {8, 3}, "e5m2": {8, 2}}
 
 func integer(r *rand.Rand, t string, operand, kind int) uint64 {
 	switch {

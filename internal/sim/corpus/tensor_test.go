@@ -230,8 +230,6 @@ func value8(l layout, v uint64) float64 {
 	return x
 }
 
-var layouts = map[string]layout{"f16": {16, 10}, "bf16": {16, 7}, "tf32": {32, 23}, "f32": {32, 23}, "f64": {64, 52}, "e4m3": {8, 3}, "e5m2": {8, 2}}
-
 // product is the model's answer for one element.
 func (r rule) product(mods []string, a, b []uint64, c uint64) uint64 {
 	of := mods[len(mods)-4:]
