@@ -1,6 +1,7 @@
 // Command ptxcheck runs one kernel of a PTX file on the simulated device, under
 // its checks: accesses out of bounds, misaligned, after free or of memory never
-// written, misused barriers and warp operations, deadlock, loops without end.
+// written, misused barriers and warp operations, deadlock, loops without end,
+// races in shared memory and, with -global-races, in global memory.
 //
 //	go run ./driver/ptxcheck -entry saxpy -grid 4 -block 256 -args f32:2,in:x.bin,in:y.bin,u32:1000 -dump out saxpy.ptx
 //
@@ -47,6 +48,7 @@ type job struct {
 	args              []arg
 	cc                int
 	fuel              uint64
+	global            bool
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -96,6 +98,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	f.StringVar(&list, "args", "", "the kernel's arguments, `ARG,…`: buf:BYTES, in:FILE, u32:N, s32:N, u64:N, f32:X or f64:X")
 	f.StringVar(&j.dump, "dump", "", "write each buffer after the run into this `folder`")
 	f.IntVar(&j.cc, "cc", 0, "compute capability to simulate: 75, 80 or 90 (default the lowest of them that the file's .target allows)")
+	f.BoolVar(&j.global, "global-races", false, "report races in global memory too, also between blocks (slow)")
 	f.Uint64Var(&j.fuel, "fuel", 1<<28, "`instructions` that a block may issue before the kernel counts as endless")
 	f.Usage = func() {
 		fmt.Fprintln(stderr, "usage: ptxcheck -entry NAME [flags] FILE.ptx")
@@ -145,7 +148,7 @@ func (j *job) run() error {
 	if err != nil {
 		return err
 	}
-	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: j.capability(string(image)), Fuel: j.fuel})
+	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: j.capability(string(image)), Fuel: j.fuel, Races: true, GlobalRaces: j.global})
 	if err != nil {
 		return err
 	}

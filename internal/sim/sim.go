@@ -22,6 +22,8 @@ type Options struct {
 	MemoryLimit       uint64 // bytes of each device's memory; 0 is 8 GiB, or half of the host's if that is less
 	Workers           int    // goroutines that run a kernel's blocks; 0 is GOMAXPROCS, 1 is deterministic
 	Seed              uint64 // not 0: one worker, with blocks and warps in an order drawn from it; 0 is GPUARRAY_SIM_SEED, else none
+	Races             bool   // report races in shared memory; the variable GPUARRAY_SIM_RACES=1 does so too
+	GlobalRaces       bool   // report races in global memory as well, on one worker; GPUARRAY_SIM_RACES=2
 	Fuel              uint64 // instructions a block may issue before it counts as endless; 0 is exec.DefaultFuel
 }
 
@@ -97,7 +99,9 @@ func New(o Options) abi.API {
 	if o.Seed == 0 {
 		o.Seed, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_SEED"), 0, 64)
 	}
-	if o.Seed != 0 {
+	races, _ := strconv.Atoi(os.Getenv("GPUARRAY_SIM_RACES"))
+	o.Races, o.GlobalRaces = o.Races || races >= 1, o.GlobalRaces || races >= 2
+	if o.Seed != 0 || o.GlobalRaces {
 		o.Workers = 1
 	}
 	if o.MemoryLimit == 0 {
@@ -105,7 +109,7 @@ func New(o Options) abi.API {
 	}
 	o.Devices = max(o.Devices, 1)
 	s := &Sim{
-		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel},
+		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel, Races: o.Races, GlobalRaces: o.GlobalRaces},
 		caps: caps,
 		// Each device's share is enforced here; the margin is for modules' variables.
 		mem:        exec.NewMemory(uint64(o.Devices) * (o.MemoryLimit + moduleMargin)),

@@ -87,6 +87,10 @@ var faultCodes = map[exec.FaultKind]abi.Result{
 	exec.Trap:          abi.ErrorLaunchFailed,
 	exec.OutOfFuel:     abi.ErrorLaunchTimeout,
 	exec.ReadOnly:      abi.ErrorIllegalAddress,
+	exec.SharedRace:    abi.ErrorLaunchFailed,
+	exec.GlobalRace:    abi.ErrorLaunchFailed,
+	exec.AsyncMisuse:   abi.ErrorLaunchFailed,
+	exec.Internal:      abi.ErrorUnknown,
 }
 
 // classify returns an error's code, and whether the work did not even start (so

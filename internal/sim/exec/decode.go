@@ -227,6 +227,7 @@ func (d *decoder) variables(moduleVars []*ptx.Var) error {
 	for _, v := range extern {
 		d.addrs[v] = shared.size
 	}
+	d.nameShared(slices.Concat(moduleVars, d.e.Vars))
 	if shared.size > MaxShared || local.size > 512<<10 {
 		return &DecodeError{d.e.Pos, d.e.Name, fmt.Sprintf("%d bytes of shared memory (at most %d), %d of local memory (at most %d)", shared.size, MaxShared, local.size, 512<<10)}
 	}

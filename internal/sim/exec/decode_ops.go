@@ -727,7 +727,9 @@ func (d *decoder) memory(address, value *ptx.Operand) (inst, error) {
 	elems := elements(value)
 	m := &memOp{space: spaceOf(mods), size: uint32(t.Size())}
 	m.bytes = m.size * uint32(len(elems))
-	m.atomic = oneOf(mods, "volatile", "relaxed", "acquire", "release") != "" && m.space != ptx.SharedSpace && m.space != ptx.LocalSpace
+	m.strong = oneOf(mods, "volatile", "relaxed", "acquire", "release") != ""
+	m.ordering(mods)
+	m.atomic = m.strong && m.space != ptx.SharedSpace && m.space != ptx.LocalSpace
 	m.cluster = mod(mods, "shared::cluster")
 	n := blank()
 	n.mem = m
@@ -897,6 +899,7 @@ func (d *decoder) atom(address *ptx.Operand, args []ptx.Operand) (inst, error) {
 	}
 	n := blank()
 	n.mem = &memOp{space: spaceOf(mods), size: uint32(t.Size()), bytes: uint32(t.Size()), store: true, cluster: mod(mods, "shared::cluster")}
+	n.mem.ordering(mods)
 	n.sink, n.fn = true, updateRows
 	d.address(&n, address)
 	for i, p := range [...]*slot{&n.b, &n.c} {
@@ -1031,7 +1034,7 @@ func decodeBar(d *decoder) error {
 	if mod(mods, "warp") {
 		s, _, err := d.source(&args[0], ptx.B32)
 		n.ctl, n.e, n.reads, n.sink = warpSync, s, []slot{s}, true
-		n.fn = func(*ctx, *inst) {}
+		n.fn = barrierOfWarp
 		d.flow(n)
 		return err
 	}
@@ -1182,7 +1185,15 @@ func decodeActivemask(d *decoder) error {
 // decodeFence: an atomic operation orders the accesses before and after it.
 func decodeFence(d *decoder) error {
 	n := blank()
-	n.fn = func(x *ctx, _ *inst) { atomic.AddUint32(&x.fence, 1) }
+	wide := !mod(d.in.Mods, "cta")
+	n.fn = func(x *ctx, _ *inst) {
+		atomic.AddUint32(&x.fence, 1)
+		if wide && x.races != nil {
+			for k := range x.n / 32 {
+				x.races.fence(x.wave.first + x.lane0/32 + k)
+			}
+		}
+	}
 	d.emit(n)
 	return nil
 }

@@ -39,9 +39,10 @@ type Kernel struct {
 	ReqBlock     [3]uint32
 	ReqCluster   [3]uint32
 
-	prog *Program
-	code code
-	pool sync.Pool // of *workerState
+	prog       *Program
+	code       code
+	sharedVars []sharedVar
+	pool       sync.Pool // of *workerState
 }
 
 // Launch is the shape of a launch and its parameter block (each value at its
@@ -58,6 +59,9 @@ type Options struct {
 	Workers int    // goroutines that run blocks; 0 is GOMAXPROCS, 1 makes a run deterministic
 	Seed    uint64 // with one worker, not 0: shuffles the order of blocks and of warps
 	Fuel    uint64 // instructions a block may issue before Run gives up on it; 0 is DefaultFuel
+
+	Races       bool // report races in shared memory: two to four times slower where there is any
+	GlobalRaces bool // report races in global memory as well; blocks then run on one worker, an order of magnitude slower
 }
 
 // DefaultFuel ends a loop that never ends within a minute or two.
@@ -105,13 +109,18 @@ const (
 	Trap                               // trap, or a failed check of the kernel's own
 	OutOfFuel                          // the block ran too long: most likely a loop without end
 	ReadOnly                           // a store to .const or .param memory
+	SharedRace                         // two accesses to shared memory that nothing orders
+	GlobalRace                         // two accesses to global memory that nothing orders
+	AsyncMisuse                        // an access to what an asynchronous copy is still writing, or a copy that nobody waits for
+	Internal                           // the simulator itself failed
 )
 
 var faultNames = [...]string{
 	OutOfBounds: "out of bounds", Misaligned: "misaligned access", UseAfterFree: "use after free",
 	Uninitialised: "uninitialised value", Deadlock: "deadlock", BarrierMisuse: "barrier misuse",
 	WarpMisuse: "warp operation misuse", DivideByZero: "integer division by zero", Trap: "trap", OutOfFuel: "out of fuel",
-	ReadOnly: "store to read-only memory",
+	ReadOnly: "store to read-only memory", SharedRace: "shared memory race", GlobalRace: "global memory race",
+	AsyncMisuse: "asynchronous copy misuse", Internal: "internal error of the simulated device",
 }
 
 func (k FaultKind) String() string { return faultNames[k] }

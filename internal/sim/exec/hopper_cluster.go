@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"runtime/debug"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -88,7 +89,8 @@ func (c *cluster) run(id [3]uint32, fuel int64) (fault *Fault) {
 		if e := recover(); e != nil {
 			f, ok := e.(*Fault)
 			if !ok {
-				panic(e)
+				// On a goroutine of our own this would end the process.
+				f = &Fault{Kind: Internal, Kernel: x0(c).k.Name, Block: id, Detail: fmt.Sprintf("%v\n%s", e, debug.Stack())}
 			}
 			fault = f
 			c.abandon()
@@ -102,8 +104,9 @@ func (c *cluster) run(id [3]uint32, fuel int64) (fault *Fault) {
 	}
 	for {
 		progress, left := false, false
+		first := x0(c).order.below(len(c.members))
 		for i := range c.members {
-			x := c.members[(i+int(x0(c).seed%uint64(len(c.members))))%len(c.members)]
+			x := c.members[(i+first)%len(c.members)]
 			if x.exited {
 				continue
 			}
@@ -244,6 +247,7 @@ func (x *ctx) clusterReleased() {
 		return
 	}
 	x.cluster.timeouts = 0
+	x.cluster.joinRaces()
 	for _, m := range x.cluster.members {
 		for _, v := range m.blk.waves {
 			for k := range v.cluster {

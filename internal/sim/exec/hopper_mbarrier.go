@@ -18,6 +18,8 @@ type mbarrier struct {
 	tx       int64  // bytes that are expected and have not come; negative: came early
 	phase    uint64 // complete phases
 	copies   []*bulkCopy
+	came     []uint32 // what those that arrived had seen, where races are looked for
+	complete []uint32 // the same, of complete phases
 }
 
 const (
@@ -33,6 +35,7 @@ func (x *ctx) advance(b *mbarrier) {
 	x.cluster.timeouts = 0
 	if b.pending == 0 && b.tx == 0 {
 		b.phase++
+		b.complete = append(b.complete[:0], b.came...)
 		b.pending = b.expected
 	}
 	for _, v := range x.blk.waves {
@@ -216,6 +219,7 @@ func (x *ctx) arrive(in *inst, lane int, m *ctx, b *mbarrier, count int64) {
 		x.fail(in, BarrierMisuse, lane, 0, 0, "", "%d arrivals at a barrier whose phase %d expects %d more of %d", count, b.phase, b.pending, b.expected)
 	}
 	b.pending -= count
+	x.raceArrive(m, b, lane)
 	m.advance(b)
 }
 
@@ -280,6 +284,7 @@ func (x *ctx) mbarWait(f *frag, in *inst, pc int32) int32 {
 			ok = x.phaseDone(in, lane, b)
 		}
 		if ok {
+			x.raceWait(b, lane)
 			done[lane/32] |= 1 << (lane & 31)
 			some = true
 		}

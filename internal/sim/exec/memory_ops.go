@@ -18,7 +18,10 @@ type memOp struct {
 	bytes   uint32 // of a lane's whole access; its alignment
 	store   bool
 	cluster bool // .shared::cluster: addresses of other blocks too
-	atomic  bool // volatile, relaxed, acquire, release: as one access of the machine
+	strong  bool // volatile, relaxed, acquire, release
+	acquire bool // as if a fence followed
+	release bool // as if a fence came before
+	atomic  bool // strong, and others may see it: as one access of the machine
 	plain   bool // one element, as wide as its register
 	regs    []slot
 	wide    []bool // regs are 64-bit rows
@@ -28,6 +31,12 @@ type memOp struct {
 	cache   int
 	from    *inst // of cp.async: its global half, with an address of its own
 	update  func(x *ctx, in *inst, p unsafe.Pointer, lane int)
+}
+
+// ordering notes what a memory operation orders besides itself.
+func (m *memOp) ordering(mods []string) {
+	m.acquire = oneOf(mods, "acquire", "acq_rel") != ""
+	m.release = oneOf(mods, "release", "acq_rel") != ""
 }
 
 // span computes the view's addresses into x.addrs and finds one region that
@@ -67,6 +76,9 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 	}
 	if m.store && r.readOnly {
 		x.fail(in, ReadOnly, x.firstActive(), lo, m.bytes, text(r.label), "%s is constant", text(r.label))
+	}
+	if x.races != nil {
+		x.race(in, r)
 	}
 	return r, lo, hi, contiguous
 }
@@ -588,6 +600,9 @@ func (x *ctx) lanePlace(in *inst, lane int, n uint64) (*region, uint64) {
 			x.lane0 += lane &^ 31
 			x.outOfBounds(in, a)
 		}
+	}
+	if x.races != nil {
+		x.raceLane(in, r, lane, a, n)
 	}
 	return r, a
 }

@@ -22,7 +22,7 @@ type worker struct {
 	params region
 	local  []uint64
 	locals bitmap
-	seed   uint64
+	order  random // of warps; the zero value leaves them as they are
 	fuel   int64
 	many   bool // several workers: global atomics must be atomic
 	stop   *atomic.Bool
@@ -30,7 +30,7 @@ type worker struct {
 	fence  uint32
 	turn   uint64
 	hopper
-	// commit groups of cp.async need no state: the copies happen at once
+	races *races // nil: not looked for
 }
 
 // block is one thread block.
@@ -51,6 +51,9 @@ func run(k *Kernel, l Launch, o Options) error {
 		n = runtime.GOMAXPROCS(0)
 	}
 	n = int(min(uint64(n), total))
+	if o.GlobalRaces {
+		n = 1
+	}
 	r := &runState{total: total, order: permutation{n: total}}
 	if o.Workers == 1 && o.Seed != 0 {
 		r.order = newPermutation(total, o.Seed)
@@ -60,11 +63,11 @@ func run(k *Kernel, l Launch, o Options) error {
 		fuel = DefaultFuel
 	}
 	if n == 1 {
-		r.work(k, l, fuel, o.Seed, false)
+		r.work(k, l, o, fuel, false)
 	} else {
 		var wg sync.WaitGroup
 		for range n {
-			wg.Go(func() { r.work(k, l, fuel, 0, true) })
+			wg.Go(func() { r.work(k, l, o, fuel, true) })
 		}
 		wg.Wait()
 	}
@@ -86,11 +89,16 @@ type runState struct {
 }
 
 // work runs clusters until there are none, or one faults.
-func (r *runState) work(k *Kernel, l Launch, fuel, seed uint64, many bool) {
+func (r *runState) work(k *Kernel, l Launch, o Options, fuel uint64, many bool) {
 	c := k.cluster(l)
 	for _, x := range c.members {
-		x.many, x.stop, x.seed = many, &r.stop, seed
+		x.many, x.stop = many, &r.stop
+		x.order = random{}
+		if !many {
+			x.order = random{state: o.Seed}
+		}
 	}
+	c.watch(o)
 	defer c.put()
 	for !r.stop.Load() {
 		i := r.next.Add(1) - 1
@@ -346,20 +354,33 @@ func (w *worker) param(off, size int, sign bool) uint64 {
 	return hostOrder.Uint64(p)
 }
 
+// random draws numbers from a seed (splitmix64). The zero value always draws 0.
+type random struct{ state uint64 }
+
+func (r *random) next() uint64 {
+	if r.state == 0 {
+		return 0
+	}
+	if r.state += 0x9e3779b97f4a7c15; r.state == 0 {
+		r.state = 1
+	}
+	z := (r.state ^ r.state>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// below draws a number from 0 to n-1.
+func (r *random) below(n int) int { return int(r.next() % uint64(n)) }
+
 // permutation is an order of blocks: i·step+start modulo n, with step coprime
 // to n. The zero step is the plain order.
 type permutation struct{ n, step, start uint64 }
 
 func newPermutation(n, seed uint64) permutation {
-	next := func() uint64 { // splitmix64
-		seed += 0x9e3779b97f4a7c15
-		z := (seed ^ seed>>30) * 0xbf58476d1ce4e5b9
-		z = (z ^ z>>27) * 0x94d049bb133111eb
-		return z ^ z>>31
-	}
-	p := permutation{n: n, start: next() % n, step: 1}
+	r := random{seed}
+	p := permutation{n: n, start: r.next() % n, step: 1}
 	for range 64 {
-		if s := next()%n | 1; gcd(s, n) == 1 {
+		if s := r.next()%n | 1; gcd(s, n) == 1 {
 			p.step = s
 			break
 		}

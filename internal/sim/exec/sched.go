@@ -59,8 +59,9 @@ const sliceRuns = 512
 // round gives every wave of the block a turn.
 func (x *ctx) round() (progress, left bool) {
 	b := x.blk
+	start := x.order.below(len(b.waves))
 	for i := range b.waves {
-		v := b.waves[(i+int(x.seed))%len(b.waves)]
+		v := b.waves[(i+start)%len(b.waves)]
 		for len(v.frags) > 0 {
 			f, limit := v.next()
 			if f == nil {
@@ -86,6 +87,9 @@ func (x *ctx) startBlock(id [3]uint32) {
 	b.bars = [16]barrier{}
 	x.startHopper()
 	l := &x.launch
+	if x.races != nil {
+		x.startRaces(id)
+	}
 	threads := int(l.Block[0] * l.Block[1] * l.Block[2])
 	if x.shared.size > 0 {
 		clear(x.shared.init)
@@ -456,6 +460,11 @@ func (x *ctx) barrier(f *frag, in *inst, pc int32) int32 {
 			x.fail(in, BarrierMisuse, first, 0, 0, "", "only lanes %#x of the warp's %#x arrive", f.mask, x.wave.live[f.warp])
 		}
 		b.arrived += 32 * f.warps
+		if x.races != nil {
+			for k := range f.warps {
+				x.races.arrive(id, x.wave.first+f.warp+k)
+			}
+		}
 		x.complete(id)
 		return pc + 1
 	}
@@ -549,6 +558,9 @@ func (x *ctx) complete(id int) {
 	}
 	if have > want {
 		x.failAt(id, BarrierMisuse, fmt.Sprintf("%d threads arrived at barrier %d, which expects %d", have, id, want))
+	}
+	if x.races != nil {
+		x.joinRaces(id)
 	}
 	if b.parked > 0 {
 		x.release(id)

@@ -1,0 +1,531 @@
+package exec
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// Races: two accesses to one byte, at least one of them a write and not both
+// atomic, that nothing orders. Each access is stamped with its thread and a
+// time. Every warp has a clock: for each warp of the block, the time up to which
+// what that warp did comes before what this one does now. Barriers join the
+// clocks of those that meet there. Within a warp, bar.warp.sync orders its
+// members; an instruction executed together does not, nor do shuffles and votes,
+// which PTX promises no order of memory for.
+//
+// Times come from one counter a worker and only grow, so that a block starts
+// with a clean slate without anything being cleared: all that is older counts as
+// ordered.
+
+// stamp is a set of accesses by lanes of one warp at one time.
+type stamp struct {
+	time  uint32 // 0: none
+	lanes uint32
+	block uint32 // in order of execution; 0 for shared memory, which belongs to one
+	warp  uint16
+	// For writes: the instruction's number, by which two lanes of the same one are known.
+	atomic bool
+	place  int32
+	issue  uint32
+}
+
+// cell is what the detector knows of a word or byte: its last write, and two
+// reads since, of different warps where there were such.
+type cell struct {
+	write stamp
+	reads [2]stamp
+	split bool // its bytes have cells of their own, in shadow.bytes
+}
+
+// shadow is the cells of a region, one a 32-bit word; words that are accessed in
+// parts have cells for their bytes.
+type shadow struct {
+	pages [][]cell
+	bytes map[uint64]*[4]cell
+}
+
+const pageWords = 1 << 10
+
+func (s *shadow) word(i uint64) *cell {
+	p := i / pageWords
+	for uint64(len(s.pages)) <= p {
+		s.pages = append(s.pages, nil)
+	}
+	if s.pages[p] == nil {
+		s.pages[p] = make([]cell, pageWords)
+	}
+	return &s.pages[p][i%pageWords]
+}
+
+// of calls f for the cells of the n bytes from off.
+func (s *shadow) of(off, n uint64, f func(c *cell)) {
+	for end := off + n; off < end; {
+		i := off / 4
+		c := s.word(i)
+		to := min(end, (i+1)*4)
+		if !c.split && to-off == 4 {
+			f(c)
+		} else {
+			parts := s.parts(c, i)
+			for ; off < to; off++ {
+				f(&parts[off&3])
+			}
+		}
+		off = to
+	}
+}
+
+func (s *shadow) parts(c *cell, i uint64) *[4]cell {
+	if !c.split {
+		if s.bytes == nil {
+			s.bytes = map[uint64]*[4]cell{}
+		}
+		s.bytes[i] = &[4]cell{*c, *c, *c, *c}
+		c.split = true
+	}
+	return s.bytes[i]
+}
+
+// clock is what a warp knows.
+type clock struct {
+	now  uint32   // the time of what it does now
+	seen []uint32 // by warp: up to when its accesses come before this warp's
+	full uint32   // up to when all lanes of the warp itself are ordered
+	part *[32][32]uint32
+	// part[l][m], where it is not nil: up to when what lane m did comes before what
+	// lane l does, from barriers of parts of the warp since full.
+
+	fences bool                // fenced says anything
+	fenced []uint32            // by warp: up to when its accesses come before a fence of this one
+	others map[uint32][]uint32 // by block: as seen, of blocks that this warp has heard from
+	heard  map[uint32][]uint32 // others that an atomic operation saw and no fence has taken in yet
+}
+
+// races is a worker's detector.
+type races struct {
+	time   uint32
+	issue  uint32
+	block  uint32
+	syncs  map[syncAt]map[uint32][]uint32 // what those had seen that released there, by block
+	shared shadow
+	warps  []clock
+	bars   [16][]uint32 // what those that arrived at a barrier without waiting had seen
+	global *globalRaces // nil: only shared memory is watched
+}
+
+// start begins a block of a number of warps.
+func (r *races) start(warps int) {
+	r.time++
+	base := r.time
+	if len(r.warps) != warps {
+		r.warps = make([]clock, warps)
+		for i := range r.warps {
+			r.warps[i].seen = make([]uint32, warps)
+			r.warps[i].fenced = make([]uint32, warps)
+		}
+	}
+	for i := range r.warps {
+		c := &r.warps[i]
+		for j := range c.seen {
+			c.seen[j], c.fenced[j] = base, 0
+		}
+		c.full, c.part = base, nil
+		c.others, c.heard, c.fences = nil, nil, false
+		r.tick(c)
+	}
+	for i := range r.bars {
+		r.bars[i] = nil
+	}
+	if r.global == nil && len(r.syncs) > 0 {
+		clear(r.syncs)
+	}
+}
+
+// tick separates what a warp does from now on from what it did.
+func (r *races) tick(c *clock) {
+	r.time++
+	c.now = r.time
+}
+
+// knows is what a warp has seen, its own accesses included.
+func (r *races) knows(warp int, into []uint32) []uint32 {
+	c := &r.warps[warp]
+	if into == nil {
+		into = make([]uint32, len(c.seen))
+	}
+	for i, t := range c.seen {
+		into[i] = max(into[i], t)
+	}
+	into[warp] = max(into[warp], c.now)
+	return into
+}
+
+// arrive lets a warp arrive at a barrier without waiting.
+func (r *races) arrive(bar, warp int) {
+	r.bars[bar] = r.knows(warp, r.bars[bar])
+	r.tick(&r.warps[warp])
+}
+
+// complete joins the warps that waited at a barrier.
+func (r *races) complete(bar int, warps []int) {
+	r.join(r.bars[bar], warps)
+	r.bars[bar] = nil
+}
+
+// join orders all that warps did, and what others had seen that arrived, before
+// what the warps do next.
+func (r *races) join(all []uint32, warps []int) {
+	for _, w := range warps {
+		all = r.knows(w, all)
+	}
+	r.joinFences(warps)
+	for _, w := range warps {
+		c := &r.warps[w]
+		copy(c.seen, all)
+		c.full, c.part = c.now, nil
+		r.tick(c)
+	}
+}
+
+// warpSync orders the lanes of a warp, as far as they are members.
+func (r *races) warpSync(warp int, members, live uint32) {
+	c := &r.warps[warp]
+	if members&live == live {
+		c.full, c.part = c.now, nil
+		r.tick(c)
+		return
+	}
+	if c.part == nil {
+		c.part = new([32][32]uint32)
+	}
+	var all [32]uint32
+	for m := members; m != 0; m &= m - 1 {
+		l := bits.TrailingZeros32(m)
+		for i, t := range c.part[l] {
+			all[i] = max(all[i], t)
+		}
+		all[l] = c.now
+	}
+	for m := members; m != 0; m &= m - 1 {
+		l := bits.TrailingZeros32(m)
+		c.part[l] = all
+	}
+	r.tick(c)
+}
+
+// barrierOfWarp is bar.warp.sync, once all members are there.
+func barrierOfWarp(x *ctx, _ *inst) {
+	if x.races == nil {
+		return
+	}
+	for k := range x.n / 32 {
+		x.races.warpSync(x.wave.first+x.lane0/32+k, x.mask, x.wave.live[x.lane0/32+k])
+	}
+}
+
+// ordered reports whether all of a stamp's accesses come before what a lane
+// does now; else it names a lane whose do not.
+func (r *races) ordered(s *stamp, warp, lane int) (other int, ok bool) {
+	c := &r.warps[warp]
+	switch {
+	case s.time == 0:
+		return 0, true
+	case s.block != 0 && s.block != r.block:
+		theirs := c.others[s.block]
+		return bits.TrailingZeros32(s.lanes), theirs != nil && theirs[s.warp] >= s.time
+	case int(s.warp) != warp:
+		return bits.TrailingZeros32(s.lanes), c.seen[s.warp] >= s.time
+	case s.time <= c.full:
+		return 0, true
+	}
+	for m := s.lanes &^ (1 << lane); m != 0; m &= m - 1 {
+		l := bits.TrailingZeros32(m)
+		if c.part == nil || c.part[lane][l] < s.time {
+			return l, false
+		}
+	}
+	return 0, true
+}
+
+// A hit is a race: what a stamp's lane did.
+type hit struct {
+	with  stamp
+	lane  int
+	wrote bool
+}
+
+// touch records one lane's access to a cell of memory of a block (0 for shared
+// memory); found is false where it is in order.
+func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool, place int32, same func(lane int) bool) (h hit, found bool) {
+	mine := stamp{time: r.warps[warp].now, lanes: 1 << lane, block: block, warp: uint16(warp), atomic: atomic, place: place, issue: r.issue}
+	w := &c.write
+	if !(atomic && w.atomic) {
+		if w.issue == r.issue && int(w.warp) == warp && w.block == block && w.time == mine.time {
+			// Two lanes of one instruction write: nothing says which stays.
+			if other := bits.TrailingZeros32(w.lanes); write && other != lane && !same(other) {
+				return hit{*w, other, true}, true
+			}
+		} else if other, ok := r.ordered(w, warp, lane); !ok {
+			return hit{*w, other, true}, true
+		}
+	}
+	if write {
+		for i := range c.reads {
+			s := &c.reads[i]
+			if atomic && s.atomic || s.time == 0 {
+				continue
+			}
+			if other, ok := r.ordered(s, warp, lane); !ok {
+				return hit{*s, other, false}, true
+			}
+			*s = stamp{}
+		}
+		*w = mine
+		return hit{}, false
+	}
+	r.note(c, mine)
+	return hit{}, false
+}
+
+// note records a read: with others of its warp at the same time, else instead
+// of one that it makes redundant.
+func (r *races) note(c *cell, mine stamp) {
+	for i := range c.reads {
+		s := &c.reads[i]
+		if s.warp == mine.warp && s.block == mine.block && s.atomic == mine.atomic && s.time != 0 {
+			if s.time == mine.time {
+				mine.lanes |= s.lanes
+			}
+			*s = mine
+			return
+		}
+	}
+	if c.reads[0].time != 0 && (c.reads[1].time == 0 || c.reads[1].time < c.reads[0].time) {
+		c.reads[1] = mine
+		return
+	}
+	c.reads[0] = mine
+}
+
+// watched is the shadow of the region that an access lies in, or nil.
+func (x *ctx) watched(r *region) *shadow {
+	switch {
+	case r == &x.shared || r == &x.window:
+		return &x.races.shared
+	case x.races.global != nil && !r.shared && r != &x.params && !r.readOnly:
+		return x.races.global.of(r)
+	}
+	return nil
+}
+
+// race looks at the view's accesses to r, whose addresses are in x.addrs.
+func (x *ctx) race(in *inst, r *region) {
+	s := x.watched(r)
+	if s == nil {
+		return
+	}
+	x.races.issue++
+	x.active(func(lane int) { x.raceAt(in, r, s, lane, x.addrs[lane], uint64(in.mem.bytes)) })
+}
+
+// raceLane looks at one lane's access to n bytes.
+func (x *ctx) raceLane(in *inst, r *region, lane int, addr, n uint64) {
+	if s := x.watched(r); s != nil {
+		x.races.issue++
+		x.raceAt(in, r, s, lane, addr, n)
+	}
+}
+
+func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
+	m := in.mem
+	warp := x.wave.first + (x.lane0+lane)/32
+	same := func(other int) bool {
+		if m.update != nil || len(m.regs) == 0 {
+			return false
+		}
+		cut := ^uint64(0) >> (64 - 8*min(m.size, 8))
+		for i, v := range m.regs {
+			if (x.get(v, m.wide[i], lane)^x.get(v, m.wide[i], lane&^31+other))&cut != 0 {
+				return false
+			}
+		}
+		return true
+	}
+	block := uint32(0)
+	off, at := addr-r.base, syncAt{block: x.races.block, addr: addr - r.base}
+	if r != &x.shared && r != &x.window {
+		off += r.initOff
+		block = x.races.block
+		at = syncAt{addr: addr}
+	}
+	if m.update != nil || m.strong {
+		x.races.sync(at, warp, m)
+	}
+	s.of(off, n, func(c *cell) {
+		if h, found := x.races.touch(c, block, warp, lane&31, m.store, m.update != nil || m.strong, in.place, same); found {
+			x.raceFault(in, r, lane, addr, h, warp)
+		}
+	})
+}
+
+// raceFault reports a race between an access of the view and an earlier one.
+func (x *ctx) raceFault(in *inst, r *region, lane int, addr uint64, h hit, warp int) {
+	did := map[bool]string{false: "read", true: "wrote"}
+	before := x.k.code.places[h.with.place]
+	t := x.thread(&wave{first: int(h.with.warp)}, h.lane)
+	who := fmt.Sprintf("thread (%d,%d,%d)", t[0], t[1], t[2])
+	kind, label, missing := SharedRace, x.k.sharedName(addr-r.base), "a barrier"
+	switch {
+	case h.with.block != 0 && h.with.block != x.races.block:
+		missing = "a fence, an atomic operation and another fence"
+		b := x.races.global.ids[h.with.block]
+		who = fmt.Sprintf("block (%d,%d,%d), %s", b[0], b[1], b[2], who)
+	case int(h.with.warp) == warp:
+		missing = "bar.warp.sync or another barrier"
+	}
+	if r != &x.shared && r != &x.window {
+		kind, label = GlobalRace, text(r.label)
+	}
+	what := fmt.Sprintf("without %s in between", missing)
+	if h.with.issue == x.races.issue && int(h.with.warp) == warp {
+		what = "with another value, by the same instruction"
+	}
+	at := label
+	if at == "" {
+		at = "the same memory"
+	}
+	x.fail(in, kind, lane, addr, in.mem.bytes, label, "%s: %s at line %d (%s) %s it %s",
+		at, who, before.pos.Line, x.k.code.text[before.from:before.to], did[h.wrote], what)
+}
+
+// sharedVar is a .shared variable's place.
+type sharedVar struct {
+	name         string
+	offset, size uint64 // size 0: up to the end
+}
+
+// sharedName says where in which variable an offset into shared memory is.
+func (k *Kernel) sharedName(off uint64) string {
+	for _, v := range k.sharedVars {
+		if off >= v.offset && (v.size == 0 || off < v.offset+v.size) {
+			return fmt.Sprintf("%s+%d", v.name, off-v.offset)
+		}
+	}
+	return fmt.Sprintf("shared memory+%d", off)
+}
+
+// nameShared notes where the variables of shared memory are.
+func (d *decoder) nameShared(vars []*ptx.Var) {
+	for _, v := range vars {
+		if v.Space == ptx.SharedSpace {
+			d.k.sharedVars = append(d.k.sharedVars, sharedVar{v.Name, d.addrs[v], varBytes(v)})
+		}
+	}
+}
+
+// watch prepares the workers of a cluster to look for races in a launch, or not
+// to.
+func (c *cluster) watch(o Options) {
+	var global *globalRaces
+	syncs := map[syncAt]map[uint32][]uint32{}
+	if o.GlobalRaces {
+		global = newGlobalRaces()
+	}
+	for _, x := range c.members {
+		switch {
+		case !o.Races && !o.GlobalRaces:
+			x.races = nil
+			continue
+		case x.races == nil || x.races.time > 1<<30:
+			x.races = new(races)
+		}
+		x.races.global, x.races.syncs = global, syncs
+	}
+}
+
+// startRaces begins a block.
+func (x *ctx) startRaces(id [3]uint32) {
+	warps := 0
+	for _, v := range x.blk.waves {
+		warps += v.warps
+	}
+	x.races.block++
+	if g := x.races.global; g != nil {
+		g.blocks++
+		g.ids[g.blocks] = id
+		x.races.block = g.blocks
+	}
+	x.races.start(warps)
+}
+
+// joinRaces joins the clocks of those that a barrier lets go on. Warps that have
+// ended count as having come to a barrier of the whole block.
+func (x *ctx) joinRaces(id int) {
+	var warps []int
+	for _, v := range x.blk.waves {
+		var at [maxLanes / 32]bool
+		for _, f := range v.frags {
+			for k := range f.warps {
+				if f.state == atBarrier && int(f.need) == id {
+					at[f.warp+k] = true
+				}
+			}
+		}
+		for k := range v.warps {
+			if at[k] || v.live[k] == 0 && x.blk.bars[id].count == 0 {
+				warps = append(warps, v.first+k)
+			}
+		}
+	}
+	x.races.complete(id, warps)
+}
+
+// raceArrive notes at a barrier in shared memory what a lane's warp has seen.
+// Arrivals from other blocks of a cluster are not followed.
+func (x *ctx) raceArrive(at *ctx, b *mbarrier, lane int) {
+	if x.races != nil && at == x {
+		warp := x.wave.first + (x.lane0+lane)/32
+		b.came = x.races.knows(warp, b.came)
+		x.races.tick(&x.races.warps[warp])
+	}
+}
+
+// raceWait orders all that came before a complete phase before a lane's warp.
+func (x *ctx) raceWait(b *mbarrier, lane int) {
+	if x.races != nil && b.complete != nil {
+		warp := x.wave.first + (x.lane0+lane)/32
+		c := &x.races.warps[warp]
+		join(c.seen, b.complete)
+		c.full = max(c.full, b.complete[warp])
+	}
+}
+
+// joinRaces orders all that the cluster did before its barrier before what comes
+// after it.
+func (c *cluster) joinRaces() {
+	if x0(c).races == nil {
+		return
+	}
+	did := map[uint32][]uint32{}
+	for _, x := range c.members {
+		warps := make([]int, len(x.races.warps))
+		var all []uint32
+		for i := range warps {
+			warps[i] = i
+			all = x.races.knows(i, all)
+		}
+		did[x.races.block] = all
+		x.races.join(nil, warps)
+	}
+	if x0(c).races.global == nil {
+		return
+	}
+	for _, x := range c.members {
+		for i := range x.races.warps {
+			w := &x.races.warps[i]
+			w.others = union(w.others, did)
+		}
+	}
+}

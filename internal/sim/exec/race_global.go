@@ -1,0 +1,126 @@
+package exec
+
+import "maps"
+
+// Races in global memory, between blocks as well as within one. The blocks run
+// one after another on one worker. What one block did comes before what another
+// does only through a fence, an atomic operation at some address, another such
+// operation that comes after it at the same address, and a fence.
+
+// globalRaces is what a launch's detector remembers beyond a block.
+type globalRaces struct {
+	shadows map[*allocBits]*shadow
+	last    *allocBits
+	lastOf  *shadow
+	blocks  uint32               // that have begun
+	ids     map[uint32][3]uint32 // the blocks' indices
+}
+
+// allocBits identifies an allocation: its regions share their init bits.
+type allocBits = uint64
+
+func newGlobalRaces() *globalRaces {
+	return &globalRaces{shadows: map[*allocBits]*shadow{}, ids: map[uint32][3]uint32{}}
+}
+
+func (g *globalRaces) of(r *region) *shadow {
+	key := &r.init[0]
+	if key == g.last {
+		return g.lastOf
+	}
+	s := g.shadows[key]
+	if s == nil {
+		s = new(shadow)
+		g.shadows[key] = s
+	}
+	g.last, g.lastOf = key, s
+	return s
+}
+
+// syncAt is where threads synchronise by atomic operations: a global address,
+// or a place in the shared memory of a block.
+type syncAt struct {
+	block uint32
+	addr  uint64
+}
+
+// fence is a fence of a warp.
+func (r *races) fence(warp int) {
+	c := &r.warps[warp]
+	c.fenced, c.fences = r.knows(warp, c.fenced), true
+	r.tick(c)
+	if len(c.heard) > 0 {
+		c.others = union(c.others, c.heard)
+		join(c.seen, c.heard[r.block])
+		c.heard = nil
+	}
+}
+
+// sync is an atomic operation of a warp, which may publish what the warp has
+// fenced and hears what others published.
+func (r *races) sync(at syncAt, warp int, m *memOp) {
+	c := &r.warps[warp]
+	if m.release {
+		r.fence(warp)
+	}
+	if m.update != nil || !m.store {
+		c.heard = union(c.heard, r.syncs[at])
+	}
+	if c.fences && (m.update != nil || m.store) {
+		own := map[uint32][]uint32{r.block: append([]uint32(nil), c.fenced...)}
+		r.syncs[at] = union(union(r.syncs[at], c.others), own)
+	}
+	if m.acquire {
+		r.fence(warp)
+	}
+}
+
+// joinFences joins, at a barrier, what the warps have fenced and know of other
+// blocks.
+func (r *races) joinFences(warps []int) {
+	any := false
+	for _, w := range warps {
+		any = any || r.warps[w].fences
+	}
+	if !any {
+		return
+	}
+	var others map[uint32][]uint32
+	fenced := make([]uint32, len(r.warps))
+	for _, w := range warps {
+		others = union(others, r.warps[w].others)
+		join(fenced, r.warps[w].fenced)
+	}
+	for _, w := range warps {
+		c := &r.warps[w]
+		c.others, c.fences = others, true
+		copy(c.fenced, fenced)
+	}
+}
+
+// union joins b into a copy of a.
+func union(a, b map[uint32][]uint32) map[uint32][]uint32 {
+	if len(b) == 0 {
+		return a
+	}
+	a = maps.Clone(a)
+	if a == nil {
+		a = map[uint32][]uint32{}
+	}
+	for block, times := range b {
+		if have := a[block]; have == nil {
+			a[block] = times
+		} else {
+			have = append([]uint32(nil), have...)
+			join(have, times)
+			a[block] = have
+		}
+	}
+	return a
+}
+
+func join(a, b []uint32) {
+	for i, t := range b {
+		a[i] = max(a[i], t)
+	}
+}

@@ -1,0 +1,126 @@
+package exec
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// raceKernel has thread t in %r0, its lane in %r1, its warp in %r2, the address
+// of its word of shared memory in %r3, that of its neighbour's in %r4, that of
+// the word 32 further in %r5, and a zero in %r6.
+func raceKernel(body string) string {
+	return `.visible .entry k(.param .u64 p) {
+	.reg .b32 %r<32>; .reg .b64 %d<8>; .reg .pred %p<8>;
+	.shared .align 16 .b32 pad[4];
+	.shared .align 16 .b32 tile[256];
+	mov.u32 %r0, %tid.x; and.b32 %r1, %r0, 31; shr.u32 %r2, %r0, 5;
+	mov.u32 %r7, tile; mad.lo.u32 %r3, %r0, 4, %r7;
+	xor.b32 %r8, %r0, 1; mad.lo.u32 %r4, %r8, 4, %r7;
+	xor.b32 %r8, %r0, 32; mad.lo.u32 %r5, %r8, 4, %r7;
+	mov.u32 %r6, 0;
+	setp.eq.u32 %p0, %r0, 0; setp.lt.u32 %p1, %r0, 32; setp.lt.u32 %p2, %r1, 16;
+	ld.param.u64 %d0, [p];
+` + body + "\nret;\n}\n"
+}
+
+var sharedRaceCases = []struct {
+	name, body string
+	want       FaultKind // 0: clean
+	says       string
+}{
+	{"own word", "st.shared.u32 [%r3], %r0; ld.shared.u32 %r9, [%r3];", 0, ""},
+	{"barrier between warps", "st.shared.u32 [%r3], %r0; bar.sync 0; ld.shared.u32 %r9, [%r5];", 0, ""},
+	{"write then read, warps", "st.shared.u32 [%r3], %r0; ld.shared.u32 %r9, [%r5];", SharedRace, "tile+128: thread (32,0,0) at line"},
+	{"read then write, warps", "st.shared.u32 [%r3], %r0; bar.sync 0; ld.shared.u32 %r9, [%r5]; st.shared.u32 [%r3], %r9;", SharedRace, "read it without a barrier"},
+	{"write then write, warps", "mad.lo.u32 %r9, %r1, 4, %r7; st.shared.u32 [%r9], %r2;", SharedRace, "wrote it"},
+	{"warp barrier is none between warps", "st.shared.u32 [%r3], %r0; bar.warp.sync -1; ld.shared.u32 %r9, [%r5];", SharedRace, ""},
+	{"lanes", "st.shared.u32 [%r3], %r0; ld.shared.u32 %r9, [%r4];", SharedRace, "bar.warp.sync"},
+	{"lanes with a warp barrier", "st.shared.u32 [%r3], %r0; bar.warp.sync -1; ld.shared.u32 %r9, [%r4];", 0, ""},
+	{"a shuffle orders no memory", "st.shared.u32 [%r3], %r0; shfl.sync.bfly.b32 %r9, %r0, 1, 31, -1; ld.shared.u32 %r9, [%r4];", SharedRace, ""},
+	{"one instruction, other values", "st.shared.u32 [tile], %r1;", SharedRace, "by the same instruction"},
+	{"one instruction, same value, one warp", "@%p1 st.shared.u32 [tile], %r6;", 0, ""},
+	{"atomics", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; red.shared.add.u32 [tile], %r0; bar.sync 0; ld.shared.u32 %r9, [tile];", 0, ""},
+	{"atomic and plain read", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; red.shared.add.u32 [tile], %r0; ld.shared.u32 %r9, [tile];", SharedRace, ""},
+	{"half of a warp", "@%p2 bra low; bra done; low: st.shared.u32 [%r3], %r0; bar.warp.sync 0xffff; ld.shared.u32 %r9, [%r4]; done:", 0, ""},
+	{"half of a warp, other half reads", "@%p2 bra low; bra meet; low: st.shared.u32 [%r3], %r0; bar.warp.sync 0xffff; meet: xor.b32 %r9, %r0, 16; mad.lo.u32 %r9, %r9, 4, %r7; @!%p2 ld.shared.u32 %r10, [%r9];", SharedRace, ""},
+	{"bytes of a word", "add.u32 %r9, %r7, %r0; st.shared.u8 [%r9], %r0; ld.shared.u8 %r10, [%r9];", 0, ""},
+	{"neighbouring byte", "add.u32 %r9, %r7, %r0; st.shared.u8 [%r9], %r0; xor.b32 %r9, %r9, 1; ld.shared.u8 %r10, [%r9];", SharedRace, ""},
+	{"bytes, then words", "add.u32 %r9, %r7, %r0; st.shared.u8 [%r9], %r0; bar.sync 0; and.b32 %r9, %r9, -4; ld.shared.u32 %r10, [%r9]; bar.sync 0; @%p0 st.shared.u32 [tile], %r6;", 0, ""},
+	{"arrive and sync", "@%p1 bra w; bar.sync 1, 64; ld.shared.u32 %r9, [%r5]; bra done; w: st.shared.u32 [%r3], %r0; bar.arrive 1, 64; done:", 0, ""},
+	{"written after arrive", "@%p1 bra w; bar.sync 1, 64; ld.shared.u32 %r9, [%r5]; bra done; w: bar.arrive 1, 64; st.shared.u32 [%r3], %r0; done:", SharedRace, ""},
+	{"two barriers, wrong one", "@%p1 bra w; bar.sync 1, 32; ld.shared.u32 %r9, [%r5]; bra done; w: st.shared.u32 [%r3], %r0; bar.sync 2, 32; done:", SharedRace, ""},
+	{"flag", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; setp.eq.u32 %p3, %r0, 32; @!%p0 bra other; st.shared.u32 [tile+4], %r0; fence.acq_rel.gpu; st.volatile.shared.u32 [tile], 1; other: @!%p3 bra done; spin: ld.volatile.shared.u32 %r9, [tile]; setp.eq.u32 %p4, %r9, 0; @%p4 bra spin; fence.acq_rel.gpu; ld.shared.u32 %r9, [tile+4]; done:", 0, ""},
+}
+
+func TestSharedRaces(t *testing.T) {
+	for _, c := range sharedRaceCases {
+		for seed := range uint64(4) {
+			err := newDevice(t, raceKernel(c.body)).run("k", 2, 64, Options{Workers: 1, Seed: seed * 0x4000000000000123, Races: true}, uint64(0))
+			var f *Fault
+			switch errors.As(err, &f); {
+			case c.want == 0 && err != nil:
+				t.Errorf("%s: %v", c.name, err)
+			case c.want != 0 && (f == nil || f.Kind != c.want || seed == 0 && !strings.Contains(f.Detail, c.says)):
+				t.Errorf("%s, seed %d: %v, want %v that says %q", c.name, seed, err, c.want, c.says)
+			}
+		}
+	}
+}
+
+var globalRaceCases = []struct {
+	name, body string
+	want       FaultKind
+}{
+	{"own words", "mov.u32 %r9, %ctaid.x; mad.lo.u32 %r9, %r9, 64, %r0; mad.wide.u32 %d0, %r9, 4, %d0; st.global.u32 [%d0], %r0; ld.global.u32 %r9, [%d0];", 0},
+	{"blocks write the same words", "mad.wide.u32 %d0, %r0, 4, %d0; st.global.u32 [%d0], %r0;", GlobalRace},
+	{"blocks read the same words", "mad.wide.u32 %d0, %r0, 4, %d0; ld.global.u32 %r9, [%d0];", 0},
+	{"atomics", "red.global.add.u32 [%d0], 1;", 0},
+	{"atomics, plain read", "red.global.add.u32 [%d0], 1; ld.global.u32 %r9, [%d0];", GlobalRace},
+	{"warps of a block", "mov.u32 %r9, %ctaid.x; mad.lo.u32 %r9, %r9, 64, %r1; mad.wide.u32 %d0, %r9, 4, %d0; st.global.u32 [%d0], %r0;", GlobalRace},
+	{"ticket", ticket("fence.acq_rel.gpu;", "bar.sync 0;", "fence.acq_rel.gpu;"), 0},
+	{"ticket, every thread fences", ticket("", "fence.acq_rel.gpu; bar.sync 0;", "fence.acq_rel.gpu;"), 0},
+	{"ticket without a fence", ticket("", "bar.sync 0;", "fence.acq_rel.gpu;"), GlobalRace},
+	{"ticket with a fence of the block only", ticket("fence.acq_rel.cta;", "bar.sync 0;", "fence.acq_rel.gpu;"), GlobalRace},
+	{"ticket without the fence after", ticket("fence.acq_rel.gpu;", "bar.sync 0;", ""), GlobalRace},
+	{"ticket without a barrier", ticket("fence.acq_rel.gpu;", "", "fence.acq_rel.gpu;"), GlobalRace},
+}
+
+// ticket is two blocks that each write their words, and the last of which reads
+// all of them.
+func ticket(before, barrier, after string) string {
+	return `mov.u32 %r9, %ctaid.x; mad.lo.u32 %r10, %r9, 64, %r0; mad.wide.u32 %d1, %r10, 4, %d0; st.global.u32 [%d1+64], %r0;
+` + barrier + `
+@!%p0 bra arrived; ` + before + ` atom.global.add.u32 %r11, [%d0], 1; ` + after + ` st.shared.u32 [tile], %r11;
+arrived: bar.sync 0; ld.shared.u32 %r11, [tile]; setp.eq.u32 %p3, %r11, 0; @%p3 bra done;
+mad.wide.u32 %d1, %r0, 8, %d0; ld.global.v2.u32 {%r12, %r13}, [%d1+64]; done:`
+}
+
+func TestGlobalRaces(t *testing.T) {
+	for _, c := range globalRaceCases {
+		for seed := range uint64(4) {
+			d := newDevice(t, raceKernel(c.body))
+			buf := buffer(d, "buf", make([]uint32, 256))
+			err := d.run("k", 2, 64, Options{Seed: seed << 62, Workers: 1, GlobalRaces: true}, buf)
+			var f *Fault
+			if errors.As(err, &f); c.want == 0 && err != nil || c.want != 0 && (f == nil || f.Kind != c.want) {
+				t.Errorf("%s, seed %d: %v, want %v", c.name, seed, err, c.want)
+			}
+		}
+	}
+}
+
+// TestPanicIsFault holds that a mistake of the simulator is an error.
+func TestPanicIsFault(t *testing.T) {
+	d := newDevice(t, raceKernel("st.shared.u32 [%r3], %r0;"))
+	c := &d.prog.Kernels["k"].code
+	for i := range c.insts {
+		if c.insts[i].mem != nil && c.insts[i].mem.store {
+			c.insts[i].fn = func(*ctx, *inst) { panic("deliberate") }
+		}
+	}
+	var f *Fault
+	if err := d.run("k", 8, 64, Options{Workers: 4}, uint64(0)); !errors.As(err, &f) || f.Kind != Internal || !strings.Contains(f.Detail, "deliberate") {
+		t.Errorf("%v", err)
+	}
+}
