@@ -13,6 +13,35 @@ import (
 // node is computed once.
 type Expr struct{ Nodes []Node }
 
+// load appends a load of an operand of type t, cast to u, and returns its place.
+func (e *Expr) load(operand int, t, u Type) int {
+	e.Nodes = append(e.Nodes, Node{Kind: Load, Type: t, Operand: operand})
+	return e.cast(u)
+}
+
+// cast makes the last node a value of type t, unless it is one.
+func (e *Expr) cast(t Type) int {
+	last := len(e.Nodes) - 1
+	if e.Nodes[last].Type == t {
+		return last
+	}
+	return e.apply(OpCast, t, last)
+}
+
+// apply appends an operation on earlier nodes.
+func (e *Expr) apply(op Op, t Type, args ...int) int {
+	n := Node{Kind: Apply, Op: op, Type: t}
+	copy(n.Args[:], args)
+	e.Nodes = append(e.Nodes, n)
+	return len(e.Nodes) - 1
+}
+
+// constant appends an immediate of a type that is computed in.
+func (e *Expr) constant(t Type, x float64) int {
+	e.Nodes = append(e.Nodes, Node{Kind: Immediate, Type: t, Bits: constantBits(t, x)})
+	return len(e.Nodes) - 1
+}
+
 // NodeKind says what a node is.
 type NodeKind uint8
 

@@ -271,3 +271,10 @@ func TestMatMulErrors(t *testing.T) {
 		}
 	}
 }
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -193,6 +193,8 @@ type reduction struct {
 	n         int  // elements reduced for each result
 	wide      bool // positions need 64 bits
 
+	correction int // OpMean divides by n less this
+
 	one     [1]Node
 	load    Expr
 	layouts []Layout
@@ -204,7 +206,7 @@ var reductionPool = sync.Pool{New: func() any { return new(reduction) }}
 
 func newReduction(op Op, u Type) *reduction {
 	r := reductionPool.Get().(*reduction)
-	r.op, r.out, r.layouts = op, u, r.layouts[:0]
+	r.op, r.out, r.layouts, r.correction = op, u, r.layouts[:0], 0
 	return r
 }
 
@@ -549,7 +551,8 @@ func (l *Launch) axes(n *nest, first, last int, wide bool, operands []int, sizes
 	}
 }
 
-// constantBits returns a small number as a value of type t.
+// constantBits returns a number as a value of type t: of float16 it knows 0, 1,
+// −Inf and NaN.
 func constantBits(t Type, x float64) uint64 {
 	switch t {
 	case Float64:
@@ -564,6 +567,8 @@ func constantBits(t Type, x float64) uint64 {
 			return 0x3c00
 		case x != x:
 			return 0x7e00
+		case x < 0:
+			return 0xfc00
 		}
 		return 0
 	}

@@ -110,7 +110,7 @@ func (r *reduction) planColumns(p *Plan) bool {
 		s.scratch(p, l, r, columns*outer, tiles*outer)
 	}
 	if r.op == OpMean {
-		l.count(r.n, r.accumulator())
+		l.count(float64(r.n-r.correction), r.accumulator())
 	}
 	r.constants(l)
 	r.kept.remove(lane)

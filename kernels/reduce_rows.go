@@ -146,7 +146,7 @@ func (r *reduction) launchRows(p *Plan, k *rowsKernel, s split) {
 		s.scratch(p, l, r, rows, rows)
 	}
 	if r.op == OpMean {
-		l.count(r.n, r.accumulator())
+		l.count(float64(r.n-r.correction), r.accumulator())
 	}
 	r.constants(l)
 	ks, sizes := r.operands(0, contiguous, broadcast, strided, scalar)
@@ -178,12 +178,13 @@ func (k *rowsKernel) chooseForm(n, rows int) split {
 	return newSplit(parts)
 }
 
-// count adds a number of elements as a value of float type t.
-func (l *Launch) count(n int, t Type) {
+// count adds a number, of elements as a rule, as a value of type float32 or
+// float64.
+func (l *Launch) count(n float64, t Type) {
 	if t == Float64 {
-		l.value64(constantBits(t, float64(n)))
+		l.value64(constantBits(t, n))
 	} else {
-		l.value32(uint32(constantBits(t, float64(n))))
+		l.value32(uint32(constantBits(t, n)))
 	}
 }
 

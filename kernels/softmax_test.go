@@ -46,7 +46,7 @@ func softmaxRun[T any](t *testing.T, log bool, typ Type, c softmaxCase, in, out 
 	if err := softmax(&p, log, typ, out, in, c.axis); err != nil {
 		t.Fatal(err)
 	}
-	if want := 1; c.shape[c.axis] <= softmaxRow(typ) && len(p.Launches) > want {
+	if want := 1; c.shape[c.axis] <= longestRow(typ) && len(p.Launches) > want {
 		t.Errorf("%v takes %d launches", c, len(p.Launches))
 	}
 	runPlan(t, &p, got, data, none)
@@ -123,7 +123,7 @@ func TestSoftmaxForms(t *testing.T) {
 		if err := Softmax(&short, Float32, layout, layout, 1); err != nil {
 			t.Fatal(err)
 		}
-		s := &softmaxPlan{t: Float32, n: n}
+		s := &rowPlan{t: Float32, n: n}
 		if err := s.planLong(&long, layout, layout, 1); err != nil {
 			t.Fatal(err)
 		}

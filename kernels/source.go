@@ -42,6 +42,7 @@ func families() []family {
 		reduceRowsFamily(),
 		reduceColumnsFamily(),
 		softmaxFamily(),
+		rowFamily(),
 		matmulFamily(),
 		transposeFamily(),
 		randomFamily(),

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -215,6 +216,9 @@ func generatedKeys(prefix string) []string {
 	if strings.HasPrefix(prefix, "reduce_") {
 		return generatedReductions(prefix)
 	}
+	if prefix == rowFamily().prefix {
+		return generatedRows()
+	}
 	if prefix != elementwiseFamily().prefix {
 		return nil
 	}
@@ -248,6 +252,22 @@ func generatedReductions(prefix string) []string {
 					return ReduceExpr(p, op, e, u, reducedRowMajor(s.shape, s.axes), []Layout{in, in}, s.axes)
 				})...)
 			}
+		}
+	}
+	return keys
+}
+
+// generatedRows lists statistics and norms of rows, short and long.
+func generatedRows() []string {
+	var keys []string
+	for _, t := range []Type{BFloat16, Float32, Float64} {
+		for _, n := range []int{100, 2048, longestRow(t)} {
+			x, row := RowMajor(10, n), RowMajor(n)
+			keys = append(keys, plannedKeys("row", func(p *Plan) error {
+				return errors.Join(
+					Variance(p, t, 1, RowMajor(10), x, 2), LogSumExp(p, t, RowMajor(10), x, 2),
+					LayerNorm(p, t, 1e-5, x, x, &row, &row), RMSNorm(p, t, 1e-5, x, x, &row), RMSNorm(p, t, 1e-5, x, x, nil))
+			})...)
 		}
 	}
 	return keys

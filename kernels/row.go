@@ -1,0 +1,534 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// A rowKernel holds each row in the registers of 'lanes' threads: a thread
+// has 'run' neighbouring elements in each of 'passes' passes, which are 2048
+// elements apart. So a thread's partial sums are slots of the tree.
+type rowKernel struct {
+	kind           rowKind
+	t              Type
+	run, passes    int
+	lanes, threads int
+	out, in        int    // bytes of an access
+	scales         [2]int // bytes of an access to weight and bias; 0: there is none
+	kept           int    // axes
+}
+
+// A rowKind is what is computed of a row.
+type rowKind uint8
+
+const (
+	rowSoftmax rowKind = iota
+	rowLogSoftmax
+	rowLogSumExp
+	rowVariance
+	rowLayerNorm
+	rowRMSNorm
+)
+
+var rowKinds = []string{"softmax", "log_softmax", "log_sum_exp", "variance", "layer_norm", "rms_norm"}
+
+// isStatistic says whether the result is one number for each row.
+func (k rowKind) isStatistic() bool { return k == rowLogSumExp || k == rowVariance }
+
+func softmaxFamily() family {
+	return family{
+		prefix:   "softmax",
+		generate: generateRow,
+		name:     keyName,
+		embed:    embeddedSoftmax,
+	}
+}
+
+func rowFamily() family {
+	return family{
+		prefix:   "row",
+		generate: generateRow,
+		name:     keyName,
+		embed:    func() []string { return nil },
+	}
+}
+
+func (k *rowKernel) key() string {
+	var w *keyWriter
+	if k.kind <= rowLogSoftmax {
+		w = newKey("softmax").flag("log", k.kind == rowLogSoftmax)
+	} else {
+		w = newKey("row").word(rowKinds[k.kind])
+	}
+	w.word(k.t.String()).number("n", k.run).number("p", k.passes).
+		number("l", k.lanes).number("t", k.threads).number("o", k.out).number("i", k.in).number("k", k.kept)
+	if k.kind >= rowLayerNorm {
+		w.number("w", k.scales[0]).number("b", k.scales[1])
+	}
+	return w.String()
+}
+
+func parseRowKernel(key string) (*rowKernel, error) {
+	r := readKey(key)
+	k := &rowKernel{}
+	if strings.HasPrefix(key, "row ") {
+		k.kind = rowLogSumExp + rowKind(r.word(rowKinds[rowLogSumExp:]...))
+	} else if r.flag("log") {
+		k.kind = rowLogSoftmax
+	}
+	k.t, k.run, k.passes = r.elem(), r.number("n", 16), r.number("p", 16)
+	k.lanes, k.threads, k.out, k.in, k.kept = r.number("l", 512), r.number("t", 512), r.number("o", 16), r.number("i", 16), r.number("k", MaxRank)
+	if k.kind >= rowLayerNorm {
+		k.scales = [2]int{r.number("w", 16), r.number("b", 16)}
+	}
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	for _, n := range k.scales {
+		if n != 0 && (n&(n-1) != 0 || n < k.t.Size()) {
+			return nil, fmt.Errorf("kernel key %q: its operands cannot be read so", key)
+		}
+	}
+	for _, n := range []int{k.run, k.passes, k.lanes, k.threads, k.out, k.in} {
+		if n < 1 || n&(n-1) != 0 {
+			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
+		}
+	}
+	if slots := k.run * k.lanes; !k.t.IsFloat() || slots > reduceSlots || k.passes > 1 && (slots < reduceSlots || k.lanes < k.threads) ||
+		k.lanes > k.threads || k.threads < 32 || k.passes*reduceSlots > longestRow(k.t) || min(k.out, k.in) < k.t.Size() {
+		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
+	}
+	return k, nil
+}
+
+func generateRow(key string, target int) (*ptx.Module, error) {
+	k, err := parseRowKernel(key)
+	if err != nil {
+		return nil, err
+	}
+	m := ptx.NewModule(fmt.Sprintf("sm_%d", target))
+	k.emit(m.Entry(EntryName(key)))
+	return m, nil
+}
+
+// rowEmitter is the state of writing a rowKernel.
+type rowEmitter struct {
+	*rowKernel
+	b                  *ptx.Builder
+	c                  Type     // computed in
+	n                  *ptx.Reg // elements of a row
+	base, stride       *ptx.Reg // of the row that is read
+	starts             []*ptx.Reg
+	most, sum          *reducer
+	outBase, outStride *ptx.Reg
+	lane, inside       *ptx.Reg
+
+	count, divisor, eps *ptx.Reg // of the kinds that have them
+	weight, bias        scale
+}
+
+// A scale is an operand that multiplies, or is added to, every row.
+type scale struct {
+	base, stride *ptx.Reg
+	access       int // bytes; 0: there is none
+}
+
+func (k *rowKernel) emit(b *ptx.Builder) {
+	e := &rowEmitter{rowKernel: k, b: b, c: k.t.compute()}
+	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
+	e.n = b.Ld(b.Param("n", ptx.U32))
+	rows := b.Ld(b.Param("rows", ptx.U32))
+	e.outStride, e.stride = b.Ld(b.Param("step_out", ptx.U64)), b.Ld(b.Param("step_in", ptx.U64))
+	e.parameters()
+	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
+	b.MaxThreads(k.threads)
+	e.most, e.sum = newReducer(b, OpMax, e.c, e.c, false), newReducer(b, OpSum, e.c, e.c, false)
+	if k.lanes > 32 {
+		e.most.exchange(k.threads / 32)
+		e.sum.values = e.most.values
+	}
+	row := e.whichRow(rows)
+	bases := emitOffsets(b, kept, row, false, b.Ld(out), b.Ld(in))
+	e.outBase, e.base = bases[0], bases[1]
+
+	xs := e.load()
+	switch k.kind {
+	case rowSoftmax, rowLogSoftmax:
+		m := e.largest(xs)
+		sum := e.total(e.exponentials(xs, m))
+		e.storeSoftmax(xs, sum)
+	case rowLogSumExp:
+		e.logSumExp(xs)
+	case rowVariance:
+		e.deviations(xs)
+		e.storeOne(e.float("div", e.total(e.squares(xs)), e.divisor))
+	case rowLayerNorm:
+		e.deviations(xs)
+		e.storeNorm(xs)
+	case rowRMSNorm:
+		e.storeNorm(xs)
+	}
+}
+
+// parameters declares those of rowPlan.parameters.
+func (e *rowEmitter) parameters() {
+	b := e.b
+	number := func(name string) *ptx.Reg { return b.Ld(b.Param(name, e.c.reg())) }
+	if e.kind >= rowVariance {
+		e.count = number("count")
+	}
+	if e.kind == rowVariance {
+		e.divisor = number("divisor")
+	} else if e.kind >= rowLayerNorm {
+		e.eps = number("eps")
+	}
+	for i, s := range []*scale{&e.weight, &e.bias} {
+		if s.access = e.scales[i]; s.access > 0 {
+			name := []string{"weight", "bias"}[i]
+			s.base, s.stride = b.Ld(b.Param(name, ptx.U64)), b.Ld(b.Param("step_"+name, ptx.U64))
+		}
+	}
+}
+
+// float is an instruction on two values of the type that is computed in.
+func (e *rowEmitter) float(name string, x, y any) *ptx.Reg {
+	return e.b.Op(name+".rn."+e.c.suffix(), x, y)
+}
+
+// logSumExp stores m + log Σ exp(x − m), where an infinite or NaN maximum counts
+// as 0: the formula then gives it back.
+func (e *rowEmitter) logSumExp(xs [][]*ptx.Reg) {
+	b, s := e.b, e.c.suffix()
+	m := e.largest(xs)
+	finite := emitOp(b, OpIsFinite, e.c, Bool, m)
+	m = b.Op("selp."+s, m, floatConst(e.c, 0), finite)
+	sum := e.total(e.exponentials(xs, m))
+	e.storeOne(e.float("add", emitOp(b, OpLog, e.c, e.c, sum), m))
+}
+
+// storeOne stores the row's result.
+func (e *rowEmitter) storeOne(v *ptx.Reg) {
+	first := e.b.Op("setp.eq.and.u32", e.lane, 0, e.inside)
+	storeElement(e.b, e.t, emitFit(e.b, e.t, v), e.b.At(e.outBase, 0), first)
+	e.b.Do("ret")
+}
+
+// deviations replaces x by its difference from the row's mean. What is beyond the
+// row's end stays −0, as in load.
+func (e *rowEmitter) deviations(xs [][]*ptx.Reg) {
+	mean := e.float("div", e.total(xs), e.count)
+	for p, run := range xs {
+		left := e.b.Op("sub.s32", e.n, e.starts[p])
+		for j, x := range run {
+			inside := e.b.Op("setp.gt.s32", left, j)
+			run[j] = e.b.Op("selp."+e.c.suffix(), e.float("sub", x, mean), x, inside)
+		}
+	}
+}
+
+// squares returns x². Beyond the row's end that is +0, which changes no sum of
+// squares.
+func (e *rowEmitter) squares(xs [][]*ptx.Reg) [][]*ptx.Reg {
+	ys := make([][]*ptx.Reg, len(xs))
+	for p, run := range xs {
+		for _, x := range run {
+			ys[p] = append(ys[p], e.float("mul", x, x))
+		}
+	}
+	return ys
+}
+
+// storeNorm stores x divided by the root of the mean of the squares, times the
+// weight, plus the bias.
+func (e *rowEmitter) storeNorm(xs [][]*ptx.Reg) {
+	b := e.b
+	mean := e.float("div", e.total(e.squares(xs)), e.count)
+	inverse := emitOp(b, OpRsqrt, e.c, e.c, e.float("add", mean, e.eps))
+	e.store(func(p int) []*ptx.Reg {
+		ys := make([]*ptx.Reg, e.run)
+		ws, bs := e.loadScale(e.weight, p), e.loadScale(e.bias, p)
+		for j, x := range xs[p] {
+			ys[j] = e.float("mul", x, inverse)
+			if ws != nil {
+				ys[j] = e.float("mul", ys[j], ws[j])
+			}
+			if bs != nil {
+				ys[j] = e.float("add", ys[j], bs[j])
+			}
+		}
+		return ys
+	})
+}
+
+// loadScale loads the weight or bias for a run; nil if there is none.
+func (e *rowEmitter) loadScale(s scale, p int) []*ptx.Reg {
+	if s.access == 0 {
+		return nil
+	}
+	rs := e.b.Regs(e.c.reg(), e.run)
+	for _, r := range rs {
+		e.b.Do("mov."+e.c.suffix(), r, floatConst(e.c, 0))
+	}
+	e.loadRun(rs, e.starts[p], s.base, s.stride, s.access)
+	return rs
+}
+
+// whichRow returns the group's row, the last one for groups beyond.
+func (e *rowEmitter) whichRow(rows *ptx.Reg) *ptx.Reg {
+	b, tid := e.b, e.b.Special("%tid.x")
+	e.lane = b.Op("and.b32", tid, e.lanes-1)
+	row := b.Op("mad.lo.u32", b.Special("%ctaid.x"), e.threads/e.lanes, b.Op("shr.u32", tid, log2(e.lanes)))
+	e.inside = b.Op("setp.lt.u32", row, rows)
+	return b.Op("min.u32", row, b.Op("sub.u32", rows, 1))
+}
+
+// load reads the thread's elements, all before the first use. What is beyond the
+// row's end is −Inf, whose exponential is 0, or −0, which changes no sum.
+func (e *rowEmitter) load() [][]*ptx.Reg {
+	b := e.b
+	none := math.Inf(-1)
+	if e.kind >= rowVariance {
+		none = math.Copysign(0, -1)
+	}
+	first := b.Op("mul.lo.u32", e.lane, e.run)
+	xs := make([][]*ptx.Reg, e.passes)
+	for p := range xs {
+		i := addConst(b, first, p*reduceSlots)
+		e.starts = append(e.starts, i)
+		xs[p] = b.Regs(e.c.reg(), e.run)
+		for _, x := range xs[p] {
+			b.Do("mov."+e.c.suffix(), x, floatConst(e.c, none))
+		}
+		e.loadRun(xs[p], i, e.base, e.stride, e.in)
+	}
+	return xs
+}
+
+// loadRun loads a run of an operand from element i on, as far as the row goes.
+func (e *rowEmitter) loadRun(xs []*ptx.Reg, i, base, stride *ptx.Reg, access int) {
+	b := e.b
+	e.eachRun(i, func() {
+		at, piece := e.address(i, base, stride), min(access/e.t.Size(), e.run)
+		for j := 0; j < e.run; j += piece {
+			loadVector(b, e.t, xs[j:j+piece], b.At(e.advance(at, j, access, stride), e.offset(j, access)))
+		}
+	}, func(j int, at *ptx.Reg) {
+		loadElement(b, e.t, xs[j], b.At(e.address(at, base, stride), 0), nil)
+	})
+}
+
+// eachRun does 'whole' where all of the run at i lies in the row and, if it may
+// be one for a vector, 'one' for each element that does where only some do.
+func (e *rowEmitter) eachRun(i *ptx.Reg, whole func(), one func(j int, at *ptx.Reg)) {
+	b := e.b
+	cut, done := b.NewLabel("cut"), b.NewLabel("done")
+	b.BraIf(b.Op("setp.gt.u32", b.Op("add.u32", i, e.run), e.n), cut)
+	whole()
+	b.Bra(done)
+	b.Bind(cut)
+	for j := range e.run - 1 {
+		at := addConst(b, i, j)
+		b.BraIf(b.Op("setp.ge.u32", at, e.n), done)
+		one(j, at)
+	}
+	b.Bind(done)
+}
+
+func (e *rowEmitter) address(i, base, stride *ptx.Reg) *ptx.Reg {
+	return e.b.Op("mad.lo.u64", e.b.Op("cvt.u64.u32", i), stride, base)
+}
+
+// advance and offset give the address of a run's element j: pieces of more than
+// one element lie side by side, single elements a stride apart.
+func (e *rowEmitter) advance(at *ptx.Reg, j, access int, stride *ptx.Reg) *ptx.Reg {
+	if j == 0 || access > e.t.Size() {
+		return at
+	}
+	return e.b.Op("mad.lo.u64", stride, j, at)
+}
+
+func (e *rowEmitter) offset(j, access int) int64 {
+	if access > e.t.Size() {
+		return int64(j * e.t.Size())
+	}
+	return 0
+}
+
+// largest returns the row's maximum; its order does not matter.
+func (e *rowEmitter) largest(xs [][]*ptx.Reg) *ptx.Reg {
+	m := e.most.newPartial(nil)
+	for _, run := range xs {
+		for _, x := range run {
+			e.most.take(m, x, nil)
+		}
+	}
+	e.most.foldThreads(m, e.lanes)
+	return m.v
+}
+
+// exponentials replaces x by exp(x − m), or by x − m where the logarithm is
+// wanted, and returns the exponentials.
+func (e *rowEmitter) exponentials(xs [][]*ptx.Reg, m *ptx.Reg) [][]*ptx.Reg {
+	b := e.b
+	es := make([][]*ptx.Reg, len(xs))
+	for p, run := range xs {
+		for j, x := range run {
+			d := b.Op("sub.rn."+e.c.suffix(), x, m)
+			y := emitOp(b, OpExp, e.c, e.c, d)
+			es[p] = append(es[p], y)
+			run[j] = y
+			if e.kind == rowLogSoftmax {
+				run[j] = d
+			}
+		}
+	}
+	return es
+}
+
+// total is the sum in the order of a reduction.
+func (e *rowEmitter) total(es [][]*ptx.Reg) *ptx.Reg {
+	slots := make([]partial, e.run)
+	for j := range slots {
+		slots[j] = e.sum.newPartial(nil)
+		for p := range es {
+			e.sum.take(slots[j], es[p][j], nil)
+		}
+	}
+	sum := e.sum.fold(slots)
+	e.sum.foldThreads(sum, e.lanes)
+	return sum.v
+}
+
+func (e *rowEmitter) storeSoftmax(xs [][]*ptx.Reg, sum *ptx.Reg) {
+	if e.kind == rowLogSoftmax {
+		sum = emitOp(e.b, OpLog, e.c, e.c, sum)
+	}
+	e.store(func(p int) []*ptx.Reg {
+		ys := make([]*ptx.Reg, e.run)
+		for j, x := range xs[p] {
+			if e.kind == rowLogSoftmax {
+				ys[j] = e.float("sub", x, sum)
+			} else {
+				ys[j] = e.float("div", x, sum)
+			}
+		}
+		return ys
+	})
+}
+
+// store writes the results of each pass, as far as the row goes.
+func (e *rowEmitter) store(results func(p int) []*ptx.Reg) {
+	b := e.b
+	exit := b.NewLabel("exit")
+	b.BraUnless(e.inside, exit)
+	for p, i := range e.starts {
+		ys := results(p)
+		for j, y := range ys {
+			ys[j] = emitFit(b, e.t, y)
+		}
+		e.eachRun(i, func() {
+			at, piece := e.address(i, e.outBase, e.outStride), min(e.out/e.t.Size(), e.run)
+			for j := 0; j < e.run; j += piece {
+				storeVector(b, e.t, ys[j:j+piece], b.At(e.advance(at, j, e.out, e.outStride), e.offset(j, e.out)))
+			}
+		}, func(j int, at *ptx.Reg) {
+			storeElement(b, e.t, ys[j], b.At(e.address(at, e.outBase, e.outStride), 0), nil)
+		})
+	}
+	b.Bind(exit)
+	b.Do("ret")
+}
+
+// longestRow is the longest row that is held in registers.
+func longestRow(t Type) int {
+	if t == Float64 {
+		return 8 * reduceSlots
+	}
+	return 16 * reduceSlots
+}
+
+// A rowPlan is what is to be planned: a kind of kernel over rows.
+type rowPlan struct {
+	kind                rowKind
+	t                   Type
+	n                   int
+	outStride, inStride int       // along the row
+	rows                *nest     // operands out and in, the other axes
+	scales              []*Layout // weight and bias of a norm, along the row; nil: none
+	correction          int       // of a variance
+	eps                 float64   // of a norm
+}
+
+func (s *rowPlan) count() int {
+	n := 1
+	for _, d := range s.rows.shape[:s.rows.rank] {
+		n *= d
+	}
+	return n
+}
+
+func (s *rowPlan) planRows(p *Plan) {
+	size, rows := s.t.Size(), s.count()
+	k := &rowKernel{kind: s.kind, t: s.t, run: max(4, 16/size), kept: s.rows.rank}
+	k.out, k.in = s.access(0, s.outStride), s.access(1, s.inStride)
+	if s.kind.isStatistic() {
+		k.out = size
+	}
+	for i, l := range s.scales {
+		if l != nil {
+			k.scales[i] = size
+			if all := l.Offset*size | 16; l.Strides[0] == 1 {
+				k.scales[i] = max(all&-all, size)
+			}
+		}
+	}
+	k.passes, k.lanes = 1, ceilPow2(ceilDiv(s.n, k.run))
+	if s.n > reduceSlots {
+		k.lanes, k.passes = reduceSlots/k.run, ceilPow2(ceilDiv(s.n, reduceSlots))
+	}
+	k.threads = max(k.lanes, 128)
+	l := p.launch(k.key(), [3]uint32{uint32(ceilDiv(rows, k.threads/k.lanes)), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
+	l.pointer(0, s.rows.offsets[0]*size)
+	l.pointer(1, s.rows.offsets[1]*size)
+	l.value32(uint32(s.n))
+	l.value32(uint32(rows))
+	l.value64(uint64(s.outStride * size))
+	l.value64(uint64(s.inStride * size))
+	s.parameters(l)
+	l.axes(s.rows, 0, s.rows.rank, false, []int{0, 1}, []int{size, size})
+}
+
+// parameters adds those that only some kinds have.
+func (s *rowPlan) parameters(l *Launch) {
+	c := s.t.compute()
+	if s.kind >= rowVariance {
+		l.count(float64(s.n), c)
+	}
+	if s.kind == rowVariance {
+		l.count(float64(max(s.n-s.correction, 0)), c)
+	} else if s.kind >= rowLayerNorm {
+		l.count(s.eps, c)
+	}
+	for i, w := range s.scales {
+		if w != nil {
+			l.pointer(2+i, w.Offset*s.t.Size())
+			l.value64(uint64(w.Strides[0] * s.t.Size()))
+		}
+	}
+}
+
+// access returns the bytes that an operand's rows can be accessed in.
+func (s *rowPlan) access(i, stride int) int {
+	size := s.t.Size()
+	if stride != 1 {
+		return size
+	}
+	all := s.rows.offsets[i]*size | 16
+	for _, d := range s.rows.strides[i][:s.rows.rank] {
+		all |= d * size
+	}
+	return all & -all
+}

@@ -1,0 +1,250 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+)
+
+// LogSumExp appends m + log Σ exp(x − m) over the axes in the mask (bit i is
+// axis i) to the plan, where m is the maximum (0 where that is not finite) and
+// the sum follows the order of a reduction (reduce.go). Operand 0 is out, with
+// the remaining axes, operand 1 in. It is defined for floating-point types;
+// float16 and bfloat16 are float32 inside and rounded once. Of no elements it is
+// −Inf.
+//
+// Rows of up to longestRow elements that lie along memory take one launch and
+// are read once.
+func LogSumExp(p *Plan, t Type, out, in Layout, axes uint32) error {
+	s := statistic{kind: rowLogSumExp, t: t}
+	return s.plan(p, out, in, axes)
+}
+
+// Variance appends Σ (x − mean)² / (n − correction) over the axes in the mask to
+// the plan; correction is 0 for a population's variance and 1 for a sample's.
+// Mean and sum follow the order of a reduction (reduce.go), the mean being
+// rounded to the type that is computed in: float32 for float16 and bfloat16.
+// Operand 0 is out, with the remaining axes, operand 1 in. It is defined for
+// floating-point types. Where n − correction is not positive, the divisor is 0.
+//
+// Rows of up to longestRow elements that lie along memory take one launch and
+// are read once; what is longer or lies across is read twice.
+func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
+	s := statistic{kind: rowVariance, t: t, correction: max(correction, 0)}
+	return s.plan(p, out, in, axes)
+}
+
+// LayerNorm appends (x − mean) / √(variance + eps) · weight + bias along the last
+// axis to the plan. Operand 0 is out, operand 1 in, of the same shape; operands
+// 2 and 3 are weight and bias, of the last axis alone; either may be nil: there
+// is none. The variance is the mean of (x − mean)²; sums follow the order of a
+// reduction. It is defined for floating-point types; float16 and bfloat16 are
+// float32 inside and rounded once. Rows of up to longestRow elements take one
+// launch and are read once. out may be in, through the same layout.
+func LayerNorm(p *Plan, t Type, eps float64, out, in Layout, weight, bias *Layout) error {
+	return planNorm(p, rowLayerNorm, t, eps, out, in, weight, bias)
+}
+
+// RMSNorm appends x / √(mean of x² + eps) · weight along the last axis to the
+// plan, in the manner of LayerNorm.
+func RMSNorm(p *Plan, t Type, eps float64, out, in Layout, weight *Layout) error {
+	return planNorm(p, rowRMSNorm, t, eps, out, in, weight, nil)
+}
+
+// A statistic is one number computed of many.
+type statistic struct {
+	kind       rowKind
+	t          Type
+	correction int
+}
+
+func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
+	if !s.t.IsFloat() {
+		return &UnsupportedError{rowKinds[s.kind], s.t}
+	}
+	r := newReduction(OpMean, s.t)
+	defer r.release()
+	e := Expr{}
+	e.load(1, s.t, s.t)
+	if err := r.setLayouts(&e, &out, []Layout{in}, axes); err != nil {
+		return err
+	}
+	switch {
+	case r.outputs() == 0:
+		return nil
+	case r.n == 0:
+		x := math.NaN()
+		if s.kind == rowLogSumExp {
+			x = math.Inf(-1)
+		}
+		fill := Expr{Nodes: []Node{{Kind: Immediate, Type: s.t, Bits: constantBits(s.t, x)}}}
+		return Elementwise(p, &fill, out, nil)
+	case r.overRows() && r.red.rank <= 1 && r.n <= longestRow(s.t) && r.outputs() < 1<<31:
+		stride := 0
+		if r.red.rank == 1 {
+			stride = r.red.strides[1][0]
+		}
+		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: stride, rows: &r.kept, correction: s.correction}
+		w.planRows(p)
+		return nil
+	}
+	return s.planSteps(p, r)
+}
+
+// planSteps takes several launches. The axes are walked as the first of them
+// does, so that all have one order.
+func (s *statistic) planSteps(p *Plan, r *reduction) error {
+	c := s.t.compute()
+	in, out := Layout{Offset: r.kept.offsets[1]}, Layout{Offset: r.kept.offsets[0]}
+	for i := range r.kept.rank {
+		out.append(r.kept.shape[i], r.kept.strides[0][i])
+		in.append(r.kept.shape[i], r.kept.strides[1][i])
+	}
+	kept := RowMajor(out.Shape[:out.Rank]...)
+	each := kept
+	for i := range r.red.rank {
+		in.append(r.red.shape[i], r.red.strides[1][i])
+		each.append(r.red.shape[i], 0)
+	}
+	axes := uint32(1)<<in.Rank - uint32(1)<<out.Rank
+	center := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
+	x := operandPlace{1, 0}
+	if s.kind == rowVariance {
+		squares := &Expr{}
+		squares.apply(OpSquare, c, squares.apply(OpSub, c, squares.load(1, s.t, c), squares.load(2, c, c)))
+		return p.steps(
+			step{[]operandPlace{center, x}, func() error { return ReduceAs(p, OpMean, s.t, c, kept, in, axes) }},
+			step{[]operandPlace{{0, 0}, x, center}, func() error {
+				m := newReduction(OpMean, s.t)
+				defer m.release()
+				m.correction = min(s.correction, r.n)
+				return m.planExpr(p, squares, &out, []Layout{in, each}, axes)
+			}})
+	}
+	sum := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
+	finite := func(e *Expr, m int) int {
+		return e.apply(OpWhere, c, e.apply(OpIsFinite, Bool, m), m, e.constant(c, 0))
+	}
+	exps, result := &Expr{}, &Expr{}
+	shifted := exps.apply(OpSub, c, exps.load(1, s.t, c), finite(exps, exps.load(2, s.t, c)))
+	exps.apply(OpExp, c, shifted)
+	log := result.apply(OpLog, c, result.load(1, c, c))
+	result.apply(OpAdd, c, log, finite(result, result.load(2, s.t, c)))
+	result.cast(s.t)
+	return p.steps(
+		step{[]operandPlace{center, x}, func() error { return ReduceAs(p, OpMax, s.t, s.t, kept, in, axes) }},
+		step{[]operandPlace{sum, x, center}, func() error { return ReduceExpr(p, OpSum, exps, c, kept, []Layout{in, each}, axes) }},
+		step{[]operandPlace{{0, 0}, sum, center}, func() error { return Elementwise(p, result, out, []Layout{kept, kept}) }})
+}
+
+// append adds an innermost axis.
+func (l *Layout) append(size, stride int) {
+	l.Shape[l.Rank], l.Strides[l.Rank] = size, stride
+	l.Rank++
+}
+
+// A step is one of several operations that make up one; places say what its
+// operands are.
+type step struct {
+	places []operandPlace
+	plan   func() error
+}
+
+// steps plans them one after the other, or none of them.
+func (p *Plan) steps(steps ...step) error {
+	before := *p
+	for _, s := range steps {
+		at := len(p.Launches)
+		if err := s.plan(); err != nil {
+			p.Launches, p.Scratch, p.Tickets = before.Launches, before.Scratch, before.Tickets
+			return err
+		}
+		p.moveOperands(at, s.places)
+	}
+	return nil
+}
+
+func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight, bias *Layout) error {
+	name := rowKinds[kind]
+	if !t.IsFloat() {
+		return &UnsupportedError{name, t}
+	}
+	if err := in.check("the operand of " + name); err != nil {
+		return err
+	}
+	if in.Rank == 0 || !in.sameShape(&out) {
+		return fmt.Errorf("%s of shape %v gives that shape, with at least one axis, not %v", name, in.shape(), out.shape())
+	}
+	axis := in.Rank - 1
+	for _, l := range []*Layout{weight, bias} {
+		if l == nil {
+			continue
+		}
+		if err := l.check("the weight or bias of " + name); err != nil {
+			return err
+		}
+		if l.Rank != 1 || l.Shape[0] != in.Shape[axis] {
+			return fmt.Errorf("%s of shape %v takes weight and bias of shape [%d], not %v", name, in.shape(), in.Shape[axis], l.shape())
+		}
+	}
+	if in.Len() == 0 {
+		return nil
+	}
+	rows := newNest([]Layout{out, in})
+	s := &rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows,
+		scales: []*Layout{weight, bias}, eps: eps}
+	rows.remove(axis)
+	rows.sortByOutput()
+	rows.coalesce()
+	if s.n > longestRow(t) || s.count() >= 1<<31 {
+		return s.planLongNorm(p, out, in)
+	}
+	s.planRows(p)
+	return nil
+}
+
+// planLongNorm reads rows that registers do not hold three times.
+func (s *rowPlan) planLongNorm(p *Plan, out, in Layout) error {
+	c, axis := s.t.compute(), in.Rank-1
+	kept := RowMajor(in.Shape[:axis]...)
+	each := kept
+	each.append(s.n, 0)
+	x := operandPlace{1, 0}
+	mean := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
+	variance := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
+	center := func(e *Expr) int {
+		at := e.load(1, s.t, c)
+		if s.kind == rowLayerNorm {
+			at = e.apply(OpSub, c, at, e.load(2, c, c))
+		}
+		return at
+	}
+	squares, result := &Expr{}, &Expr{}
+	squares.apply(OpSquare, c, center(squares))
+	y := center(result)
+	root := result.apply(OpRsqrt, c, result.apply(OpAdd, c, result.load(3, c, c), result.constant(c, s.eps)))
+	y = result.apply(OpMul, c, y, root)
+	layouts := []Layout{in, each, each}
+	places := []operandPlace{{0, 0}, x, mean, variance}
+	for i, l := range s.scales {
+		if l == nil {
+			continue
+		}
+		row := in
+		row.Strides, row.Offset = [MaxRank]int{}, l.Offset
+		row.Strides[axis] = l.Strides[0]
+		layouts, places = append(layouts, row), append(places, operandPlace{2 + i, 0})
+		y = result.apply([]Op{OpMul, OpAdd}[i], c, y, result.load(len(layouts), s.t, c))
+	}
+	result.cast(s.t)
+	steps := []step{
+		{[]operandPlace{variance, x, mean}, func() error {
+			return ReduceExpr(p, OpMean, squares, c, kept, []Layout{in, each}, 1<<axis)
+		}},
+		{places, func() error { return Elementwise(p, result, out, layouts) }},
+	}
+	if s.kind == rowLayerNorm {
+		first := step{[]operandPlace{mean, x}, func() error { return ReduceAs(p, OpMean, s.t, c, kept, in, 1<<axis) }}
+		steps = append([]step{first}, steps...)
+	}
+	return p.steps(steps...)
+}
