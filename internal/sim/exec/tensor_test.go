@@ -222,8 +222,8 @@ func holdProduct(t *testing.T, name string, cc int, r *rand.Rand) {
 }
 
 // TestGroups: how many products are added at a time, and with how many bits,
-// is the device's. One is 1, the others are 2^-25 or 2^-24, of which what lies
-// below the last bit of the sum is lost.
+// is the device's. The first is 1, the last 0, the others are 2^-25 or 2^-24,
+// of which what lies below the last bit of the sum, 2^-23, is lost.
 func TestGroups(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -231,16 +231,19 @@ func TestGroups(t *testing.T) {
 		e    int // of the small products
 		want uint64
 	}{
-		// 15·2^-25 is 3.75 units of 2^-23, and 7·2^-25 (m16n8k8) 1.75.
+		// Together: 14·2^-25 is 3.5 units.
 		{"m16n8k16.row.col.f32.bf16.bf16.f32", 90, -25, 0x3f800003},
 		{"m16n8k16.row.col.f32.f16.f16.f32", 90, -24, 0x3f800007},
 		{"m16n8k8.row.col.f32.tf32.tf32.f32", 90, -25, 0x3f800001},
-		// One bit less: nothing is left of 2^-25; of 2^-24, 3.5 units of the
-		// first half of the products and 4 of the second.
+		// With one bit less nothing is left of 2^-25, and in halves of 2^-24
+		// twice 3.5 or 1.5 units.
 		{"m16n8k16.row.col.f32.bf16.bf16.f32", 80, -25, 0x3f800000},
-		{"m16n8k16.row.col.f32.f16.f16.f32", 80, -24, 0x3f800007},
-		{"m16n8k8.row.col.f32.tf32.tf32.f32", 80, -24, 0x3f800003},
+		{"m16n8k16.row.col.f32.f16.f16.f32", 80, -24, 0x3f800006},
+		{"m16n8k8.row.col.f32.tf32.tf32.f32", 80, -24, 0x3f800002},
 		{"m16n8k8.row.col.f32.f16.f16.f32", 75, -24, 0x3f800003},
+		// By tensor cores, or by one addition after the other.
+		{"m8n8k4.row.col.f32.f16.f16.f32", 75, -24, 0x3f800001},
+		{"m8n8k4.row.col.f32.f16.f16.f32", 80, -24, 0x3f800000},
 	} {
 		src, form := productKernel(t, "mma.sync.aligned."+c.name)
 		s := newProductShape(t, c.name, form)
@@ -250,7 +253,7 @@ func TestGroups(t *testing.T) {
 		if s.types[1] == "tf32" {
 			low = 13
 		}
-		for k := range s.k {
+		for k := range s.k - 1 {
 			v := 1.0
 			if k > 0 {
 				v = math.Exp2(float64(c.e / 2))
@@ -343,6 +346,7 @@ func TestMatrixFaults(t *testing.T) {
 	const mma = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f0,%f1,%f2,%f3}, {%r0,%r1,%r2,%r3}, {%r4,%r5}, {%f0,%f1,%f2,%f3};\n"
 	const zero = "mov.b32 %r0, 0; mov.b32 %r1, 0; mov.b32 %r2, 0; mov.b32 %r3, 0; mov.b32 %r4, 0; mov.b32 %r5, 0; mov.b32 %f0, 0f00000000; mov.b32 %f1, %f0; mov.b32 %f2, %f0; mov.b32 %f3, %f0;\n"
 	const store = "st.global.f32 [%out], %f0;\n"
+	const seven = "setp.lt.u32 %p, %t, 7;\n@%p st.shared.v2.b64 [%a], {0, 0};\n"
 	const fill = "st.shared.v2.b64 [%a], {0, 0};\n"
 	for _, c := range []struct {
 		name, body string
@@ -367,6 +371,11 @@ func TestMatrixFaults(t *testing.T) {
 		// Rows 8 to 15 of A are of f2 and f3 alone.
 		{"rows that are not stored", zero + "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%a];\n" + mma + store, 32, 0, ""},
 		{"rows that are stored", zero + "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%a];\n" + mma + "st.global.f32 [%out], %f3;\n", 32, Uninitialised, "nobody wrote"},
+		{"a column of a row nobody wrote", seven + "and.b32 %r1, %t, 3;\nsetp.ne.u32 %p, %r1, 3;\nldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r0}, [%a];\n@%p st.global.b32 [%out], %r0;\n", 32, 0, ""},
+		{"the rest of it", seven + "setp.eq.u32 %p, %t, 3;\nldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r0}, [%a];\n@%p st.global.b32 [%out], %r0;\n", 32, Uninitialised, "nobody wrote"},
+		{"a register that gets a value at last", "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%a];\n" + fill + "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%a];\nst.global.b32 [%out], %r0;\n", 32, 0, ""},
+		{"memory that stmatrix wrote", zero + "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%a], {%r0,%r1,%r2,%r3};\nld.shared.b32 %r0, [%a+12];\nst.global.b32 [%out], %r0;\n", 32, 0, ""},
+		{"an address nobody wrote", fill + "setp.lt.u32 %p, %t, 7;\n@%p mov.u32 %r5, %a;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%r5];\n", 32, Uninitialised, "lanes 0x80"},
 		{"stmatrix of what nobody wrote", "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%a];\nstmatrix.sync.aligned.m8n8.x1.shared.b16 [%a], {%r0};\n", 32, Uninitialised, "nobody wrote"},
 	} {
 		body := strings.ReplaceAll(c.body, "[%a], {0, 0}", "[%a], {%l, %l}")
