@@ -1,8 +1,10 @@
 package array
 
 import (
+	"errors"
 	"slices"
 
+	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -36,7 +38,8 @@ func (a *Array[T]) Err() error { return carried("Err", a.h()) }
 // returns a. It does not wait for the device.
 func (a *Array[T]) Eval() *Array[T] { return to[T](eval("Eval", a.h())) }
 
-// Sync waits until a is computed and returns its error.
+// Sync waits until a is computed, on whichever stream that is, and returns its
+// error. It does not wait for what is queued afterwards.
 func (a *Array[T]) Sync() error { return syncArray("Sync", a.h()) }
 
 // Free gives the array's memory back, in stream order: work that is queued may
@@ -101,7 +104,44 @@ func syncArray(op string, h handle) error {
 	if err := c.ready(h); err != nil {
 		return err
 	}
-	return asError(h.dev.sync(c))
+	return asError(h.dev.await(c, h.node.store))
+}
+
+// await waits for the last write to a storage, by an event of its own: an event of
+// the stream may be recorded anew meanwhile, behind other work.
+func (d *Device) await(c call, s *storage) *Error {
+	if err := d.enter(c); err != nil {
+		return err
+	}
+	defer d.leave()
+	m, event, err := s.lastWrite(c)
+	if event == nil {
+		return err
+	}
+	if err := errors.Join(event.Synchronize(), event.Close()); err != nil {
+		return c.deviceError(err)
+	}
+	d.sh.reach(m)
+	return nil
+}
+
+// lastWrite returns the mark of the last write and a new event behind it; no event
+// where that is complete.
+func (s *storage) lastWrite(c call) (mark, *driver.Event, *Error) {
+	s.sh.mu.Lock()
+	defer s.sh.mu.Unlock()
+	if err := s.usable(c); err != nil || s.block == nil || s.block.wrote.reached() {
+		return mark{}, nil, err
+	}
+	m := s.block.wrote
+	event, err := s.sh.ctx.NewEvent(driver.EventConfig{Blocking: true})
+	if err != nil {
+		return m, nil, c.deviceError(err)
+	}
+	if err := event.Record(m.stream.queue); err != nil {
+		return m, nil, c.deviceError(errors.Join(err, event.Close()))
+	}
+	return m, event, nil
 }
 
 func free(op string, h handle) { h.free(here(op)) }

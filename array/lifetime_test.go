@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
 	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
 	"github.com/seed6486a2bb/gpuarray/internal/sim"
 )
@@ -364,6 +366,37 @@ func TestForkWaits(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
 	}
+}
+
+// TestSyncOfAnArray waits for the stream that wrote the array, by an event of its
+// own, whichever Device the handle is bound to.
+func TestSyncOfAnArray(t *testing.T) {
+	d, api := newRecorded(t)
+	f, err := d.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Ones[float32](d, 1000)
+	y := x.On(f).AddScalar(2).On(d)
+	counted(api)
+	if err := y.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := counted(api); got["EventRecord"] != 1 || got["EventSynchronize"] != 1 || got["EventDestroy"] != 1 || got["StreamSynchronize"] != 0 {
+		t.Errorf("calls of Sync: %v, want one event recorded and waited for", got)
+	}
+	if w := y.node.store.block.wrote; w.stream != f.stream || !w.reached() {
+		t.Errorf("the last write is at %+v and not known to be complete", w)
+	}
+	if y.Sync(); len(api.Calls()) != 0 {
+		t.Error("a second Sync asks the driver again")
+	}
+	z := y.On(f).AddScalar(1).On(d)
+	api.Inject(abitest.Fault{Method: "EventSynchronize", Nth: 1, Result: abi.ErrorUnknown})
+	if err := z.Sync(); !errors.Is(err, driver.ErrorUnknown) {
+		t.Errorf("a fault of the other stream: %v", err)
+	}
+	api.Heal()
 }
 
 // TestReuseWaits frees on one stream and allocates on another: the block is the
