@@ -4,32 +4,12 @@ import (
 	"unsafe"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/sim/exec"
 )
 
-// The simulated device's own format of a tensor map. The words are
-//
-//	0      tensorMapMagic, so that bytes which are no map are seen
-//	1      global address
-//	2      bytes, low first: data type, rank, interleave, swizzle, L2 promotion, out-of-bounds fill
-//	3–7    dims[i] − 1 (below 2³²) with box[i] above it (16 bits from 32) and elementStrides[i] (from 48)
-//	8–11   strides in bytes of dimensions 1 to 4
-//	12–15  zero
-const (
-	tensorMapMagic = 0x70616d6d69736e74 // "tnsimmap"
-	maxTensorRank  = 5
-)
+const maxTensorRank = 5
 
-// tensorTypes are the sizes of the elements in bytes, 0 for types that the
-// simulated device does not have; floats says which are floating point.
-var (
-	tensorTypes = [...]uint64{
-		abi.TensorMapDataTypeUint8: 1, abi.TensorMapDataTypeUint16: 2, abi.TensorMapDataTypeUint32: 4, abi.TensorMapDataTypeInt32: 4,
-		abi.TensorMapDataTypeUint64: 8, abi.TensorMapDataTypeInt64: 8, abi.TensorMapDataTypeFloat16: 2, abi.TensorMapDataTypeFloat32: 4,
-		abi.TensorMapDataTypeFloat64: 8, abi.TensorMapDataTypeBFloat16: 2, abi.TensorMapDataTypeFloat32FTZ: 4,
-		abi.TensorMapDataTypeTFloat32: 4, abi.TensorMapDataTypeTFloat32FTZ: 4,
-	}
-	swizzleSpans = [...]uint64{abi.TensorMapSwizzle32B: 32, abi.TensorMapSwizzle64B: 64, abi.TensorMapSwizzle128B: 128}
-)
+var swizzleSpans = [...]uint64{abi.TensorMapSwizzle32B: 32, abi.TensorMapSwizzle64B: 64, abi.TensorMapSwizzle128B: 128}
 
 // TensorMapEncodeTiled checks its arguments by the rules in cuda.h and writes a
 // map that only the simulated device reads. The address is not checked against
@@ -72,7 +52,7 @@ func (a *tiledMap) valid() bool {
 	switch {
 	case a.rank < 1 || a.rank > maxTensorRank,
 		len(a.dims) < rank || len(a.strides) < rank-1 || len(a.box) < rank || len(a.elementStrides) < rank,
-		a.t < 0 || int(a.t) >= len(tensorTypes),
+		exec.TensorElementBytes(a.t) == 0,
 		a.interleave < abi.TensorMapInterleaveNone || a.interleave > abi.TensorMapInterleave32B,
 		a.interleave != abi.TensorMapInterleaveNone && rank < 3,
 		a.interleave == abi.TensorMapInterleave32B && a.swizzle != abi.TensorMapSwizzle32B,
@@ -88,7 +68,7 @@ func (a *tiledMap) valid() bool {
 // validLayout checks what depends on the element's size and on the alignment that
 // the interleave asks for.
 func (a *tiledMap) validLayout() bool {
-	align, size := uint64(16), tensorTypes[a.t]
+	align, size := uint64(16), exec.TensorElementBytes(a.t)
 	if a.interleave == abi.TensorMapInterleave32B {
 		align = 32
 	}
@@ -110,14 +90,13 @@ func (a *tiledMap) validLayout() bool {
 	return true
 }
 
-func (a *tiledMap) encode() (m abi.TensorMap) {
-	m[0], m[1] = tensorMapMagic, uint64(a.address)
-	m[2] = uint64(a.t) | uint64(a.rank)<<8 | uint64(a.interleave)<<16 | uint64(a.swizzle)<<24 | uint64(a.promotion)<<32 | uint64(a.fill)<<40
-	for i := range int(a.rank) {
-		m[3+i] = a.dims[i] - 1 | uint64(a.box[i])<<32 | uint64(a.elementStrides[i])<<48
+func (a *tiledMap) encode() abi.TensorMap {
+	t := exec.TensorMap{Type: a.t, Rank: int(a.rank), Address: uint64(a.address), Interleave: a.interleave, Swizzle: a.swizzle, Promotion: a.promotion, Fill: a.fill}
+	for i := range t.Rank {
+		t.Dims[i], t.Box[i], t.ElementStrides[i] = a.dims[i], a.box[i], a.elementStrides[i]
 		if i > 0 {
-			m[7+i] = a.strides[i-1]
+			t.Strides[i] = a.strides[i-1]
 		}
 	}
-	return m
+	return t.Encode()
 }

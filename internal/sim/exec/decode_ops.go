@@ -843,6 +843,9 @@ func scatterOf(t ptx.Type, wide bool) func(x *ctx, s slot, p ptr, lo uint64) {
 }
 
 func decodeSt(d *decoder) error {
+	if d.in.Mods[0] == "async" {
+		return decodeStAsync(d)
+	}
 	args, mods := d.in.Args, d.in.Mods
 	t, _ := ptx.TypeByName(mods[len(mods)-1])
 	n, err := d.memory(&args[0], &args[1])

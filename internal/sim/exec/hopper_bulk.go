@@ -1,12 +1,365 @@
 package exec
 
-// bulkCopy is a copy in flight.
-type bulkCopy struct{}
+import (
+	"fmt"
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
 
-type bulkGroups struct{}
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
+
+// Bulk copies. One that completes at a barrier is made when somebody waits
+// there, one of a group when its thread waits for the group: as late as they
+// may. Until then what they write counts as not initialised.
+
+// bulkCopy is a copy in flight.
+type bulkCopy struct {
+	bytes int64
+	make  func()
+	fault *Fault // where it was issued
+}
+
+// bulkGroups are a thread's copies that complete in groups.
+type bulkGroups struct {
+	open   []*bulkCopy
+	closed [][]*bulkCopy
+}
+
+// bulkOp is the constant part of a bulk copy. Its addresses are instructions of
+// their own, of which only the address is used.
+type bulkOp struct {
+	dst, src inst
+	bar      *inst // the barrier at which it completes; nil: a group of the thread's
+	size     slot
+	mask     slot                         // of a multicast
+	update   func(old, new uint64) uint64 // of a reduction
+	element  uint32                       // bytes of its elements
+}
+
+// holder is an instruction that holds an address.
+func (d *decoder) holder(n *inst, o *ptx.Operand, space ptx.Space, bytes uint32, store, cluster bool) inst {
+	h := blank()
+	h.mem = &memOp{space: space, size: bytes, bytes: bytes, store: store, cluster: cluster}
+	d.address(&h, o)
+	h.place = int32(len(d.c.places) - 1)
+	n.reads = append(n.reads, h.reads...)
+	return h
+}
+
+// input is the row of an operand that n reads.
+func (d *decoder) input(n *inst, o *ptx.Operand, t ptx.Type) (slot, error) {
+	s, _, err := d.source(o, t)
+	n.reads = append(n.reads, s)
+	return s, err
+}
+
+// decodeBulk is cp.async.bulk and cp.reduce.async.bulk.
+func decodeBulk(d *decoder) (err error) {
+	args, mods := d.in.Args, d.in.Mods
+	n := blank()
+	n.sink = true
+	toGlobal := mod(mods, "bulk_group")
+	space, from := ptx.SharedSpace, ptx.SharedSpace
+	if toGlobal {
+		space = ptx.GlobalSpace
+	} else if mod(mods, "global") {
+		from = ptx.GlobalSpace
+	}
+	op := &bulkOp{dst: d.holder(&n, &args[0], space, 16, true, true), src: d.holder(&n, &args[1], from, 16, false, false), mask: noSlot}
+	if op.size, err = d.input(&n, &args[2], ptx.U32); err != nil {
+		return err
+	}
+	if !toGlobal {
+		bar := d.holder(&n, &args[3], ptx.SharedSpace, 8, true, true)
+		op.bar = &bar
+		if mod(mods, "multicast::cluster") {
+			if op.mask, err = d.input(&n, &args[4], ptx.U16); err != nil {
+				return err
+			}
+		}
+	}
+	if mod(mods, "reduce") {
+		t, _ := ptx.TypeByName(mods[len(mods)-1])
+		f := atomics(mods, t, false)
+		if f == nil {
+			return d.unknown()
+		}
+		op.element, op.update = uint32(t.Size()), func(old, new uint64) uint64 { return f(old, new, 0) }
+	}
+	n.fn = op.issue
+	d.emit(n)
+	return nil
+}
+
+// issue starts a copy for each active lane.
+func (op *bulkOp) issue(x *ctx, in *inst) {
+	x.active(func(lane int) {
+		n := x.get(op.size, false, lane)
+		if n%16 != 0 {
+			x.fail(in, Misaligned, lane, 0, 0, "", "a copy of %d bytes: must be a multiple of 16", n)
+		}
+		if n == 0 {
+			return
+		}
+		src, s := x.lanePlace(&op.src, lane, n)
+		dst, a := x.lanePlace(&op.dst, lane, n)
+		if op.bar == nil {
+			x.start(in, lane, &bulkCopy{make: func() { op.move(dst, a, src, s, n) }}, op.flight(dst, a, n))
+			return
+		}
+		x.eachTarget(in, lane, op.mask, dst, a, n, op.bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
+			op.flight(to, at, n)()
+			x.await(in, lane, b, &bulkCopy{bytes: int64(n), make: func() { op.move(to, at, src, s, n) }})
+		})
+	})
+}
+
+// eachTarget calls f for each block that a copy to [a, a+n) goes to, with the
+// place there and the barrier.
+func (x *ctx) eachTarget(in *inst, lane int, mask slot, dst *region, a, n uint64, bar *inst, f func(to *region, at uint64, m *ctx, b *mbarrier)) {
+	off := a - dst.base
+	if mask == noSlot {
+		m, b := x.mbar(bar, lane)
+		if &m.shared != dst && &m.remote != dst {
+			x.fail(in, BarrierMisuse, lane, a, 0, "", "the barrier and the destination are in shared memory of different blocks")
+		}
+		f(&m.shared, off, m, b)
+		return
+	}
+	ranks := x.get(mask, false, lane) & 0xffff
+	if bits.Len64(ranks) > len(x.cluster.members) || ranks == 0 {
+		x.fail(in, OutOfBounds, lane, 0, 0, "", "a multicast to blocks %#x of a cluster of %d", ranks, len(x.cluster.members))
+	}
+	_, at := x.mbarAddress(bar, lane)
+	for ; ranks != 0; ranks &= ranks - 1 {
+		m := x.cluster.members[bits.TrailingZeros64(ranks)]
+		b := m.mbars[at]
+		switch {
+		case m.exited:
+			x.fail(in, UseAfterFree, lane, off, uint32(n), "", "the shared memory of block %v of the cluster, whose threads have all exited", m.blk.id)
+		case b == nil:
+			x.fail(in, BarrierMisuse, lane, at, 8, "", "there is no barrier at this address in block %v", m.blk.id)
+		}
+		f(&m.shared, off, m, b)
+	}
+}
+
+// await adds a copy to those that complete at a barrier.
+func (x *ctx) await(in *inst, lane int, b *mbarrier, c *bulkCopy) {
+	c.fault = x.issued(in, lane)
+	b.copies = append(b.copies, c)
+}
+
+// start adds a copy to the thread's open group.
+func (x *ctx) start(in *inst, lane int, c *bulkCopy, flight func()) {
+	flight()
+	c.fault = x.issued(in, lane)
+	g := x.bulkGroups(lane)
+	g.open = append(g.open, c)
+}
+
+func (x *ctx) bulkGroups(lane int) *bulkGroups {
+	if x.bulks == nil {
+		x.bulks = map[int]*bulkGroups{}
+	}
+	i := 32*x.wave.first + x.lane0 + lane
+	g := x.bulks[i]
+	if g == nil {
+		g = new(bulkGroups)
+		x.bulks[i] = g
+	}
+	return g
+}
+
+// issued is the report of a copy for which nobody waits.
+func (x *ctx) issued(in *inst, lane int) *Fault {
+	f := &Fault{Kind: BarrierMisuse, Kernel: x.k.Name, Block: x.blk.id, Thread: x.thread(x.wave, x.lane0+lane)}
+	f.Pos, f.Instr = x.k.code.at(in)
+	return f
+}
+
+// flight says that n bytes are undefined while a copy is in flight. A
+// reduction needs what is there.
+func (op *bulkOp) flight(dst *region, a, n uint64) func() {
+	return func() {
+		if op.update == nil {
+			dst.init.clear(a-dst.base+dst.initOff, n)
+		}
+	}
+}
+
+// move makes a copy, or a reduction.
+func (op *bulkOp) move(dst *region, a uint64, src *region, s, n uint64) {
+	if op.update == nil {
+		// Both ranges were checked when the copy was issued.
+		copy(unsafe.Slice((*byte)(dst.at(a)), n), unsafe.Slice((*byte)(src.at(s)), n))
+		dst.init.copyFrom(a-dst.base+dst.initOff, src.init, s-src.base+src.initOff, n)
+		return
+	}
+	for i := uint64(0); i < n; i += uint64(op.element) {
+		v := loadElement(src.at(s+i), op.element)
+		atomically(dst.at(a+i), op.element, func(old uint64) uint64 { return op.update(old, v) })
+	}
+}
+
+// loadElement reads an element of 1, 2, 4 or 8 bytes, to whose size p is aligned.
+func loadElement(p unsafe.Pointer, size uint32) uint64 {
+	switch size {
+	case 1:
+		return uint64(*(*uint8)(p))
+	case 2:
+		return uint64(*(*uint16)(p))
+	case 4:
+		return uint64(*(*uint32)(p))
+	}
+	return *(*uint64)(p)
+}
+
+// atomically replaces an element of 2, 4 or 8 bytes. Memory is made of whole
+// 64-bit words, so that the aligned word around 2 bytes is there.
+func atomically(p unsafe.Pointer, size uint32, f func(old uint64) uint64) {
+	switch size {
+	case 8:
+		for {
+			old := atomic.LoadUint64((*uint64)(p))
+			if atomic.CompareAndSwapUint64((*uint64)(p), old, f(old)) {
+				return
+			}
+		}
+	case 4:
+		for {
+			old := atomic.LoadUint32((*uint32)(p))
+			if atomic.CompareAndSwapUint32((*uint32)(p), old, uint32(f(uint64(old)))) {
+				return
+			}
+		}
+	}
+	second := uintptr(p) & 2
+	w := (*uint32)(unsafe.Add(p, -int(second)))
+	shift := 8 * second
+	if bigEndian {
+		shift = 16 - shift
+	}
+	for {
+		word := atomic.LoadUint32(w)
+		v := uint32(f(uint64(word>>shift&0xffff))) & 0xffff
+		if atomic.CompareAndSwapUint32(w, word, word&^(0xffff<<shift)|v<<shift) {
+			return
+		}
+	}
+}
+
+// deliver makes the copies that complete at a barrier.
+func (x *ctx) deliver(b *mbarrier) {
+	list := b.copies
+	b.copies = nil
+	for _, c := range list {
+		c.make()
+		if b.tx -= c.bytes; b.tx < -maxTransactions {
+			c.fault.Detail = fmt.Sprintf("%d bytes came to a barrier that did not expect them", -b.tx)
+			panic(c.fault)
+		}
+	}
+	x.advance(b)
+}
+
+// decodeBulkGroup is commit_group and wait_group of bulk copies. A wait for the
+// sources to be read makes the copies whole.
+func decodeBulkGroup(d *decoder) error {
+	n := blank()
+	keep := -1
+	if len(d.in.Args) > 0 {
+		keep = int(min(d.in.Args[0].Imm, 1<<30))
+	}
+	n.fn = func(x *ctx, in *inst) {
+		x.active(func(lane int) {
+			g := x.bulkGroups(lane)
+			if keep < 0 {
+				g.closed, g.open = append(g.closed, g.open), nil
+				return
+			}
+			for len(g.closed) > keep {
+				for _, c := range g.closed[0] {
+					c.make()
+				}
+				g.closed = g.closed[1:]
+			}
+		})
+	}
+	d.emit(n)
+	return nil
+}
+
+// checkEnd reports copies from or to a block's shared memory that are in flight
+// when its last thread exits.
+func (x *ctx) checkEnd() {
+	var first *Fault
+	found := func(list []*bulkCopy, what string) {
+		for _, c := range list {
+			if first == nil || c.fault.Pos.Line < first.Pos.Line {
+				first = c.fault
+				first.Detail = what
+			}
+		}
+	}
+	for _, g := range x.bulks {
+		found(g.open, "the block ends without a cp.async.bulk.commit_group and wait_group for this copy")
+		for _, list := range g.closed {
+			found(list, "the block ends without a cp.async.bulk.wait_group for this copy")
+		}
+	}
+	for _, b := range x.mbars {
+		found(b.copies, "the block ends without waiting for the barrier at which this copy completes")
+	}
+	if first != nil {
+		panic(first)
+	}
+}
+
+// decodeStAsync is st.async: a store to another block's shared memory that
+// completes at a barrier there.
+func decodeStAsync(d *decoder) (err error) {
+	args := d.in.Args
+	t, _ := ptx.TypeByName(d.in.Mods[len(d.in.Mods)-1])
+	n := blank()
+	n.sink = true
+	var values []slot
+	for _, o := range elements(&args[1]) {
+		s, err := d.input(&n, &o, t)
+		if err != nil {
+			return err
+		}
+		values = append(values, s)
+	}
+	size := uint64(t.Size())
+	total := size * uint64(len(values))
+	dst := d.holder(&n, &args[0], ptx.SharedSpace, uint32(total), true, true)
+	bar := d.holder(&n, &args[2], ptx.SharedSpace, 8, true, true)
+	n.fn = func(x *ctx, in *inst) {
+		x.active(func(lane int) {
+			to, a := x.lanePlace(&dst, lane, total)
+			var v [4]uint64
+			for i, s := range values {
+				v[i] = x.get(s, size == 8, lane)
+			}
+			x.eachTarget(in, lane, noSlot, to, a, total, &bar, func(to *region, at uint64, _ *ctx, b *mbarrier) {
+				to.init.clear(at, total)
+				x.await(in, lane, b, &bulkCopy{bytes: int64(total), make: func() {
+					for i := range values {
+						if p := to.at(at + uint64(i)*size); size == 8 {
+							*(*uint64)(p) = v[i] // aligned, and checked by lanePlace
+						} else {
+							*(*uint32)(p) = uint32(v[i])
+						}
+					}
+					to.init.set(at, total)
+				}})
+			})
+		})
+	}
+	d.emit(n)
+	return nil
+}
 
 type warpGroup struct{}
-
-func (x *ctx) checkEnd() {}
-
-func (x *ctx) deliver(b *mbarrier) {}

@@ -349,8 +349,17 @@ func cpOf(mods []string) func(d *decoder) error {
 	switch {
 	case mod(mods, "mbarrier"):
 		return decodeCpArrive
+	case !mod(mods, "bulk"):
+		return nil
+	case mod(mods, "prefetch"):
+		return func(*decoder) error { return nil }
+	case oneOf(mods, "commit_group", "wait_group") != "":
+		return decodeBulkGroup
+	case mod(mods, "tensor"):
+		return decodeTensorCopy
+	default:
+		return decodeBulk
 	}
-	return nil
 }
 
 // decodeCpArrive is cp.async.mbarrier.arrive: an arrival when the thread's

@@ -1,10 +1,13 @@
 package exec
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
 
@@ -19,6 +22,8 @@ func leader(text string) string {
 }
 
 const wait0 = "W:\nmbarrier.try_wait.parity.shared.b64 %p1, [bar], 0;\n@!%p1 bra W;\n"
+
+const copyIn = "mbarrier.init.shared.b64 [bar], 1;\nmbarrier.arrive.expect_tx.shared.b64 _, [bar], 64;\ncp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sh], [%rd1], 64, [bar];\n"
 
 const meetCluster = "barrier.cluster.arrive;\nbarrier.cluster.wait;\n"
 
@@ -47,6 +52,19 @@ func TestHopperFaults(t *testing.T) {
 		{"missing bytes", Deadlock, 1, leader("mbarrier.init.shared.b64 [bar], 1;\nmbarrier.arrive.expect_tx.shared.b64 _, [bar], 64;\n" + wait0), "64 bytes missing"},
 		{"test_wait for ever", Deadlock, 1, leader("mbarrier.init.shared.b64 [bar], 2;\nW:\nmbarrier.test_wait.parity.shared.b64 %p1, [bar], 0;\n@!%p1 bra W;\n"), "2 of 2"},
 		{"wait and barrier", Deadlock, 1, leader("mbarrier.init.shared.b64 [bar], 2;\n"+wait0) + "bar.sync 0;", "barrier 0"},
+		{"bulk, read before the wait", Uninitialised, 1, leader(copyIn + "ld.shared.u32 %r2, [sh];\nst.global.u32 [%rd1], %r2;\n" + wait0), "nobody wrote"},
+		{"bulk, nobody waits", BarrierMisuse, 1, leader(copyIn), "without waiting for the barrier"},
+		{"bulk, nothing expected", Uninitialised, 1, leader(strings.Replace(copyIn, "arrive.expect_tx.shared.b64 _, [bar], 64", "arrive.shared.b64 _, [bar]", 1) + wait0 + "ld.shared.u32 %r2, [sh];\nst.global.u32 [%rd1], %r2;"), "nobody wrote"},
+		{"bulk, too much expected", Deadlock, 1, leader(strings.Replace(copyIn, "[bar], 64", "[bar], 80", 1) + wait0), "16 bytes missing"},
+		{"bulk, odd size", Misaligned, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1], 40", 1) + wait0), "multiple of 16"},
+		{"bulk, misaligned", Misaligned, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1+8], 64", 1) + wait0), "multiple of 16"},
+		{"bulk, past the source", OutOfBounds, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1+480], 64", 1) + wait0), "passes the end of array a"},
+		{"bulk, past shared memory", OutOfBounds, 1, leader(strings.Replace(copyIn, "[sh], [%rd1]", "[sh+4080], [%rd1]", 1) + wait0), "shared memory"},
+		{"bulk, no barrier", BarrierMisuse, 1, leader(strings.Replace(copyIn, "64, [bar]", "64, [bar2]", 1) + wait0), "no barrier"},
+		{"bulk, barrier ends first", BarrierMisuse, 1, leader(copyIn + "mbarrier.inval.shared.b64 [bar];"), "in flight"},
+		{"bulk, no such block", OutOfBounds, 1, leader("mov.u16 %h1, 3;\n" + strings.Replace(strings.Replace(copyIn, "64, [bar];", "64, [bar], %h1;", 1), "::bytes", "::bytes.multicast::cluster", 1) + wait0), "blocks 0x3 of a cluster of 1"},
+		{"bulk, no wait for the group", BarrierMisuse, 1, leader("st.shared.v4.u32 [sh], {%r1, %r1, %r1, %r1};\ncp.async.bulk.global.shared::cta.bulk_group [%rd1], [sh], 16;\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 1;"), "without a cp.async.bulk.wait_group"},
+		{"bulk, no group", BarrierMisuse, 1, leader("st.shared.v4.u32 [sh], {%r1, %r1, %r1, %r1};\ncp.async.bulk.global.shared::cta.bulk_group [%rd1], [sh], 16;\ncp.async.bulk.wait_group 0;"), "commit_group"},
 		{"cluster arrive twice", BarrierMisuse, 2, "barrier.cluster.arrive;\nbarrier.cluster.arrive;", "second time"},
 		{"cluster wait alone", BarrierMisuse, 2, "barrier.cluster.wait;", "without having arrived"},
 		{"cluster, half a warp", BarrierMisuse, 2, "setp.lt.u32 %p1, %r1, 7;\n@%p1 bra A;\nbarrier.cluster.arrive.aligned;\nbra B;\nA:\nbarrier.cluster.arrive.aligned;\nB:\nbarrier.cluster.wait;", "only lanes"},
@@ -148,3 +166,180 @@ END:
 		}
 	}
 }
+
+// TestMulticast copies one block's rows to all blocks of a cluster, and stores
+// asynchronously to the neighbours.
+func TestMulticast(t *testing.T) {
+	d := hopperDevice(t, clusterBody(leader(`
+	mbarrier.init.shared.b64 [bar], 1;
+	mbarrier.arrive.expect_tx.shared.b64 _, [bar], 520;`)+meetCluster+`
+	mov.u32 %r2, %cluster_ctarank;
+	setp.ne.u32 %p1, %r1, 0;
+	@%p1 bra READY;
+	shl.b32 %r3, %r2, 8;
+	mov.u32 %r4, sh;
+	add.u32 %r4, %r4, %r3;
+	cvt.u64.u32 %rd4, %r3;
+	add.u64 %rd4, %rd4, %rd1;
+	mov.u16 %h1, 3;
+	cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r4], [%rd4], 256, [bar], %h1;
+	xor.b32 %r5, %r2, 1;
+	mov.u32 %r6, sh;
+	mapa.shared::cluster.u32 %r7, %r6, %r5;
+	mov.u32 %r6, bar;
+	mapa.shared::cluster.u32 %r8, %r6, %r5;
+	add.u32 %r9, %r2, 77;
+	st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.u32 [%r7+512], {%r9, %r2}, [%r8];
+READY:
+	bar.sync 0;
+`+wait0+`
+	shl.b32 %r3, %r1, 2;
+	mov.u32 %r4, sh;
+	add.u32 %r4, %r4, %r3;
+	ld.shared.u32 %r5, [%r4];
+	ld.shared.u32 %r6, [sh+512];
+	add.u32 %r5, %r5, %r6;
+	mul.lo.u32 %r7, %r2, 512;
+	cvt.u64.u32 %rd5, %r7;
+	add.u64 %rd5, %rd5, %rd2;
+	add.u64 %rd5, %rd5, %rd3;
+	st.global.u32 [%rd5], %r5;
+`+meetCluster))
+	in := make([]uint32, 128)
+	for i := range in {
+		in[i] = uint32(1000 * i)
+	}
+	out := buffer(d, "out", make([]uint32, 256))
+	if err := d.cluster(2, 128, 1, buffer(d, "in", in), out); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range read[uint32](d, out, 256) {
+		if want := in[i%128] + 77 + uint32(1-i/128); v != want {
+			t.Fatalf("element %d: %d, want %d", i, v, want)
+		}
+	}
+}
+
+// TestTensorCopies holds copies of boxes, both ways, against a plain model.
+func TestTensorCopies(t *testing.T) {
+	const seed = 7
+	r := newRand(seed)
+	for n := range 60 {
+		m := TensorMap{Type: abi.TensorMapDataTypeUint16, Rank: 1 + n%5, Swizzle: abi.TensorMapSwizzle(n / 5 % 4)}
+		unit := uint64(2)
+		if n%3 == 0 {
+			m.Type, unit = abi.TensorMapDataTypeFloat32, 4
+		}
+		// Rows as long as the swizzle's span, so that the pattern is by rows.
+		span := [...]uint64{64, 32, 64, 128}[m.Swizzle]
+		total, boxes := uint64(1), uint64(1)
+		var first [5]int32
+		for i := range m.Rank {
+			m.Dims[i], m.Box[i], m.ElementStrides[i] = 1+r.Uint64N(7), 1+r.Uint32N(4), 1+r.Uint32N(2)
+			if i == 0 {
+				m.Dims[i], m.Box[i], m.ElementStrides[i] = 16/unit*(1+r.Uint64N(9)), uint32(span/unit), 1
+				total = m.Dims[0] * unit
+			} else {
+				m.Strides[i] = total + 16*r.Uint64N(2)
+				total = m.Strides[i] * m.Dims[i]
+			}
+			first[i] = int32(r.IntN(8)) - 4
+			boxes *= uint64((m.Box[i] + m.ElementStrides[i] - 1) / m.ElementStrides[i])
+		}
+		coords := strings.Join([]string{"%r3", "%r4", "%r5", "%r6", "%r7"}[:m.Rank], ", ")
+		src := strings.NewReplacer("DIM", fmt.Sprintf("%dd", m.Rank), "COORDS", coords, "BYTES", fmt.Sprint(boxes*unit)).Replace(tensorKernel)
+		d := hopperDevice(t, src)
+		data := make([]byte, total)
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		in, out := buffer(d, "in", data), buffer(d, "out", make([]byte, boxes*unit))
+		back := make([]byte, total)
+		copyTo := buffer(d, "back", back)
+		k := d.prog.Kernels["k"]
+		params := make([]byte, k.ParamBytes)
+		for i, a := range []uint64{in, copyTo} {
+			m.Address = a
+			for j, w := range m.Encode() {
+				hostOrder.PutUint64(params[128*i+8*j:], w)
+			}
+		}
+		hostOrder.PutUint64(params[256:], out)
+		for i, c := range first {
+			hostOrder.PutUint32(params[264+4*i:], uint32(c))
+		}
+		if err := Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: params}, Options{}); err != nil {
+			t.Fatalf("seed %d, map %+v: %v", seed, m, err)
+		}
+		got := read[byte](d, out, int(boxes*unit))
+		want := make([]byte, boxes*unit)
+		rows := boxes * unit / span
+		for row := range rows {
+			// The row's coordinates but the first.
+			rest, at, inside := row, uint64(0), true
+			for i := 1; i < m.Rank; i++ {
+				steps := uint64((m.Box[i] + m.ElementStrides[i] - 1) / m.ElementStrides[i])
+				c := int64(first[i]) + int64(rest%steps)*int64(m.ElementStrides[i])
+				rest /= steps
+				inside = inside && c >= 0 && c < int64(m.Dims[i])
+				at += uint64(c) * m.Strides[i]
+			}
+			for col := range span {
+				c := int64(first[0])*int64(unit) + int64(col)
+				if !inside || c < 0 || c >= int64(m.Dims[0]*unit) {
+					continue
+				}
+				unit16 := col / 16
+				switch m.Swizzle {
+				case abi.TensorMapSwizzle128B:
+					unit16 ^= row % 8
+				case abi.TensorMapSwizzle64B:
+					unit16 ^= row / 2 % 4
+				case abi.TensorMapSwizzle32B:
+					unit16 ^= row / 4 % 2
+				}
+				want[row*span+16*unit16+col%16] = data[at+uint64(c)]
+				back[at+uint64(c)] = data[at+uint64(c)]
+			}
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("seed %d, map %+v, from %v: in shared memory\n%x, want\n%x", seed, m, first, got, want)
+		}
+		if !bytes.Equal(read[byte](d, copyTo, int(total)), back) {
+			t.Fatalf("seed %d, map %+v, from %v: copied back wrongly", seed, m, first)
+		}
+	}
+}
+
+const tensorKernel = `
+.visible .entry k(.param .align 64 .b8 from[128], .param .align 64 .b8 to[128], .param .u64 out, .param .u32 c0, .param .u32 c1, .param .u32 c2, .param .u32 c3, .param .u32 c4)
+{
+	.reg .pred %p<9>; .reg .b32 %r<20>; .reg .b64 %rd<20>;
+	.shared .align 1024 .b8 sh[32768];
+	.shared .align 8 .b64 bar;
+	mov.b64 %rd1, from;
+	cvta.param.u64 %rd1, %rd1;
+	mov.b64 %rd2, to;
+	cvta.param.u64 %rd2, %rd2;
+	ld.param.u32 %r3, [c0];
+	ld.param.u32 %r4, [c1];
+	ld.param.u32 %r5, [c2];
+	ld.param.u32 %r6, [c3];
+	ld.param.u32 %r7, [c4];
+	ld.param.u64 %rd3, [out];
+	mov.u32 %r1, %tid.x;
+	setp.ne.u32 %p1, %r1, 0;
+	@%p1 bra END;
+	mbarrier.init.shared.b64 [bar], 1;
+	mbarrier.arrive.expect_tx.shared.b64 _, [bar], BYTES;
+	cp.async.bulk.tensor.DIM.shared::cluster.global.tile.mbarrier::complete_tx::bytes [sh], [%rd1, {COORDS}], [bar];
+W:
+	mbarrier.try_wait.parity.shared.b64 %p1, [bar], 0;
+	@!%p1 bra W;
+	cp.async.bulk.tensor.DIM.global.shared::cta.tile.bulk_group [%rd2, {COORDS}], [sh];
+	cp.async.bulk.global.shared::cta.bulk_group [%rd3], [sh], BYTES;
+	cp.async.bulk.commit_group;
+	cp.async.bulk.wait_group 0;
+END:
+	ret;
+}`
