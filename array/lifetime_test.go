@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
@@ -324,6 +325,43 @@ func TestFreeDuringRead(t *testing.T) {
 	}
 	if s := d.Stats(); s.Arrays != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestScopeEndsDuringCreation ends a scope under goroutines that make arrays in it:
+// they get the array or ErrFreed, and nothing else.
+func TestScopeEndsDuringCreation(t *testing.T) {
+	d, _ := newRecorded(t)
+	data := make([]float32, 3<<19) // three parts
+	var wg sync.WaitGroup
+	for i := range 40 {
+		d.Scope(func(s *Device) error {
+			for _, f := range []func() error{
+				func() error { return FromSlice(s, data).Err() },
+				func() error { return Ones[float32](s, 1<<16).Err() },
+				func() error { return Eye[float32](s, 50).Err() },
+			} {
+				wg.Go(func() {
+					if err := f(); err != nil && !errors.Is(err, ErrFreed) {
+						t.Error(err)
+					}
+				})
+			}
+			time.Sleep(time.Duration(i*20) * time.Microsecond)
+			return nil
+		})
+		wg.Wait()
+	}
+	// The same without luck: the memory goes between its creation and its filling.
+	for name, fill := range map[string]func(n *node) *Error{
+		"upload": func(n *node) *Error { return d.upload(call{op: "test"}, n.store, make([]byte, 4)) },
+		"memset": func(n *node) *Error { return d.set(call{op: "test"}, n, scalarOf[float32](1)) },
+	} {
+		x := Zeros[float32](d, 1)
+		x.Free()
+		if err := fill(x.node); !errors.Is(asError(err), ErrFreed) {
+			t.Errorf("%s of freed memory: %v", name, asError(err))
+		}
 	}
 }
 
