@@ -965,7 +965,7 @@ func decodeCp(d *decoder) error {
 		return f(d)
 	}
 	if oneOf(d.in.Mods, "commit_group", "wait_group", "wait_all") != "" {
-		return nil // the copies are done already
+		return decodeAsyncGroup(d)
 	}
 	args := d.in.Args
 	from := blank()

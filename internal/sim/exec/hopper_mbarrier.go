@@ -379,6 +379,7 @@ func decodeCpArrive(d *decoder) error {
 			if b.pending += more; b.pending > maxArrivals {
 				x.fail(in, BarrierMisuse, lane, 0, 0, "", "a barrier that expects more than %d arrivals", maxArrivals)
 			}
+			x.landAll(lane)
 			x.arrive(in, lane, m, b, 1)
 		})
 	}

@@ -77,6 +77,9 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 	if m.store && r.readOnly {
 		x.fail(in, ReadOnly, x.firstActive(), lo, m.bytes, text(r.label), "%s is constant", text(r.label))
 	}
+	if x.async.count > 0 {
+		x.inFlight(in, r, lo, hi)
+	}
 	if x.races != nil {
 		x.race(in, r)
 	}
@@ -554,32 +557,6 @@ func atomics(mods []string, t ptx.Type, shared bool) fn3 {
 	}
 }
 
-// copyAsync is cp.async, done at once: from global memory (the instruction in
-// mem.from) to shared memory, zeros after the source's size.
-func copyAsync(x *ctx, in *inst) {
-	m := in.mem
-	x.active(func(lane int) {
-		n := uint64(m.bytes)
-		if in.b != noSlot {
-			if s := x.get(in.b, false, lane); s > n {
-				x.fail(in, OutOfBounds, lane, 0, 0, "", "cp.async of %d bytes with a source size of %d", n, s)
-			} else {
-				n = s
-			}
-		}
-		dst, d := x.lanePlace(in, lane, uint64(m.bytes))
-		to := unsafe.Slice((*byte)(dst.at(d)), m.bytes) // checked by lanePlace
-		dst.init.set(d-dst.base+dst.initOff, uint64(m.bytes))
-		clear(to[n:])
-		if n > 0 {
-			src, s := x.lanePlace(m.from, lane, n)
-			copy(to, unsafe.Slice((*byte)(src.at(s)), n))
-			dst.init.clear(d-dst.base+dst.initOff, n)
-			dst.init.copyFrom(d-dst.base+dst.initOff, src.init, s-src.base+src.initOff, n)
-		}
-	})
-}
-
 // lanePlace checks n bytes at one lane's address.
 func (x *ctx) lanePlace(in *inst, lane int, n uint64) (*region, uint64) {
 	m := in.mem
@@ -600,6 +577,9 @@ func (x *ctx) lanePlace(in *inst, lane int, n uint64) (*region, uint64) {
 			x.lane0 += lane &^ 31
 			x.outOfBounds(in, a)
 		}
+	}
+	if x.async.count > 0 {
+		x.inFlightAt(in, r, lane, a, n)
 	}
 	if x.races != nil {
 		x.raceLane(in, r, lane, a, n)

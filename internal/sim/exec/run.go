@@ -31,6 +31,7 @@ type worker struct {
 	turn   uint64
 	hopper
 	races *races // nil: not looked for
+	async asyncCopies
 }
 
 // block is one thread block.

@@ -86,6 +86,7 @@ func (x *ctx) startBlock(id [3]uint32) {
 	b.id = id
 	b.bars = [16]barrier{}
 	x.startHopper()
+	x.startAsync()
 	l := &x.launch
 	if x.races != nil {
 		x.startRaces(id)
@@ -283,6 +284,9 @@ func (x *ctx) flow(f *frag, in *inst, pc int32) int32 {
 	case branch:
 		return x.branch(f, in, pc)
 	case exit, blockEnd:
+		if x.async.count > 0 {
+			x.checkAsyncExit(in)
+		}
 		for k := range f.warps {
 			x.wave.live[f.warp+k] &^= f.mask
 		}

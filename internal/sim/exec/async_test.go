@@ -1,0 +1,64 @@
+package exec
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// In asyncKernel %r3 and %r5 are words of shared memory as in raceKernel, %d0 the
+// thread's word of the input, %d1 that of the output.
+func asyncKernel(body string) string {
+	return raceKernel("add.u64 %d1, %d0, 256; mad.wide.u32 %d0, %r0, 4, %d0; mad.wide.u32 %d1, %r0, 4, %d1;" + body)
+}
+
+const copyWord = "cp.async.ca.shared.global [%r3], [%d0], 4; "
+
+var asyncCases = []struct {
+	name, body string
+	want       FaultKind
+	says       string
+}{
+	{"own word", copyWord + "cp.async.commit_group; cp.async.wait_group 0; ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9;", 0, ""},
+	{"wait_all without commit", copyWord + "cp.async.wait_all; ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9;", 0, ""},
+	{"other warp's, after a barrier", copyWord + "cp.async.wait_all; bar.sync 0; ld.shared.u32 %r9, [%r5]; xor.b32 %r10, %r0, 32; sub.u32 %r10, %r10, %r0; cvt.s64.s32 %d2, %r10; shl.b64 %d2, %d2, 2; add.u64 %d1, %d1, %d2; st.global.u32 [%d1], %r9;", 0, ""},
+	{"other warp's, no barrier", copyWord + "cp.async.wait_all; ld.shared.u32 %r9, [%r5];", SharedRace, ""},
+	{"barrier before the wait", copyWord + "bar.sync 0; cp.async.wait_all; bar.warp.sync -1; ld.shared.u32 %r9, [%r5];", SharedRace, ""},
+	{"no wait", copyWord + "ld.shared.u32 %r9, [%r3];", AsyncMisuse, "tile+0: a copy of thread (0,0,0)"},
+	{"wait without commit", copyWord + "cp.async.wait_group 0; ld.shared.u32 %r9, [%r3];", AsyncMisuse, "no cp.async.wait_group"},
+	{"wait for all but one", copyWord + "cp.async.commit_group; cp.async.wait_group 1; ld.shared.u32 %r9, [%r3];", AsyncMisuse, ""},
+	{"the older of two", copyWord + "cp.async.commit_group; cp.async.ca.shared.global [%r3+256], [%d0], 4; cp.async.commit_group; cp.async.wait_group 1; ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9; cp.async.wait_group 0;", 0, ""},
+	{"the younger of two", copyWord + "cp.async.commit_group; cp.async.ca.shared.global [%r3+256], [%d0], 4; cp.async.commit_group; cp.async.wait_group 1; ld.shared.u32 %r9, [%r3+256];", AsyncMisuse, ""},
+	{"written while in flight", copyWord + "st.shared.u32 [%r3], %r0;", AsyncMisuse, ""},
+	{"copied to twice", copyWord + copyWord, AsyncMisuse, ""},
+	{"never waited for", copyWord + "cp.async.commit_group;", AsyncMisuse, "ends with 1 copies in flight"},
+	{"zeros after the source's size", "cp.async.ca.shared.global [%r3], [%d0], 4, %r6; cp.async.wait_all; ld.shared.u32 %r9, [%r3]; add.u32 %r9, %r9, %r0; st.global.u32 [%d1], %r9;", 0, ""},
+	{"the source as late as may be", "st.global.u32 [%d0], 7; " + copyWord + "st.global.u32 [%d0], %r0; cp.async.wait_all; ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9;", 0, ""},
+	{"over what is still read", "st.shared.u32 [%r3], %r0; bar.sync 0; ld.shared.u32 %r9, [%r5]; " + copyWord + "cp.async.wait_all;", SharedRace, ""},
+}
+
+func TestAsyncCopies(t *testing.T) {
+	for _, c := range asyncCases {
+		d := newDevice(t, asyncKernel(c.body))
+		in := make([]uint32, 128)
+		for i := range 64 {
+			in[i] = uint32(i)
+		}
+		buf := buffer(d, "buf", in)
+		err := d.run("k", 1, 64, Options{Races: true}, buf)
+		var f *Fault
+		switch errors.As(err, &f); {
+		case c.want == 0 && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != 0 && (f == nil || f.Kind != c.want || !strings.Contains(f.Detail, c.says)):
+			t.Errorf("%s: %v, want %v that says %q", c.name, err, c.want, c.says)
+		case c.want == 0:
+			for i, v := range read[uint32](d, buf, 128)[64:] {
+				if v != uint32(i) {
+					t.Errorf("%s: element %d is %d", c.name, i, v)
+					break
+				}
+			}
+		}
+	}
+}
