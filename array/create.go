@@ -121,7 +121,7 @@ func (c call) fill(d *Device, l layout, value scalar) handle {
 // set fills a new contiguous array through the driver, or, for 8-byte elements that
 // are not all one byte, through a kernel.
 func (d *Device) set(c call, n *node, value scalar) *Error {
-	if n.store.block == nil {
+	if n.Len() == 0 {
 		return nil
 	}
 	size := n.typ.Size()
@@ -140,6 +140,9 @@ func (d *Device) set(c call, n *node, value scalar) *Error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if err := d.open(c); err != nil {
+		return err
+	}
+	if err := n.store.usable(c); err != nil { // a scope may have ended meanwhile
 		return err
 	}
 	if err := d.memset(n.store, value.bits, size, uint64(n.Len())); err != nil {

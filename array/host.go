@@ -76,13 +76,17 @@ func (s *staging) close() error {
 	return errors.Join(errs...)
 }
 
-// upload queues a copy of src to a storage that only the caller knows. When it
-// returns, src may be changed.
+// upload queues a copy of src to a new storage, which only a scope that ends may
+// free meanwhile. When it returns, src may be changed.
 func (d *Device) upload(c call, dst *storage, src []byte) *Error {
 	if err := d.enter(c); err != nil {
 		return err
 	}
 	defer d.leave()
+	if err := dst.hold(c); err != nil {
+		return err
+	}
+	defer dst.unhold()
 	for at := 0; at < len(src); at += stagingBytes {
 		if err := d.uploadPart(dst, uint64(at), src[at:min(at+stagingBytes, len(src))]); err != nil {
 			return c.deviceError(err)
@@ -196,7 +200,7 @@ func (f *flight) land(sh *shared) error {
 	return err
 }
 
-// hold keeps the storage's block until unhold, also if it is freed meanwhile.
+// hold keeps the storage's block until unhold, also where it is freed meanwhile.
 func (s *storage) hold(c call) *Error {
 	s.sh.mu.Lock()
 	defer s.sh.mu.Unlock()
