@@ -181,8 +181,9 @@ func keep(op string, h handle) handle {
 	defer h.dev.sh.mu.Unlock()
 	s := h.node.store
 	if sc := s.scope; sc != nil {
-		if s.scope = nil; sc.parent != nil && s.block != nil {
-			sc.parent.add(s, s.block.owner)
+		s.scope = nil
+		if around := sc.parent.lasting(); around != nil && s.block != nil {
+			around.add(s, s.block.owner)
 		}
 	}
 	return h

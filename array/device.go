@@ -239,7 +239,9 @@ func (d *Device) Fork() (*Device, error) {
 // Scope calls f with a Device that is d, but for one thing: what is made on it is
 // freed when f returns, except Arrays on which Keep was called. It returns f's
 // error. Results belong to the receiver's Device, so an Array x made outside takes
-// part as x.On(s).
+// part as x.On(s). Forks of s belong to the scope too. Once it has ended, s, its
+// forks and the Arrays kept may still be used: what is made with them then belongs
+// to the scope around it, if there is one.
 func (d *Device) Scope(f func(s *Device) error) error {
 	c := directly("Device.Scope")
 	if err := d.enter(c); err != nil {

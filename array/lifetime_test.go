@@ -164,6 +164,43 @@ func TestScope(t *testing.T) {
 	}
 }
 
+// TestAfterScope computes with what a scope has left: the results belong to the
+// scope around it.
+func TestAfterScope(t *testing.T) {
+	d, _ := newRecorded(t)
+	var results [4]*Array[float32]
+	var fork *Device
+	d.Scope(func(outer *Device) error {
+		var kept *Array[float32]
+		var s *Device
+		outer.Scope(func(inner *Device) error {
+			var err error
+			if fork, err = inner.Fork(); err != nil {
+				t.Fatal(err)
+			}
+			return inner.Scope(func(innermost *Device) error {
+				s, kept = innermost, Ones[float32](innermost, 4).Keep().Keep()
+				return nil
+			})
+		})
+		results = [4]*Array[float32]{kept, kept.AddScalar(1), Ones[float32](s, 4), Ones[float32](fork, 4)}
+		for i, r := range results {
+			if err := r.Err(); err != nil {
+				t.Errorf("result %d within the outer scope: %v", i, err)
+			}
+		}
+		return nil
+	})
+	for i, r := range results {
+		if err := r.Err(); !errors.Is(err, ErrFreed) {
+			t.Errorf("result %d after the outer scope: %v", i, err)
+		}
+	}
+	if x := Ones[float32](fork, 4); x.Err() != nil || x.node.store.scope != nil {
+		t.Errorf("on a fork that outlives all scopes: %v", x.Err())
+	}
+}
+
 // TestScopeOfManyArrays prunes the scope's list of what is gone already.
 func TestScopeOfManyArrays(t *testing.T) {
 	d, _ := newRecorded(t)

@@ -17,7 +17,7 @@ type storage struct {
 	freed call   // the Free that gave it back; without a name while there was none
 	err   *Error // what left its content undefined, or nil
 	scope *scope // that frees it when it ends, or nil
-	holds int    // host reads in progress, which put off giving the block back
+	holds int    // host copies in progress, which put off giving the block back
 }
 
 // address is where the storage's first element lies.
@@ -56,8 +56,8 @@ func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error)
 	s.block = b
 	o := weak.Make(s)
 	sh.registry.add(b, o)
-	if d.scope != nil {
-		d.scope.add(s, o)
+	if sc := d.scope.lasting(); sc != nil {
+		sc.add(s, o)
 	}
 	if sh.announces {
 		shape, rank := l.Shape, l.Rank
@@ -85,7 +85,7 @@ func (s *storage) free(c call) {
 	s.drop()
 }
 
-// drop gives the block back, unless a host read holds it.
+// drop gives the block back, unless a host copy holds it.
 func (s *storage) drop() {
 	if s.block != nil && s.holds == 0 && !s.sh.closed {
 		s.sh.release(s.block)
@@ -209,6 +209,17 @@ type scope struct {
 	parent *scope
 	made   []owner
 	prune  int // length at which the list is cleared of what is gone
+	ended  bool
+}
+
+// lasting returns the innermost scope, from sc outwards, that has not ended, or
+// nil: kept arrays and forks have the Devices of scopes longer than these last. The
+// caller holds the shared device's lock.
+func (sc *scope) lasting() *scope {
+	for sc != nil && sc.ended {
+		sc = sc.parent
+	}
+	return sc
 }
 
 // add notes a storage. The caller holds the shared device's lock.
@@ -235,5 +246,5 @@ func (sc *scope) end(c call) {
 			s.free(c)
 		}
 	}
-	sc.made = nil
+	sc.made, sc.ended = nil, true
 }
