@@ -27,7 +27,6 @@ var unsupported = []struct{ prefix, why string }{
 // differing lists, by a prefix of their names, the programs on which the
 // simulated device and cards are known to differ, and why that stands.
 var differing = []struct{ prefix, why string }{
-	{"fma.rn.oob", "which NaN marks what is out of bounds is not known yet; it is not 0xffff"},
 }
 
 func knownToDiffer(name string) bool {

@@ -433,7 +433,9 @@ func float(op string, mods []string, t ptx.Type) any {
 	case "fma", "mad":
 		oob := mod(mods, "oob")
 		three = func(a, b, c uint64) uint64 {
-			if oob && (a&0xffff == 0xffff || b&0xffff == 0xffff) {
+			// The NaN that marks what is out of bounds, of either sign, as found
+			// on an H100: PTX does not say which it is.
+			if oob && (a&0x7fff == 0x7ff7 || b&0x7fff == 0x7ff7) {
 				return 0
 			}
 			if f == nil {
