@@ -24,6 +24,8 @@
 // scalar_float.go, scalar_cvt.go). For those that kernels spend their time in
 // there is a typed loop as well (lanes.go), and for some of these one in
 // assembly (vector_amd64.s); the tests hold both against models of their own.
+// Products of matrices are computed as the tensor cores do, bit for bit
+// (tensor_arith.go says by which rules, and which of them a card confirmed).
 //
 // The blocks of a cluster run in turns on one goroutine. Clusters (most often of
 // one block) run on several; with one goroutine, a run is deterministic, and a

@@ -282,7 +282,11 @@ func (t *tensorOp) doubles(x *ctx, w int) {
 		for lane, c := range row[float64](x, s)[32*w:][:32] {
 			i, j := int(t.row[32*r+lane])*t.k, int(t.col[32*r+lane])*t.k
 			for k := range t.k {
-				c = math.FMA(a[i+k], b[j+k], c)
+				v := math.FMA(a[i+k], b[j+k], c)
+				if v != v {
+					v = nan64(a[i+k], b[j+k], c)
+				}
+				c = v
 			}
 			out[r][lane] = c
 		}
@@ -290,4 +294,16 @@ func (t *tensorOp) doubles(x *ctx, w int) {
 	for r, s := range t.d {
 		copy(row[float64](x, s)[32*w:], out[r][:])
 	}
+}
+
+// nan64 is the NaN that a fused operation in float64 makes, on any host: the
+// first NaN among b, c and a, made quiet, as fma.rn.f64 on an H100 chooses (of
+// products with several NaNs none was recorded), or else one of its own.
+func nan64(a, b, c float64) float64 {
+	for _, v := range [...]float64{b, c, a} {
+		if v != v {
+			return math.Float64frombits(math.Float64bits(v) | 1<<51)
+		}
+	}
+	return math.Float64frombits(0xfff8 << 48)
 }
