@@ -398,6 +398,9 @@ func TestElementwisePlans(t *testing.T) {
 
 // TestElementwisePlanAllocates nothing once the key has been seen.
 func TestElementwisePlanAllocates(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools allocate")
+	}
 	e, l := singleOp(OpAdd, Float32, false), RowMajor(100, 100)
 	row := l
 	row.Strides[0] = 0
