@@ -48,7 +48,8 @@ func (a *Array[T]) Sync() error { return syncArray("Sync", a.h()) }
 func (a *Array[T]) Free() { free("Free", a.h()) }
 
 // On returns a handle to the same array whose operations run on d, a fork of a's
-// Device or a Device in a [Device.Scope] of it.
+// Device, a Device in a [Device.Scope] of it, or, where a's is a fork, the one that
+// it is a fork of. That a's own fork was closed does not matter.
 func (a *Array[T]) On(d *Device) *Array[T] { return to[T](on("On", a.h(), d)) }
 
 // Keep takes a, or the array that a is a view of, out of the scope that would free
@@ -157,16 +158,19 @@ func (h handle) free(c call) {
 
 func on(op string, h handle, d *Device) handle {
 	c := here(op)
-	if err := c.check(h); err != nil {
-		return handle{d, &node{err: err}}
+	if h.node == nil || h.node.err != nil || h.dev == nil {
+		return handle{d, &node{err: c.check(h)}}
 	}
 	if err := d.check(c); err != nil {
-		return h.failed(err)
+		return h.failed(c.of(err, h))
 	}
 	if d.sh != h.dev.sh {
 		return h.failed(c.fail(because(ErrDevice, "%v does not share memory with the array's device: it is no fork of it", d), h))
 	}
-	if err := c.evaluate(h); err != nil {
+	if h.dev.check(c) != nil {
+		h.dev = d // h's fork was closed: what is left to compute, d does
+	}
+	if err := c.ready(h); err != nil {
 		return h.failed(err)
 	}
 	return handle{d, h.node}

@@ -138,3 +138,12 @@ func (c call) fail(err error, operands ...handle) *Error {
 	}
 	return e
 }
+
+// of adds the operands to an error of the call that was made where they were not
+// known. Errors of other calls stay what they are.
+func (c call) of(err *Error, operands ...handle) *Error {
+	if err == nil || len(err.Operands) > 0 || err.Op != c.op || err.pc != c.pc {
+		return err
+	}
+	return c.fail(err.Err, operands...)
+}

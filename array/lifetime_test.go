@@ -474,6 +474,32 @@ func TestSyncOfAnArray(t *testing.T) {
 	api.Heal()
 }
 
+// TestOnFromAClosedFork reads what a fork computed before it was closed.
+func TestOnFromAClosedFork(t *testing.T) {
+	d, _ := newRecorded(t)
+	f, err := d.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := Ones[float32](f, 3).AddScalar(1)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := values(t, y.On(d)); !slices.Equal(got, []float32{2, 2, 2}) {
+		t.Errorf("got %v, want 2 2 2", got)
+	}
+	if _, err := y.ToSlice(); !errors.Is(err, ErrDevice) {
+		t.Errorf("reading on the closed fork: %v", err)
+	}
+	if err := y.On(f).Err(); !errors.Is(err, ErrDevice) {
+		t.Errorf("On the closed fork: %v", err)
+	}
+	y.Free()
+	if err := y.On(d).Err(); !errors.Is(err, ErrFreed) {
+		t.Errorf("On of a freed array: %v", err)
+	}
+}
+
 // TestReuseWaits frees on one stream and allocates on another: the block is the
 // same, so the second stream waits.
 func TestReuseWaits(t *testing.T) {
