@@ -105,7 +105,7 @@ func syncArray(op string, h handle) error {
 	if err := c.ready(h); err != nil {
 		return err
 	}
-	return asError(h.dev.await(c, h.node.store))
+	return asError(c.of(h.dev.await(c, h.node.store), h))
 }
 
 // await waits for the last write to a storage, by an event of its own: an event of
@@ -210,7 +210,7 @@ func (c call) clone(h handle) handle {
 func (c call) pack(h handle) (handle, *Error) {
 	out := contiguousLike(&h.node.layout)
 	if err := h.dev.fits(c, &out, h.node.typ); err != nil {
-		return h, err
+		return h, c.of(err, h)
 	}
 	w := newWork(c, h.dev)
 	defer w.end()
@@ -219,5 +219,5 @@ func (c call) pack(h handle) (handle, *Error) {
 		return h, c.unsupported(err, h)
 	}
 	n, err := w.create(out, h.node.typ)
-	return handle{h.dev, n}, err
+	return handle{h.dev, n}, c.of(err, h)
 }

@@ -32,7 +32,7 @@ func assign(name string, dst, src handle) error {
 		if overlap(to, &from) {
 			copied, err := c.pack(src)
 			if err != nil {
-				return err
+				return c.of(err, dst, src)
 			}
 			defer copied.free(c)
 			src = copied
@@ -46,7 +46,7 @@ func assign(name string, dst, src handle) error {
 		return c.unsupported(err, dst, src)
 	}
 	_, failed := w.run(to, dst.node.typ, dst.node.store)
-	return asError(failed)
+	return asError(c.of(failed, dst, src))
 }
 
 func assignScalar(name string, dst handle, value scalar) error {
@@ -65,7 +65,7 @@ func assignScalar(name string, dst handle, value scalar) error {
 		return c.unsupported(err, dst)
 	}
 	_, failed := w.run(&dst.node.layout, value.typ, dst.node.store)
-	return asError(failed)
+	return asError(c.of(failed, dst))
 }
 
 // writable says why a layout cannot be a destination.

@@ -646,6 +646,12 @@ func (op *operation) rejects(t *testing.T, m misuse, o *operands) {
 	if m.want != nil && !errors.Is(err, m.want) || e.Op != name || !strings.Contains(err.Error(), m.text) {
 		t.Errorf("%s: %v\nwant an error of %q, %v, that says %q", m.name, err, name, m.want, m.text)
 	}
+	if op.operands > 0 && len(e.Operands) == 0 && m.name != "nothing" {
+		t.Errorf("%s: %v\nnames no operands", m.name, err)
+	}
+	if strings.HasPrefix(m.name, "freed operand") && op.operands > 1 && !strings.Contains(err.Error(), "operand "+m.name[len(m.name)-1:]+" of ") {
+		t.Errorf("%s: %v\ndoes not say which operand was freed", m.name, err)
+	}
 	if kinds := kindsOf(err); m.want != nil && len(kinds) != 1 {
 		t.Errorf("%s: %v is of %d kinds: %v", m.name, err, len(kinds), kinds)
 	}

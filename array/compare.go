@@ -50,16 +50,16 @@ func (c call) holds(h handle, condition *node, err error, operands ...handle) (b
 	s := &chain{call: c, dev: h.dev}
 	each := s.eval(condition, nil)
 	if s.err != nil {
-		return false, s.err
+		return false, c.of(s.err, operands...)
 	}
 	all := s.step(s.call.reduce(kernels.OpAll, handle{s.dev, each}, kernels.Bool, nil))
 	defer s.end(h, nil)
 	if s.err != nil {
-		return false, s.err
+		return false, c.of(s.err, operands...)
 	}
 	var b [1]byte
 	if err := h.dev.download(c, b[:], all.store, uint64(all.Offset)); err != nil {
-		return false, err
+		return false, c.of(err, operands...)
 	}
 	return b[0] != 0, nil
 }

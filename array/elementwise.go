@@ -317,5 +317,7 @@ func convert(name string, a handle, t kernels.Type) handle {
 	if a.node.typ == t {
 		return c.clone(a)
 	}
-	return c.record(a.dev, cast(a.node, t))
+	r := c.record(a.dev, cast(a.node, t))
+	r.node.err = c.of(r.node.err, a)
+	return r
 }

@@ -147,3 +147,11 @@ func (c call) of(err *Error, operands ...handle) *Error {
 	}
 	return c.fail(err.Err, operands...)
 }
+
+// lost says which of the operands it is whose memory is gone.
+func (c call) lost(err *Error, i int, operands []handle) *Error {
+	if len(operands) > 1 && errors.Is(err, ErrFreed) && err.pc == c.pc {
+		err = c.fail(&reason{ErrFreed, fmt.Sprintf("operand %d of %d", i+1, len(operands)), err.Err})
+	}
+	return c.of(err, operands...)
+}

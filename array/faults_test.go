@@ -96,7 +96,7 @@ func withFault(t *testing.T, op *operation, warm bool, f abitest.Fault) *abitest
 	for _, c := range api.Calls() {
 		if c.Injected {
 			what += " (" + c.Method + ")"
-			checkFault(t, what, c, err)
+			checkFault(t, op, what, c, err)
 		}
 	}
 	if api.Injected() > 0 {
@@ -116,7 +116,7 @@ func withFault(t *testing.T, op *operation, warm bool, f abitest.Fault) *abitest
 }
 
 // checkFault looks at what an operation returned when a call of the driver failed.
-func checkFault(t *testing.T, what string, c abitest.Call, err error) {
+func checkFault(t *testing.T, op *operation, what string, c abitest.Call, err error) {
 	t.Helper()
 	var e *Error
 	switch code := driver.Code(c.Result); {
@@ -128,6 +128,8 @@ func checkFault(t *testing.T, what string, c abitest.Call, err error) {
 		t.Errorf("%s: the driver's code is not in the error: %v", what, err)
 	case err != nil && !errors.Is(err, ErrDevice) && !errors.Is(err, ErrOutOfMemory):
 		t.Errorf("%s: error of the wrong kind: %v", what, err)
+	case err != nil && op.operands > 0 && len(e.Operands) == 0:
+		t.Errorf("%s: the error names no operands: %v", what, err)
 	}
 }
 

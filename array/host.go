@@ -333,5 +333,5 @@ func (r *reading) fetch(dst []byte) error {
 		return nil
 	}
 	n := r.node
-	return asError(r.dev.download(r.call, dst, n.store, uint64(n.Offset)*uint64(n.typ.Size())))
+	return asError(r.of(r.dev.download(r.call, dst, n.store, uint64(n.Offset)*uint64(n.typ.Size())), r.handle))
 }

@@ -44,7 +44,7 @@ func join(name string, arrays []handle, axis int, stack bool) handle {
 		return arrays[0].failed(c.fail(err, arrays...))
 	}
 	if err := arrays[0].dev.fits(c, &out, arrays[0].node.typ); err != nil {
-		return arrays[0].failed(err)
+		return arrays[0].failed(c.of(err, arrays...))
 	}
 	w := newWork(c, arrays[0].dev)
 	defer w.end()
@@ -55,7 +55,8 @@ func join(name string, arrays []handle, axis int, stack bool) handle {
 		out.Offset += parts[i].Shape[at] * out.Strides[at]
 	}
 	setContiguous(&out)
-	return arrays[0].dev.made(w.create(out, arrays[0].node.typ))
+	n, failed := w.create(out, arrays[0].node.typ)
+	return arrays[0].dev.made(n, c.of(failed, arrays...))
 }
 
 // joined returns the layout of the result and the axis.

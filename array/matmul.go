@@ -23,7 +23,7 @@ func matMul(name string, a, b handle) handle {
 		return a.failed(c.fail(err, a, b))
 	}
 	if err := a.dev.fits(c, &p.out, a.node.typ); err != nil {
-		return a.failed(err)
+		return a.failed(c.of(err, a, b))
 	}
 	w := newWork(c, a.dev)
 	defer w.end()
@@ -34,7 +34,7 @@ func matMul(name string, a, b handle) handle {
 	}
 	n, failed := w.create(p.out, a.node.typ)
 	n.layout = p.result
-	return a.dev.made(n, failed)
+	return a.dev.made(n, c.of(failed, a, b))
 }
 
 // A product is the layouts of a matrix product: operands and result with all batch
@@ -123,9 +123,11 @@ func dot(name string, a, b handle) handle {
 	s := &chain{call: c, dev: a.dev}
 	var f formula
 	products := s.eval(f.do(kernels.OpMul, cast(a.node, wide(t)), cast(b.node, wide(t))), f.err)
-	if s.err != nil {
+	if s.err = c.of(s.err, a, b); s.err != nil {
 		return s.end(a, products)
 	}
 	sum := s.step(s.call.reduce(kernels.OpSum, handle{s.dev, products}, wide(t), nil))
-	return s.end(a, s.eval(cast(sum, t), nil))
+	last := s.eval(cast(sum, t), nil)
+	s.err = c.of(s.err, a, b)
+	return s.end(a, last)
 }

@@ -82,13 +82,13 @@ func (c call) check(operands ...handle) *Error {
 	sh := operands[0].dev.sh
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for _, h := range operands {
+	for i, h := range operands {
 		if err := h.dev.open(c); err != nil {
-			return err
+			return c.of(err, operands...)
 		}
 		if s := h.node.store; s != nil {
 			if err := s.usable(c); err != nil {
-				return err
+				return c.lost(err, i, operands)
 			}
 		}
 	}
@@ -186,7 +186,9 @@ func (c call) elementwise(op kernels.Op, operands ...handle) handle {
 	if err != nil {
 		return operands[0].failed(c.explain(err, operands...))
 	}
-	return c.record(operands[0].dev, n)
+	r := c.record(operands[0].dev, n)
+	r.node.err = c.of(r.node.err, operands...)
+	return r
 }
 
 // explain makes the call's error of one from apply.

@@ -91,7 +91,7 @@ func reduce(name string, op kernels.Op, h handle, result kernels.Type, axes []in
 	c := here(name)
 	r, err := c.reduce(op, h, result, axes)
 	if err != nil {
-		return h.failed(err)
+		return h.failed(c.of(err, h))
 	}
 	return r
 }
@@ -258,7 +258,7 @@ func (s *chain) end(h handle, last *node) handle {
 		}
 	}
 	if s.err != nil {
-		return h.failed(s.err)
+		return h.failed(s.of(s.err, h))
 	}
 	return handle{s.dev, last}
 }
@@ -300,7 +300,9 @@ func variance(name string, h handle, axes []int, root bool) handle {
 	t := h.node.typ
 	out := dropAxes(&h.node.layout, mask)
 	if reducedSize(&h.node.layout, mask) == 0 {
-		return c.fill(h.dev, out, number(t, math.NaN()))
+		r := c.fill(h.dev, out, number(t, math.NaN()))
+		r.node.err = c.of(r.node.err, h)
+		return r
 	}
 	x := s.eval(cast(h.node, wide(t)), nil)
 	mean := s.reduce(kernels.OpMean, x, mask)
