@@ -82,6 +82,7 @@ func (p *report) chart(file string) error {
 	c.Y.LineStyle.Width, c.Y.Tick.Length = 0, 0
 	c.Y.Min, c.Y.Max = -0.6, float64(len(b.names))+legendRows
 	c.X.Max = max(c.X.Max, 1.02)
+	c.Legend.XOffs = -vg.Points(6)
 	c.Legend.Top = true
 	c.Legend.TextStyle.Font.Size = vg.Points(8)
 	return c.Save(18*vg.Centimeter, vg.Length(len(b.names))*vg.Points(16)+3*vg.Centimeter, file)

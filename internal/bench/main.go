@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,7 @@ func main() {
 	pattern := flag.String("rows", "", "measure the tasks that match this regular expression")
 	flag.StringVar(&o.json, "json", "", "write the results to this file")
 	flag.StringVar(&o.chart, "chart", "", "draw the shares of the limits to this file: .svg, .png or .pdf")
+	flag.StringVar(&o.from, "from", "", "draw the chart from this file, which -json wrote, and measure nothing")
 	flag.BoolVar(&o.check, "check", false, "before measuring, compare what each row computes, at a tiny size, with a plain computation")
 	flag.BoolVar(&o.peers, "peers", false, "measure PyTorch, CuPy and JAX in turn with ours, through python3")
 	flag.BoolVar(&o.quick, "quick", false, "few samples")
@@ -39,11 +41,14 @@ func exit(err error) {
 
 type options struct {
 	rows                           *regexp.Regexp
-	json, chart                    string
+	json, chart, from              string
 	check, peers, quick, simulated bool
 }
 
 func (o *options) run() (err error) {
+	if o.from != "" {
+		return o.redraw()
+	}
 	r, err := open(o.simulated)
 	if err != nil {
 		return err
@@ -91,6 +96,16 @@ func (o *options) measure(r *runner, rows []row, p *peers, pairs int) error {
 		failed = append(failed, rep.chart(o.chart))
 	}
 	return errors.Join(failed...)
+}
+
+// redraw draws what an earlier run found.
+func (o *options) redraw() error {
+	rep, err := readReport(o.from)
+	if err != nil {
+		return err
+	}
+	rep.Rows = slices.DeleteFunc(rep.Rows, func(x result) bool { return !o.rows.MatchString(x.Task) })
+	return rep.chart(o.chart)
 }
 
 // chosen returns the rows that were asked for.

@@ -78,6 +78,19 @@ func (p *report) write(file string) error {
 	return os.WriteFile(file, append(b, '\n'), 0o644)
 }
 
+// readReport reads what write wrote.
+func readReport(file string) (*report, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	p := new(report)
+	if err := json.Unmarshal(b, p); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return p, nil
+}
+
 // newReport describes the device.
 func newReport(r *runner, now time.Time) *report {
 	p := &report{Device: r.arr.String(), Driver: fmt.Sprintf("CUDA %v (%s)", r.drv.Version(), r.drv.Source()), Date: now.UTC().Format(time.RFC3339)}
