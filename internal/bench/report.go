@@ -96,7 +96,12 @@ func newReport(r *runner, now time.Time) *report {
 	p := &report{Device: r.arr.String(), Driver: fmt.Sprintf("CUDA %v (%s)", r.drv.Version(), r.drv.Source()), Date: now.UTC().Format(time.RFC3339)}
 	if b, err := os.ReadFile("/proc/driver/nvidia/version"); err == nil && !r.simulated() {
 		line, _, _ := strings.Cut(string(b), "\n")
-		p.Driver += ", " + strings.TrimSpace(strings.TrimPrefix(line, "NVRM version:"))
+		for _, field := range strings.Fields(line) {
+			if field[0] >= '0' && field[0] <= '9' && strings.Contains(field, ".") {
+				p.Driver += ", " + field
+				break
+			}
+		}
 	}
 	if r.simulated() {
 		p.note = "the simulated device, with tiny sizes: these figures say nothing about a GPU"
