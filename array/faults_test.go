@@ -206,3 +206,47 @@ func TestDeviceFault(t *testing.T) {
 		t.Errorf("second Close: %v", err)
 	}
 }
+
+// TestFaultsOfPrinting fails each driver call of printing in turn: what is printed
+// names the line that prints, with and without package fmt.
+func TestFaultsOfPrinting(t *testing.T) {
+	for name, show := range map[string]func(a *Array[float32]) (string, int){
+		"String":  func(a *Array[float32]) (string, int) { return a.String(), line() },
+		"Sprint":  func(a *Array[float32]) (string, int) { return fmt.Sprint(a), line() },
+		"Sprintf": func(a *Array[float32]) (string, int) { return fmt.Sprintf("%.3f", a), line() },
+	} {
+		faults := 0
+		abitest.Sweep(abi.ErrorUnknown, func(f abitest.Fault) *abitest.API {
+			api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+			d, err := openAPI(api)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := Ones[float32](d, 60, 40)
+			api.Inject(f)
+			text, at := show(a)
+			api.Heal()
+			if strings.Contains(text, "array: ") {
+				faults++
+				if want := fmt.Sprintf("array: String of float32 (60, 40) at faults_test.go:%d: ", at); !strings.HasPrefix(text, want) {
+					t.Errorf("%s, call %d fails: %q, want %q", name, f.Nth, text, want)
+				}
+			}
+			a.Free()
+			if s := d.Stats(); s.Arrays != 0 {
+				t.Errorf("%s, call %d fails: %d arrays are left", name, f.Nth, s.Arrays)
+			}
+			d.Close()
+			return api
+		})
+		if faults < 5 {
+			t.Errorf("%s: only %d faults showed", name, faults)
+		}
+	}
+}
+
+// line is the number of the line that it is called on.
+func line() int {
+	_, _, n, _ := runtime.Caller(1)
+	return n
+}

@@ -286,8 +286,9 @@ type reading struct {
 // open checks an array that is to be read, and packs it where it is not contiguous:
 // before the host makes room for it, as a broadcast array may be larger than any
 // memory. room, if given, must be its size.
-func open(op string, h handle, room *int) (reading, error) {
-	c := here(op)
+func open(op string, h handle, room *int) (reading, error) { return here(op).open(h, room) }
+
+func (c call) open(h handle, room *int) (reading, error) {
 	if err := c.ready(h); err != nil {
 		return reading{}, err
 	}

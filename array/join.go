@@ -22,7 +22,10 @@ func handles[T Element](arrays []*Array[T]) []handle {
 }
 
 func join(name string, arrays []handle, axis int, stack bool) handle {
-	c := here(name)
+	return here(name).join(arrays, axis, stack)
+}
+
+func (c call) join(arrays []handle, axis int, stack bool) handle {
 	if len(arrays) == 0 {
 		return handle{node: &node{err: c.fail(because(ErrShape, "no arrays to join; at least one says type and device"))}}
 	}

@@ -1,8 +1,10 @@
 package array
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -21,7 +23,7 @@ const (
 // String formats the array like NumPy: nested brackets, columns aligned, long axes
 // of large arrays elided. It waits for the elements that it shows. An Array that
 // carries an error prints the error.
-func (a *Array[T]) String() string { return a.text(-1) }
+func (a *Array[T]) String() string { return a.text(printing(), -1) }
 
 // Format implements fmt.Formatter: every verb prints what String returns; a
 // precision, as in "%.3f", is the number of digits after the decimal point.
@@ -30,26 +32,54 @@ func (a *Array[T]) Format(f fmt.State, verb rune) {
 	if p, ok := f.Precision(); ok {
 		digits = p
 	}
-	fmt.Fprint(f, a.text(digits))
+	fmt.Fprint(f, a.text(printing(), digits))
 }
 
-func (a *Array[T]) text(digits int) string {
-	h, shown, err := summary(a.h())
-	if err != nil {
-		return err.Error()
+// printing is here for what package fmt may have called: the caller is who called
+// that.
+func printing() call {
+	var pcs [16]uintptr
+	n := runtime.Callers(callDepth-1, pcs[:])
+	for i := range n {
+		f, _ := runtime.CallersFrames(pcs[i : i+1]).Next()
+		if !strings.HasPrefix(f.Function, "fmt.") && !strings.HasPrefix(f.Function, "log.") {
+			return call{"String", pcs[i]}
+		}
 	}
-	values, err := to[T](shown).ToSlice()
+	return call{op: "String"}
+}
+
+func (a *Array[T]) text(c call, digits int) string {
+	h, shown, err := c.summary(a.h())
+	if err != nil {
+		return c.failure(err, h)
+	}
 	if shown != h {
-		free("String", shown)
+		defer shown.free(c)
 	}
+	r, err := c.open(shown, nil)
 	if err != nil {
-		return err.Error()
+		return c.failure(err, h)
+	}
+	values := make([]T, r.size())
+	if err := r.fetch(bytesOf(values)); err != nil {
+		return c.failure(err, h)
 	}
 	scalars := make([]scalar, len(values))
 	for i, v := range values {
 		scalars[i] = scalarOf(v)
 	}
 	return formatted(scalars, &h.node.layout, &shown.node.layout, digits)
+}
+
+// failure is what is printed of h where an error shows: the call's own errors name
+// h, not the parts that are shown.
+func (c call) failure(err error, h handle) string {
+	var e *Error
+	if errors.As(err, &e) && e.pc == c.pc {
+		err = c.fail(e.Err, h)
+	}
+	return err.Error()
 }
 
 // formatted prints the values shown of an array.
@@ -79,8 +109,7 @@ func single(v scalar) string {
 
 // summary returns the array and what of it is shown: the array itself, or a new,
 // small one of the ends of its long axes.
-func summary(h handle) (all, shown handle, err error) {
-	c := call{op: "String"}
+func (c call) summary(h handle) (all, shown handle, err error) {
 	if err := c.ready(h); err != nil {
 		return h, h, err
 	}
@@ -94,10 +123,10 @@ func summary(h handle) (all, shown handle, err error) {
 		}
 		var index [kernels.MaxRank]Index
 		index[axis] = R(0, printEdge)
-		first := sliced("String", ends, index[:axis+1])
+		first := c.sliced(ends, index[:axis+1])
 		index[axis] = R(-printEdge, End)
-		last := sliced("String", ends, index[:axis+1])
-		next := join("String", []handle{first, last}, axis, false)
+		last := c.sliced(ends, index[:axis+1])
+		next := c.join([]handle{first, last}, axis, false)
 		if ends != h {
 			ends.free(c)
 		}

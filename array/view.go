@@ -65,8 +65,9 @@ func view(op string, h handle, relayout func(*layout, []int) (layout, error), nu
 	return c.view(h, l)
 }
 
-func sliced(op string, h handle, index []Index) handle {
-	c := here(op)
+func sliced(op string, h handle, index []Index) handle { return here(op).sliced(h, index) }
+
+func (c call) sliced(h handle, index []Index) handle {
 	if err := c.ready(h); err != nil {
 		return h.failed(err)
 	}
