@@ -9,7 +9,11 @@
 package arraycmp
 
 import (
+	"errors"
+	"fmt"
 	"math"
+	"path/filepath"
+	"runtime"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -47,7 +51,7 @@ func DistinctNaNs() Option { return func(r *rules) { r.distinctNaNs = true } }
 // unless an option says otherwise, NaN to NaN. How the elements lie in memory, and
 // on which device, does not matter. An array that carries an error, or cannot be
 // read, is equal to nothing, and the difference shows the error. A nil *Array is
-// equal to a nil one.
+// equal to a nil one. Arrays may also be compared by value.
 //
 // The rules hold for arrays only: other numbers are compared as go-cmp's other
 // options say, which in turn do not apply to arrays' elements.
@@ -58,24 +62,28 @@ func EquateArrays(options ...Option) cmp.Option {
 			o(&r)
 		}
 	}
+	at := ""
+	if _, file, line, ok := runtime.Caller(1); ok {
+		at = fmt.Sprintf("%s:%d", filepath.Base(file), line)
+	}
 	return cmp.Options{
 		cmp.Comparer(func(failure, failure) bool { return false }),
 		cmp.Comparer(func(x, y real64) bool { return r.equal(float64(x), float64(y)) }),
 		cmp.Comparer(func(x, y real32) bool { return r.equal(float64(x), float64(y)) }),
 		cmp.Comparer(func(x, y real16) bool { return r.equal(float64(x), float64(y)) }),
-		contents(func(x bool) bool { return x }),
-		contents(func(x int8) int8 { return x }),
-		contents(func(x int16) int16 { return x }),
-		contents(func(x int32) int32 { return x }),
-		contents(func(x int64) int64 { return x }),
-		contents(func(x uint8) uint16 { return uint16(x) }), // go-cmp shows bytes as text
-		contents(func(x uint16) uint16 { return x }),
-		contents(func(x uint32) uint32 { return x }),
-		contents(func(x uint64) uint64 { return x }),
-		contents(func(x float32) real32 { return real32(x) }),
-		contents(func(x float64) real64 { return real64(x) }),
-		contents(func(x array.Float16) real16 { return real16(x.Float32()) }),
-		contents(func(x array.BFloat16) real16 { return real16(x.Float32()) }),
+		contents(at, func(x bool) bool { return x }),
+		contents(at, func(x int8) int8 { return x }),
+		contents(at, func(x int16) int16 { return x }),
+		contents(at, func(x int32) int32 { return x }),
+		contents(at, func(x int64) int64 { return x }),
+		contents(at, func(x uint8) uint16 { return uint16(x) }), // go-cmp shows bytes as text
+		contents(at, func(x uint16) uint16 { return x }),
+		contents(at, func(x uint32) uint32 { return x }),
+		contents(at, func(x uint64) uint64 { return x }),
+		contents(at, func(x float32) real32 { return real32(x) }),
+		contents(at, func(x float64) real64 { return real64(x) }),
+		contents(at, func(x array.Float16) real16 { return real16(x.Float32()) }),
+		contents(at, func(x array.BFloat16) real16 { return real16(x.Float32()) }),
 	}
 }
 
@@ -109,23 +117,39 @@ type elements[T array.Element, E any] struct {
 	Error  *failure
 }
 
-// contents makes go-cmp compare arrays by what they hold.
-func contents[T array.Element, E any](show func(T) E) cmp.Option {
-	return cmp.Transformer("arraycmp.EquateArrays", func(a *array.Array[T]) *elements[T, E] {
+// failureOf says why an array could not be read. Where the error is of the read
+// itself, it is for the line that made the option: at.
+func failureOf(err error, at string) *failure {
+	text := failure(err.Error())
+	var e *array.Error
+	if errors.As(err, &e) {
+		if file, _ := e.Caller(); filepath.Base(file) == "arraycmp.go" {
+			text = failure(fmt.Sprintf("%v (compared at %s)", &array.Error{Op: e.Op, Operands: e.Operands, Err: e.Err}, at))
+		}
+	}
+	return &text
+}
+
+// contents makes go-cmp compare arrays, and pointers to them, by what they hold.
+func contents[T array.Element, E any](at string, show func(T) E) cmp.Option {
+	read := func(a *array.Array[T]) *elements[T, E] {
 		if a == nil {
 			return nil
 		}
 		values, err := a.ToSlice()
 		if err != nil {
-			text := failure(err.Error())
-			return &elements[T, E]{Error: &text}
+			return &elements[T, E]{Error: failureOf(err, at)}
 		}
 		shown := make([]E, len(values))
 		for i, v := range values {
 			shown[i] = show(v)
 		}
 		return &elements[T, E]{Shape: a.Shape(), Values: nested(shown, a.Shape())}
-	})
+	}
+	return cmp.Options{
+		cmp.Transformer("arraycmp.EquateArrays", read),
+		cmp.Transformer("arraycmp.EquateArrays", func(a array.Array[T]) *elements[T, E] { return read(&a) }),
+	}
 }
 
 // nested arranges values, in row-major order, as the shape says.

@@ -3,6 +3,7 @@ package arraycmp_test
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -89,6 +90,10 @@ func TestEquateArrays(t *testing.T) {
 		{"uint8", array.FromSlice(dev, []uint8{1, 255}), array.FromSlice(dev, []uint8{1, 254}), nil, false},
 		{"bool", array.FromSlice(dev, []bool{true, false}), array.FromSlice(dev, []bool{true, false}), nil, true},
 		{"bool, other", array.FromSlice(dev, []bool{true}), array.FromSlice(dev, []bool{false}), nil, false},
+		{"by value", *of(1, nan), *of(1, nan), nil, true},
+		{"by value, other", *of(1), *of(2), nil, false},
+		{"zero Array by value", array.Array[float64]{}, *of(2), nil, false},
+		{"within a struct by value", struct{ A array.Array[float64] }{*of(1)}, struct{ A array.Array[float64] }{*of(1)}, nil, true},
 		{"both nil", (*array.Array[float64])(nil), (*array.Array[float64])(nil), nil, true},
 		{"one nil", of(1), (*array.Array[float64])(nil), nil, false},
 		{"zero Arrays", new(array.Array[float64]), new(array.Array[float64]), nil, false},
@@ -133,12 +138,16 @@ func TestBesideOtherOptions(t *testing.T) {
 func TestDiff(t *testing.T) {
 	dev := open(t)
 	x := array.FromSlice(dev, []float32{1, 2, 3, 4.5}, 2, 2)
+	freed := x.Clone()
+	freed.Free()
+	_, _, line, _ := runtime.Caller(0)
 	for name, c := range map[string]struct {
 		y    *array.Array[float32]
 		text []string
 	}{
 		"element": {array.FromSlice(dev, []float32{1, 2, 3, 4}, 2, 2), []string{"-", "4.5", "+", "4"}},
 		"shape":   {array.FromSlice(dev, []float32{1, 2}, 2), []string{"Shape"}},
+		"freed":   {freed, []string{"array: ToSlice of float32 (2, 2): its memory was given back", fmt.Sprintf("(compared at arraycmp_test.go:%d)", line+10)}},
 		"error":   {x.Add(array.Ones[float32](dev, 7)), []string{"array: Add of float32 (2, 2), float32 (7,) at arraycmp_test.go"}},
 	} {
 		diff := cmp.Diff(x, c.y, arraycmp.EquateArrays())
