@@ -198,16 +198,22 @@ func (r *reducer) foldLanes(p partial, n int) {
 
 // emitShuffle returns the value of x in the lane whose number differs in mask.
 func emitShuffle(b *ptx.Builder, x *ptx.Reg, mask int) *ptx.Reg {
-	const allLanes, clamp = 0xffffffff, 31
+	return emitShuffleTo(b, "bfly", x, mask, 31)
+}
+
+// emitShuffleTo is a shuffle in any mode.
+func emitShuffleTo(b *ptx.Builder, mode string, x *ptx.Reg, lane, clamp int) *ptx.Reg {
+	const allLanes = 0xffffffff
+	op := "shfl.sync." + mode + ".b32"
 	d := b.Reg(x.Type)
 	if x.Type.Bits() == 32 {
-		b.Do("shfl.sync.bfly.b32", d, x, mask, clamp, allLanes)
+		b.Do(op, d, x, lane, clamp, allLanes)
 		return d
 	}
 	lo, hi := b.Reg(ptx.B32), b.Reg(ptx.B32)
 	b.Do("mov.b64", b.Vec(lo, hi), x)
-	lo = b.Op("shfl.sync.bfly.b32", lo, mask, clamp, allLanes)
-	hi = b.Op("shfl.sync.bfly.b32", hi, mask, clamp, allLanes)
+	lo = b.Op(op, lo, lane, clamp, allLanes)
+	hi = b.Op(op, hi, lane, clamp, allLanes)
 	b.Do("mov.b64", d, b.Vec(lo, hi))
 	return d
 }

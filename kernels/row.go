@@ -473,7 +473,7 @@ func (s *rowPlan) count() int {
 func (s *rowPlan) planRows(p *Plan) {
 	size, rows := s.t.Size(), s.count()
 	k := &rowKernel{kind: s.kind, t: s.t, run: max(4, 16/size), kept: s.rows.rank}
-	k.out, k.in = s.access(0, s.outStride), s.access(1, s.inStride)
+	k.out, k.in = s.rows.access(0, s.outStride, size), s.rows.access(1, s.inStride, size)
 	if s.kind.isStatistic() {
 		k.out = size
 	}
@@ -518,17 +518,4 @@ func (s *rowPlan) parameters(l *Launch) {
 			l.value64(uint64(w.Strides[0] * s.t.Size()))
 		}
 	}
-}
-
-// access returns the bytes that an operand's rows can be accessed in.
-func (s *rowPlan) access(i, stride int) int {
-	size := s.t.Size()
-	if stride != 1 {
-		return size
-	}
-	all := s.rows.offsets[i]*size | 16
-	for _, d := range s.rows.strides[i][:s.rows.rank] {
-		all |= d * size
-	}
-	return all & -all
 }

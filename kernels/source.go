@@ -43,6 +43,7 @@ func families() []family {
 		reduceColumnsFamily(),
 		softmaxFamily(),
 		rowFamily(),
+		scanFamily(),
 		matmulFamily(),
 		transposeFamily(),
 		randomFamily(),

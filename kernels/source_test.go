@@ -216,8 +216,11 @@ func generatedKeys(prefix string) []string {
 	if strings.HasPrefix(prefix, "reduce_") {
 		return generatedReductions(prefix)
 	}
-	if prefix == rowFamily().prefix {
+	switch prefix {
+	case rowFamily().prefix:
 		return generatedRows()
+	case scanFamily().prefix:
+		return generatedScans()
 	}
 	if prefix != elementwiseFamily().prefix {
 		return nil
@@ -268,6 +271,17 @@ func generatedRows() []string {
 					Variance(p, t, 1, RowMajor(10), x, 2), LogSumExp(p, t, RowMajor(10), x, 2),
 					LayerNorm(p, t, 1e-5, x, x, &row, &row), RMSNorm(p, t, 1e-5, x, x, &row), RMSNorm(p, t, 1e-5, x, x, nil))
 			})...)
+		}
+	}
+	return keys
+}
+
+func generatedScans() []string {
+	var keys []string
+	for _, t := range []Type{Float16, Float32, Float64, Int64} {
+		for _, n := range []int{3, 100, 500, 4000, 5000} {
+			x := RowMajor(10, n)
+			keys = append(keys, plannedKeys("scan", func(p *Plan) error { return Scan(p, OpSum, t, t, x, x, 1) })...)
 		}
 	}
 	return keys

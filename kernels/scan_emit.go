@@ -1,0 +1,439 @@
+package kernels
+
+import "github.com/seed6486a2bb/gpuarray/internal/ptx"
+
+// scanEmitter is the state of writing a scanKernel.
+type scanEmitter struct {
+	*reducer
+	k                          *scanKernel
+	inBase, inStep             *ptx.Reg // the tile's first element, and bytes between elements
+	outBase, outStep           *ptx.Reg
+	left                       *ptx.Reg   // elements of the row from the tile's first on, at most a tile's
+	lane, warp                 *ptx.Reg   // of the row's
+	starts                     []*ptx.Reg // the thread's runs, counted from the tile's first element
+	inside                     *ptx.Reg   // whether the thread's row exists
+	tickets, tiles, slots, all *ptx.Var   // of a split
+	row, tile                  *ptx.Reg
+	last                       *ptx.Var // shared memory: whether this block came last
+}
+
+func (k *scanKernel) emit(b *ptx.Builder) {
+	e := &scanEmitter{reducer: newReducer(b, k.op, k.in, k.out, false), k: k}
+	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
+	n, rows := b.Ld(b.Param("n", ptx.U64)), b.Ld(b.Param("rows", ptx.U32))
+	e.outStep, e.inStep = b.Ld(b.Param("step_out", ptx.U64)), b.Ld(b.Param("step_in", ptx.U64))
+	if k.split {
+		e.tickets, e.tiles, e.slots, e.all = b.Param("tickets", ptx.U64), b.Param("tiles", ptx.U32), b.Param("slots", ptx.U32), b.Param("words", ptx.U64)
+		e.last = b.Shared("last", ptx.U32, 4, 1)
+	}
+	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
+	b.MaxThreads(k.threads())
+	if k.warps > 1 {
+		e.exchange(k.warps + 1)
+	}
+	e.place(rows)
+	bases := emitOffsets(b, kept, e.row, false, b.Ld(out), b.Ld(in))
+	e.outBase, e.inBase = bases[0], bases[1]
+	if k.split {
+		first := b.Op("mul.wide.u32", e.tile, scanTile)
+		n = b.Op("sub.u64", n, first)
+		e.outBase = b.Op("mad.lo.u64", first, e.outStep, e.outBase)
+		e.inBase = b.Op("mad.lo.u64", first, e.inStep, e.inBase)
+	}
+	e.left = b.Op("cvt.u32.u64", b.Op("min.u64", n, k.size()))
+	e.inside = b.Op("setp.lt.u32", e.row, rows)
+	e.runs()
+	xs := e.load()
+	e.scan(xs)
+	e.store(xs)
+	if k.split {
+		e.clear()
+	}
+	b.Do("ret")
+}
+
+// size is the number of elements of a row that a block holds.
+func (k *scanKernel) size() int { return scanRun * k.lanes * k.rounds * k.warps }
+
+// place finds the thread's row and its place in it. Groups behind the last row
+// take that row again and store nothing.
+func (e *scanEmitter) place(rows *ptx.Reg) {
+	b, k, tid := e.b, e.k, e.b.Special("%tid.x")
+	block := b.Special("%ctaid.x")
+	e.lane = b.Op("and.b32", tid, k.lanes-1)
+	switch {
+	case k.split:
+		e.row, e.tile = emitDivRem(b, e.ticket(), b.Ld(e.tiles))
+	case k.groups() == 1:
+		e.row = block
+	default:
+		e.row = b.Op("mad.lo.u32", block, k.groups(), b.Op("shr.u32", tid, log2(k.lanes)))
+		return
+	}
+	e.warp = b.Op("shr.u32", tid, 5)
+}
+
+// ticket numbers the block by when it starts. What it waits for are blocks with
+// smaller numbers, so these run already or are done.
+func (e *scanEmitter) ticket() *ptx.Reg {
+	b := e.b
+	skip := b.NewLabel("numbered")
+	b.BraIf(b.Op("setp.ne.u32", b.Special("%tid.x"), 0), skip)
+	number := b.Op("atom.global.inc.u32", b.At(b.Ld(e.tickets), 0), b.Op("sub.u32", b.Special("%nctaid.x"), 1))
+	b.Do("st.shared.u32", b.At(b.Addr(e.last), 0), number)
+	b.Bind(skip)
+	b.Do("bar.sync", 0)
+	return b.Op("ld.shared.u32", b.At(b.Addr(e.last), 0))
+}
+
+// runs numbers the first elements of the thread's runs.
+func (e *scanEmitter) runs() {
+	b := e.b
+	first := b.Op("mul.lo.u32", e.lane, scanRun)
+	if e.warp != nil {
+		first = b.Op("mad.lo.u32", e.warp, scanSegment*e.k.rounds, first)
+	}
+	for r := range e.k.rounds {
+		e.starts = append(e.starts, addConst(b, first, r*scanSegment))
+	}
+}
+
+// full branches to partial where not all the elements exist that a row of the
+// block could have.
+func (e *scanEmitter) full(partial *ptx.Label) {
+	e.b.BraUniIf(e.b.Op("setp.ne.u32", e.left, e.k.size()), partial)
+}
+
+// load reads the thread's runs, all before the first use where the tile is
+// full. What is beyond the row's end is the identity.
+func (e *scanEmitter) load() [][]partial {
+	b := e.b
+	xs := make([][]partial, e.k.rounds)
+	for r := range xs {
+		for range scanRun {
+			xs[r] = append(xs[r], partial{v: b.Reg(e.acc.reg())})
+		}
+	}
+	row := b.NewLabel("row")
+	if e.k.groups() > 1 { // a row that does not exist is not read
+		e.left = b.Op("selp.u32", e.left, 0, e.inside)
+	}
+	cut := b.NewLabel("cut")
+	if e.k.groups() > 1 {
+		b.BraIf(b.Op("setp.ne.u32", e.left, e.k.size()), cut)
+	} else {
+		e.full(cut)
+	}
+	raw := make([][]*ptx.Reg, e.k.rounds)
+	for r, i := range e.starts {
+		raw[r] = e.loadWhole(i)
+	}
+	for r := range raw {
+		for j, x := range raw[r] {
+			b.Do("mov."+e.acc.suffix(), xs[r][j].v, e.element(x))
+		}
+	}
+	b.Bra(row)
+	b.Bind(cut)
+	for r, i := range e.starts {
+		e.loadCut(xs[r], i)
+	}
+	b.Bind(row)
+	return xs
+}
+
+func (e *scanEmitter) loadWhole(i *ptx.Reg) []*ptx.Reg {
+	at := e.address(i, e.inBase, e.inStep)
+	if e.k.inAccess > e.in.Size() {
+		return loadRun(e.b, e.in, scanRun, at, e.k.inAccess)
+	}
+	var xs []*ptx.Reg
+	for j := range scanRun {
+		if j > 0 {
+			at = e.b.Op("add.u64", at, e.inStep)
+		}
+		xs = append(xs, loadOne(e.b, e.in, at))
+	}
+	return xs
+}
+
+// loadCut loads a run of which perhaps not all is there.
+func (e *scanEmitter) loadCut(xs []partial, i *ptx.Reg) {
+	b := e.b
+	some, done := b.NewLabel("some"), b.NewLabel("loaded")
+	b.BraIf(b.Op("setp.gt.u32", b.Op("add.u32", i, scanRun), e.left), some)
+	for j, x := range e.loadWhole(i) {
+		b.Do("mov."+e.acc.suffix(), xs[j].v, e.element(x))
+	}
+	b.Bra(done)
+	b.Bind(some)
+	at := e.address(i, e.inBase, e.inStep)
+	for j := range xs {
+		if j > 0 {
+			at = b.Op("add.u64", at, e.inStep)
+		}
+		exists := b.Op("setp.lt.u32", addConst(b, i, j), e.left)
+		x := b.Reg(e.in.reg())
+		loadElement(b, e.in, x, b.At(at, 0), exists)
+		b.Do("mov."+e.acc.suffix(), xs[j].v, b.Op("selp."+e.acc.suffix(), e.element(x), e.identity(), exists))
+	}
+	b.Bind(done)
+}
+
+func (e *scanEmitter) address(i, base, step *ptx.Reg) *ptx.Reg {
+	return e.b.Op("mad.lo.u64", e.b.Op("cvt.u64.u32", i), step, base)
+}
+
+// sum combines two values.
+func (e *scanEmitter) sum(x, y *ptx.Reg) *ptx.Reg {
+	return table[e.scalarOp()].emit(e.b, e.acc, []*ptx.Reg{x, y})
+}
+
+// scan replaces the elements by their results.
+func (e *scanEmitter) scan(xs [][]partial) {
+	carry := e.newPartial(nil).v
+	bases := make([]*ptx.Reg, len(xs)) // what precedes each run in the warp's stretch: the carry, and the runs before it
+	before := make([]*ptx.Reg, len(xs))
+	for r, run := range xs {
+		for j := 1; j < scanRun; j++ {
+			run[j].v = e.sum(run[j-1].v, run[j].v)
+		}
+		through := e.scanLanes(run[scanRun-1].v)
+		bases[r], before[r] = carry, e.previousLane(through)
+		if e.k.rounds > 1 {
+			carry = e.sum(carry, emitShuffleTo(e.b, "idx", through, e.k.lanes-1, 31))
+		}
+	}
+	var start *ptx.Reg
+	if e.k.warps > 1 {
+		start = e.precedingWarps(carry)
+	}
+	for r, run := range xs {
+		base := bases[r]
+		if start != nil {
+			base = e.sum(start, base)
+		}
+		base = e.sum(base, before[r])
+		for j := range run {
+			run[j].v = e.sum(base, run[j].v)
+		}
+	}
+}
+
+// scanLanes returns x combined with those of all lanes before.
+func (e *scanEmitter) scanLanes(x *ptx.Reg) *ptx.Reg {
+	b := e.b
+	for d := 1; d < e.k.lanes; d *= 2 {
+		from := emitShuffleTo(b, "up", x, d, 0)
+		has := b.Op("setp.ge.u32", e.lane, d)
+		x = e.sum(b.Op("selp."+e.acc.suffix(), from, e.identity(), has), x)
+	}
+	return x
+}
+
+// previousLane returns x of the lane before, the identity in the first.
+func (e *scanEmitter) previousLane(x *ptx.Reg) *ptx.Reg {
+	b := e.b
+	if e.k.lanes == 1 {
+		return e.newPartial(nil).v
+	}
+	from := emitShuffleTo(b, "up", x, 1, 0)
+	return b.Op("selp."+e.acc.suffix(), from, e.identity(), b.Op("setp.gt.u32", e.lane, 0))
+}
+
+// precedingWarps returns what precedes the warp's stretch in the row; total is
+// the warp's own.
+func (e *scanEmitter) precedingWarps(total *ptx.Reg) *ptx.Reg {
+	b := e.b
+	e.share(b.Op("setp.eq.u32", e.lane, 0), e.warp, partial{v: total})
+	b.Do("bar.sync", 0)
+	sum := e.newPartial(nil).v
+	start := e.newPartial(nil).v
+	for w := range e.k.warps {
+		b.DoIf(b.Op("setp.eq.u32", e.warp, w), "mov."+e.acc.suffix(), start, sum)
+		other := e.newPartial(nil)
+		e.unshare(other, b.Op("mov.u32", w))
+		sum = e.sum(sum, other.v)
+	}
+	if e.k.split {
+		start = e.sum(e.precedingTiles(sum), start)
+	}
+	return start
+}
+
+// precedingTiles publishes the tile's total and returns what precedes the tile.
+// The first warp does the work.
+func (e *scanEmitter) precedingTiles(total *ptx.Reg) *ptx.Reg {
+	b := e.b
+	others := b.NewLabel("others")
+	b.BraIf(b.Op("setp.ne.u32", e.warp, 0), others)
+	before := e.lookBack(total)
+	leader := b.Op("setp.eq.u32", e.lane, 0)
+	e.share(leader, b.Op("mov.u32", e.k.warps), partial{v: before})
+	// The block has read what it needs of other blocks. The last to say so may clear it.
+	b.Do("bar.warp.sync", 0xffffffff)
+	b.BraUnless(leader, others)
+	b.Do("fence.acq_rel.gpu")
+	most := b.Op("sub.u32", b.Special("%nctaid.x"), 1)
+	done := b.Op("atom.global.inc.u32", b.At(b.Ld(e.tickets), 4), most)
+	b.Do("fence.acq_rel.gpu")
+	b.Do("st.shared.u32", b.At(b.Addr(e.last), 0), b.Op("selp.u32", 1, 0, b.Op("setp.eq.u32", done, most)))
+	b.Bind(others)
+	b.Do("bar.sync", 0)
+	p := e.newPartial(nil)
+	e.unshare(p, b.Op("mov.u32", e.k.warps))
+	return p.v
+}
+
+// lookBack goes from groups of tiles to groups of groups. At each level it
+// combines the members before the tile's; who is the last of a group publishes
+// the group.
+func (e *scanEmitter) lookBack(total *ptx.Reg) *ptx.Reg {
+	b := e.b
+	sum, own := e.newPartial(nil).v, b.Reg(e.acc.reg())
+	b.Do("mov."+e.acc.suffix(), own, total)
+	index, count, level, ends := b.Reg(ptx.U32), b.Reg(ptx.U32), b.Reg(ptx.U32), b.Reg(ptx.U32)
+	b.Do("mov.u32", index, e.tile)
+	b.Do("mov.u32", count, b.Ld(e.tiles))
+	b.Do("mul.lo.u32", level, e.row, b.Ld(e.slots))
+	b.Do("mov.u32", ends, 31) // while the tile is the last of its groups at all levels so far
+	first := b.Op("setp.eq.u32", e.lane, 0)
+	e.publish(first, b.Op("add.u32", level, index), own)
+
+	again, inside, done := b.NewLabel("level"), b.NewLabel("inside"), b.NewLabel("preceded")
+	b.Bind(again)
+	b.BraUniIf(b.Op("setp.eq.u32", index, 0), done)
+	digit := b.Op("and.b32", index, 31)
+	member := e.newPartial(nil)
+	slot := b.Op("add.u32", b.Op("add.u32", level, b.Op("sub.u32", index, digit)), e.lane)
+	e.await(b.Op("setp.lt.u32", e.lane, digit), slot, member.v)
+	before := partial{v: b.Op("mov."+e.acc.suffix(), member.v)}
+	e.foldLanes(before, 32)
+	b.Do("mov."+e.acc.suffix(), sum, e.sum(before.v, sum))
+	b.Do("add.u32", level, level, count)
+	b.Do("shr.u32", count, count, 5)
+	b.Do("shr.u32", index, index, 5)
+	b.Do("and.b32", ends, ends, digit)
+	b.BraUniIf(b.Op("setp.ne.u32", ends, 31), inside)
+	b.DoIf(b.Op("setp.eq.u32", e.lane, 31), "mov."+e.acc.suffix(), member.v, own)
+	e.foldLanes(member, 32)
+	b.Do("mov."+e.acc.suffix(), own, member.v)
+	e.publish(first, b.Op("add.u32", level, index), own)
+	b.Bind(inside)
+	b.BraUni(again)
+	b.Bind(done)
+	return sum
+}
+
+// A published value is one 64-bit word for each 32 bits of it, with 1 in the
+// word's upper half: value and mark come in one access, so that no order between
+// accesses is needed.
+
+// wordAt returns the address of a slot's words.
+func (e *scanEmitter) wordAt(slot *ptx.Reg) *ptx.Reg {
+	b := e.b
+	return b.Op("add.u64", b.Op("mad.wide.u32", slot, 2*e.acc.reg().Size(), b.Ld(e.tickets)), 8)
+}
+
+func (e *scanEmitter) publish(pred, slot, v *ptx.Reg) {
+	b, at, mark := e.b, e.wordAt(slot), e.b.Op("mov.b32", 1)
+	for i, half := range e.halves(v) {
+		word := b.Reg(ptx.U64)
+		b.Do("mov.b64", word, b.Vec(half, mark))
+		b.DoIf(pred, "st.relaxed.gpu.global.u64", b.At(at, int64(8*i)), word)
+	}
+}
+
+// halves returns the 32-bit parts of a value, the low one first.
+func (e *scanEmitter) halves(v *ptx.Reg) []*ptx.Reg {
+	if v.Type.Bits() == 32 {
+		return []*ptx.Reg{e.b.Op("mov.b32", v)}
+	}
+	rs := e.b.Regs(ptx.B32, 2)
+	e.b.Do("mov.b64", e.b.Vec(rs[0], rs[1]), v)
+	return rs
+}
+
+// await waits for a slot's value where the predicate holds, and leaves v as it is
+// elsewhere.
+func (e *scanEmitter) await(pred, slot, v *ptx.Reg) {
+	b := e.b
+	skip := b.NewLabel("nothing")
+	b.BraUnless(pred, skip)
+	at := e.wordAt(slot)
+	var halves []*ptx.Reg
+	for i := range v.Type.Bits() / 32 {
+		wait := b.NewLabel("wait")
+		half, mark := b.Reg(ptx.B32), b.Reg(ptx.B32)
+		b.Bind(wait)
+		word := b.Op("ld.relaxed.gpu.global.u64", b.At(at, int64(8*i)))
+		b.Do("mov.b64", b.Vec(half, mark), word)
+		b.BraIf(b.Op("setp.eq.u32", mark, 0), wait)
+		halves = append(halves, half)
+	}
+	if len(halves) == 1 {
+		b.Do("mov.b32", v, halves[0])
+	} else {
+		b.Do("mov.b64", v, b.Vec(halves[0], halves[1]))
+	}
+	b.Bind(skip)
+}
+
+// store writes the results.
+func (e *scanEmitter) store(xs [][]partial) {
+	b, done := e.b, e.b.NewLabel("stored")
+	if e.k.groups() > 1 {
+		b.BraUnless(e.inside, done)
+	}
+	for r, i := range e.starts {
+		ys := make([]*ptx.Reg, scanRun)
+		for j, x := range xs[r] {
+			ys[j] = emitFit(b, e.out, x.v)
+		}
+		cut, next := b.NewLabel("cutstore"), b.NewLabel("next")
+		at := e.address(i, e.outBase, e.outStep)
+		b.BraIf(b.Op("setp.gt.u32", b.Op("add.u32", i, scanRun), e.left), cut)
+		e.storeWhole(ys, at)
+		b.Bra(next)
+		b.Bind(cut)
+		for j, y := range ys[:scanRun-1] {
+			if j > 0 {
+				at = b.Op("add.u64", at, e.outStep)
+			}
+			storeElement(b, e.out, y, b.At(at, 0), b.Op("setp.lt.u32", addConst(b, i, j), e.left))
+		}
+		b.Bind(next)
+	}
+	b.Bind(done)
+}
+
+func (e *scanEmitter) storeWhole(ys []*ptx.Reg, at *ptx.Reg) {
+	b, size := e.b, e.out.Size()
+	piece := min(e.k.outAccess/size, scanRun)
+	for j := 0; j < scanRun; j += piece {
+		if e.k.outAccess > size {
+			storeVector(b, e.out, ys[j:j+piece], b.At(at, int64(j*size)))
+			continue
+		}
+		if j > 0 {
+			at = b.Op("add.u64", at, e.outStep)
+		}
+		storeElement(b, e.out, ys[j], b.At(at, 0), nil)
+	}
+}
+
+// clear leaves the published words zero, in the block that came last.
+func (e *scanEmitter) clear() {
+	b := e.b
+	exit, again := b.NewLabel("exit"), b.NewLabel("clear")
+	b.BraUniIf(b.Op("setp.eq.u32", b.Op("ld.shared.u32", b.At(b.Addr(e.last), 0)), 0), exit)
+	i := b.Reg(ptx.U64)
+	b.Do("cvt.u64.u32", i, b.Special("%tid.x"))
+	b.Bind(again)
+	b.BraIf(b.Op("setp.ge.u64", i, b.Ld(e.all)), exit)
+	at := b.Op("add.u64", b.Ld(e.tickets), b.Op("shl.b64", i, 3))
+	b.Do("st.global.u64", b.At(at, 8), b.Op("mov.u64", 0))
+	b.Do("add.u64", i, i, e.k.threads())
+	b.Bra(again)
+	b.Bind(exit)
+}
