@@ -21,7 +21,6 @@ var only = flag.String("program", "", "regular expression of the programs to run
 // unsupported lists, by a prefix of their names, the programs that the
 // simulated device does not load yet, and why.
 var unsupported = []struct{ prefix, why string }{
-	{"wgmma", "products of four warps are not simulated yet"},
 }
 
 // differing lists, by a prefix of their names, the programs on which the

@@ -27,7 +27,7 @@ func init() {
 		"bar": decodeBar, "barrier": decodeBar,
 		"shfl": decodeShfl, "vote": decodeVote, "match": decodeMatch, "redux": decodeRedux, "elect": decodeElect, "activemask": decodeActivemask,
 		"mma": decodeMma, "ldmatrix": decodeLdmatrix, "stmatrix": decodeStmatrix,
-		"mbarrier": decodeMbarrier, "mapa": decodeMapa, "getctarank": decodeCtaRank, "createpolicy": decodePolicy, "setmaxnreg": decodeSetmaxnreg,
+		"mbarrier": decodeMbarrier, "mapa": decodeMapa, "getctarank": decodeCtaRank, "createpolicy": decodePolicy, "setmaxnreg": decodeSetmaxnreg, "wgmma": decodeWgmma,
 		"membar": decodeFence, "fence": decodeFence, "nanosleep": decodeNanosleep,
 	}
 	// Hints to a cache or a profiler, and waits for what the simulated device

@@ -309,6 +309,13 @@ func (x *ctx) checkEnd() {
 			found(list, "the block ends without a cp.async.bulk.wait_group for this copy")
 		}
 	}
+	for _, g := range x.groups {
+		for _, list := range append(g.closed, g.open) {
+			for _, p := range list {
+				found([]*bulkCopy{{fault: p.fault}}, "the block ends without a wgmma.commit_group and wait_group for this product")
+			}
+		}
+	}
 	for _, b := range x.mbars {
 		found(b.copies, "the block ends without waiting for the barrier at which this copy completes")
 	}
@@ -361,5 +368,3 @@ func decodeStAsync(d *decoder) (err error) {
 	d.emit(n)
 	return nil
 }
-
-type warpGroup struct{}

@@ -193,12 +193,12 @@ func (x *ctx) clusterBarrier(f *frag, in *inst, pc int32) int32 {
 	if len(v.cluster) != v.warps {
 		v.cluster = make([]clusterState, v.warps)
 	}
+	if in.bar.aligned && !x.together(f, pc) {
+		return -1
+	}
 	ready := true
 	for k := range f.warps {
 		s := &v.cluster[f.warp+k]
-		if live := v.live[f.warp+k]; in.bar.aligned && f.mask&live != live {
-			x.fail(in, BarrierMisuse, x.firstActive(), 0, 0, "", "only lanes %#x of the warp's %#x execute it together, and it is .aligned", f.mask, live)
-		}
 		if in.ctl == clusterArrive {
 			if twice := (s.arrived | s.passed) & f.mask; twice != 0 {
 				x.fail(in, BarrierMisuse, 32*k+bits.TrailingZeros32(twice), 0, 0, "", "lanes %#x arrive at the cluster's barrier a second time without having waited for it", twice)
@@ -330,9 +330,24 @@ func decodeSetmaxnreg(d *decoder) error {
 	return nil
 }
 
+// together reports whether a fragment has all lanes of its warps that have not
+// exited; if not, it is parked until they have come.
+func (x *ctx) together(f *frag, pc int32) bool {
+	need := x.wave.live[f.warp] &^ f.mask
+	if f.warps > 1 || need == 0 {
+		return true
+	}
+	f.pc, f.state, f.need = pc, atWarp, need
+	x.meet(f)
+	return false
+}
+
 // groupSync runs an instruction when all four warps of a group are at it.
 func (x *ctx) groupSync(f *frag, in *inst, pc int32) int32 {
 	v := x.wave
+	if !x.together(f, pc) {
+		return -1
+	}
 	if !x.full {
 		x.fail(in, WarpMisuse, x.firstActive(), 0, 0, "", "only lanes %#x of the warp execute it: all 32 must, together", x.mask)
 	}

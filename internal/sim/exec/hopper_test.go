@@ -67,7 +67,7 @@ func TestHopperFaults(t *testing.T) {
 		{"bulk, no group", BarrierMisuse, 1, leader("st.shared.v4.u32 [sh], {%r1, %r1, %r1, %r1};\ncp.async.bulk.global.shared::cta.bulk_group [%rd1], [sh], 16;\ncp.async.bulk.wait_group 0;"), "commit_group"},
 		{"cluster arrive twice", BarrierMisuse, 2, "barrier.cluster.arrive;\nbarrier.cluster.arrive;", "second time"},
 		{"cluster wait alone", BarrierMisuse, 2, "barrier.cluster.wait;", "without having arrived"},
-		{"cluster, half a warp", BarrierMisuse, 2, "setp.lt.u32 %p1, %r1, 7;\n@%p1 bra A;\nbarrier.cluster.arrive.aligned;\nbra B;\nA:\nbarrier.cluster.arrive.aligned;\nB:\nbarrier.cluster.wait;", "only lanes"},
+		{"cluster, half a warp", Deadlock, 2, "setp.lt.u32 %p1, %r1, 7;\n@%p1 bra A;\nbarrier.cluster.arrive.aligned;\nbra B;\nA:\nbarrier.cluster.arrive.aligned;\nB:\nbarrier.cluster.wait;", "waits for lanes 0xffffff80"},
 		{"cluster, one block waits", Deadlock, 2, "mov.u32 %r2, %cluster_ctarank;\nsetp.eq.u32 %p1, %r2, 0;\n@%p1 bra A;\nbar.sync 1, 160;\nA:\n" + meetCluster, "the cluster's barrier"},
 		{"no such rank", OutOfBounds, 2, "mov.u32 %r2, sh;\nmapa.shared::cluster.u32 %r3, %r2, 2;", "block 2 of a cluster of 2"},
 		{"beyond a neighbour's", OutOfBounds, 2, "mov.u32 %r2, sh;\nmapa.shared::cluster.u32 %r3, %r2, 1;\nst.shared::cluster.u32 [%r3+4200], %r1;", "shared memory"},

@@ -248,7 +248,10 @@ func (x *ctx) runFrag(f *frag, limit int32) bool {
 		}
 		x.exec(pc, end)
 		in := &c.insts[end]
-		pc = end
+		if pc = end; pc >= limit {
+			f.pc = pc // another fragment is here
+			return true
+		}
 		if in.ctl != straight {
 			if x.wave.tainted {
 				x.taint(in)

@@ -1,0 +1,170 @@
+package exec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+)
+
+// matmulKernel multiplies 64×64 matrices of float16 that tensor copies bring,
+// with swizzles and transposed as kernels use them: A's and B's rows or columns
+// lie together, in boxes as wide as the swizzle's span.
+func matmulKernel(span [2]int, trans [2]bool, negate bool) string {
+	var s strings.Builder
+	w := func(format string, args ...any) { fmt.Fprintf(&s, "\t"+format+"\n", args...) }
+	s.WriteString(".visible .entry k(.param .align 64 .b8 a[128], .param .align 64 .b8 b[128], .param .u64 out)\n{\n")
+	w(".reg .pred %%p<9>; .reg .b32 %%r<20>; .reg .b64 %%rd<20>; .reg .f32 %%f<32>;")
+	w(".shared .align 1024 .b8 sh[16384];\n\t.shared .align 8 .b64 bar;")
+	w("mov.u32 %%r1, %%tid.x;\n\tsetp.ne.u32 %%p1, %%r1, 0;\n\t@%%p1 bra READY;")
+	w("mbarrier.init.shared.b64 [bar], 1;\n\tmbarrier.arrive.expect_tx.shared.b64 _, [bar], 16384;")
+	for m, name := range []string{"a", "b"} {
+		w("mov.b64 %%rd1, %s;\n\tcvta.param.u64 %%rd1, %%rd1;", name)
+		for i := range 128 / span[m] {
+			w("mov.u32 %%r2, %d;\n\tmov.u32 %%r3, 0;", i*span[m]/2)
+			w("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [sh+%d], [%%rd1, {%%r2, %%r3}], [bar];", 8192*m+i*64*span[m])
+		}
+	}
+	w("READY:\n\tbar.sync 0;\nW:\n\tmbarrier.try_wait.parity.shared.b64 %%p1, [bar], 0;\n\t@!%%p1 bra W;")
+	w("wgmma.fence.sync.aligned;")
+	var d []string
+	for i := range 32 {
+		d = append(d, fmt.Sprintf("%%f%d", i))
+		w("mov.f32 %%f%d, 0f7fc00000;", i) // a NaN, unless the first product leaves it out
+	}
+	for k := range 4 {
+		var desc [2]uint64
+		for m := range desc {
+			start := 8192*m + 32*k/span[m]*64*span[m] + 32*k%span[m]
+			if trans[m] {
+				start = 8192*m + 16*k*span[m]
+			}
+			kind := map[int]uint64{128: 1, 64: 2, 32: 3}[span[m]]
+			desc[m] = uint64(start)>>4 | uint64(64*span[m]>>4)<<16 | uint64(8*span[m]>>4)<<32 | kind<<62
+		}
+		w("mov.u64 %%rd2, %#x;\n\tmov.u64 %%rd3, %#x;\n\tsetp.ne.u32 %%p2, %d, 0;", desc[0], desc[1], k)
+		sign := map[bool]int{false: 1, true: -1}
+		flag := map[bool]int{true: 1}
+		w("wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {%s}, %%rd2, %%rd3, %%p2, %d, 1, %d, %d;", strings.Join(d, ", "), sign[negate], flag[trans[0]], flag[trans[1]])
+	}
+	w("wgmma.commit_group.sync.aligned;\n\twgmma.wait_group.sync.aligned 0;")
+	w("ld.param.u64 %%rd4, [out];\n\tmul.wide.u32 %%rd5, %%r1, 128;\n\tadd.u64 %%rd4, %%rd4, %%rd5;")
+	for i := range 32 {
+		w("st.global.f32 [%%rd4+%d], %%f%d;", 4*i, i)
+	}
+	w("ret;\n}")
+	return s.String()
+}
+
+// TestSwizzledProducts: what a tensor copy writes with a swizzle, a descriptor
+// with that swizzle reads.
+func TestSwizzledProducts(t *testing.T) {
+	const seed = 11
+	r := newRand(seed)
+	swizzles := map[int]abi.TensorMapSwizzle{32: abi.TensorMapSwizzle32B, 64: abi.TensorMapSwizzle64B, 128: abi.TensorMapSwizzle128B}
+	for _, spans := range [][2]int{{128, 128}, {64, 128}, {32, 64}, {64, 32}, {128, 32}} {
+		for mode := range 4 {
+			trans := [2]bool{mode&1 != 0, mode&2 != 0}
+			d := hopperDevice(t, matmulKernel(spans, trans, mode == 3))
+			k := d.prog.Kernels["k"]
+			params := make([]byte, k.ParamBytes)
+			var values [2][64][64]float32 // by row of A or column of B, and k
+			for m := range values {
+				var bits [64][64]uint16
+				for i := range 64 {
+					for l := range 64 {
+						v := r.IntN(17) - 8
+						values[m][i][l] = float32(v)
+						at := &bits[i][l]
+						if trans[m] {
+							at = &bits[l][i]
+						}
+						*at = uint16(formatF16.round(float64(v), nearest))
+					}
+				}
+				tm := TensorMap{Type: abi.TensorMapDataTypeFloat16, Rank: 2, Address: buffer(d, "operand", bits[:]), Dims: [5]uint64{64, 64}, Strides: [5]uint64{0, 128},
+					Box: [5]uint32{uint32(spans[m] / 2), 64}, ElementStrides: [5]uint32{1, 1}, Swizzle: swizzles[spans[m]]}
+				for j, w := range tm.Encode() {
+					hostOrder.PutUint64(params[128*m+8*j:], w)
+				}
+			}
+			out := buffer(d, "out", make([]float32, 64*64))
+			hostOrder.PutUint64(params[256:], out)
+			if err := Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{128, 1, 1}, Params: params}, Options{}); err != nil {
+				t.Fatalf("spans %v, transposed %v: %v", spans, trans, err)
+			}
+			got := read[float32](d, out, 64*64)
+			for thread := range 128 {
+				for i := range 32 {
+					row, col := thread/32*16+thread%32/4+8*(i>>1&1), i/4*8+thread%4*2+i&1
+					want := float32(0)
+					for l := range 64 {
+						want += values[0][row][l] * values[1][col][l]
+					}
+					if mode == 3 {
+						want = -want
+					}
+					if v := got[32*thread+i]; v != want {
+						t.Fatalf("seed %d, spans %v, transposed %v, element %d,%d: %v, want %v", seed, spans, trans, row, col, v, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+const (
+	groupDesc   = "mov.u64 %rd4, 0x0000001000080000;\nmov.u64 %rd5, 0x0000001000080080;\nmov.f32 %f1, 0f00000000;\nmov.f32 %f2, %f1;\nmov.f32 %f3, %f1;\nmov.f32 %f4, %f1;\nmov.f32 %f5, %f1;\nmov.f32 %f6, %f1;\nmov.f32 %f7, %f1;\nmov.f32 %f8, %f1;\n"
+	groupFill   = "shl.b32 %r2, %r1, 5;\nmov.f32 %f1, 0f00000000;\nst.shared.v4.f32 [%r2], {%f1, %f1, %f1, %f1};\nst.shared.v4.f32 [%r2+16], {%f1, %f1, %f1, %f1};\nbar.sync 0;\n"
+	groupFence  = "wgmma.fence.sync.aligned;\n"
+	groupMMA    = "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %rd4, %rd5, 1, 1, 1, 0, 0;\n"
+	groupCommit = "wgmma.commit_group.sync.aligned;\n"
+	groupWait   = "wgmma.wait_group.sync.aligned 0;\n"
+	groupStore  = "st.global.f32 [%rd1], %f1;\n"
+)
+
+func TestGroupFaults(t *testing.T) {
+	const start = groupFill + groupDesc + groupFence
+	for _, c := range []struct {
+		name   string
+		kind   FaultKind
+		block  uint32
+		text   string
+		detail string
+	}{
+		{"good", 0, 128, start + groupMMA + groupMMA + groupCommit + groupWait + groupStore, ""},
+		{"read before the wait", Uninitialised, 128, start + groupMMA + groupCommit + groupStore + groupWait, "an operand"},
+		{"read of a group not waited for", Uninitialised, 128, start + groupMMA + groupCommit + strings.Replace(groupWait, "0;", "1;", 1) + groupStore, "an operand"},
+		{"no fence", WarpMisuse, 128, groupFill + groupDesc + groupMMA + groupCommit + groupWait, "wgmma.fence must come"},
+		{"no wait", BarrierMisuse, 128, start + groupMMA + groupCommit, "without a wgmma.commit_group and wait_group"},
+		{"no commit", BarrierMisuse, 128, start + groupMMA + groupWait, "without a wgmma.commit_group"},
+		{"memory nobody wrote", Uninitialised, 128, groupDesc + groupFence + groupMMA + groupCommit + groupWait + groupStore, "an operand"},
+		{"three warps", WarpMisuse, 96, groupDesc + groupFence, "no group of four"},
+		{"three warps of four", Deadlock, 128, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra END;\n" + groupFence + "END:\nbar.sync 0;", "other warps of its group"},
+		{"half a warp", WarpMisuse, 128, "setp.lt.u32 %p1, %r1, 7;\n@%p1 bra END;\n" + groupFence + "END:\n", "all 32 must"},
+		{"beyond shared memory", OutOfBounds, 128, strings.Replace(start, "0x0000001000080000", "0x0000001000083000", 1) + groupMMA + groupCommit + groupWait, "a descriptor leads to byte"},
+		{"base offset", Trap, 128, strings.Replace(start, "0x0000001000080000", "0x0002001000080000", 1) + groupMMA + groupCommit + groupWait, "base offset"},
+		{"descriptors differ", WarpMisuse, 128, start + "cvt.u64.u32 %rd4, %r1;\n" + groupMMA, "descriptor"},
+		{"two shapes in flight", BarrierMisuse, 128, start + groupMMA + "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%f1, %f2, %f3, %f4, %f5, %f6, %f7, %f8}, %rd4, %rd5, 1, 1, 1, 0, 0;", "another shape"},
+		{"stage loaded again before the wait", Uninitialised, 128, leader("mbarrier.init.shared.b64 [bar], 1;") + start + groupMMA + groupCommit +
+			"setp.ne.u32 %p8, %r1, 0;\n@%p8 bra P2;\nmbarrier.arrive.expect_tx.shared.b64 _, [bar], 64;\ncp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sh], [%rd1], 64, [bar];\nP2:\n" +
+			groupWait + groupStore, "an operand"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := hopperDevice(t, clusterBody(c.text))
+			err := d.cluster(1, c.block, 1, buffer(d, "array a", make([]uint32, 128)), uint64(0))
+			if c.kind == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			f := new(Fault)
+			if !errors.As(err, &f) || f.Kind != c.kind || !strings.Contains(f.Error(), c.detail) {
+				t.Errorf("got %v, want %v with %q", err, c.kind, c.detail)
+			}
+		})
+	}
+}
