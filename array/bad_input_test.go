@@ -94,7 +94,9 @@ var operations = []operation{
 	{name: "Array.IsInf", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].IsInf().Err() }, wrongType: func(o *operands) error { return o.b[0].IsInf().Err() }},
 	{name: "Array.IsFinite", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].IsFinite().Err() }, wrongType: func(o *operands) error { return o.b[0].IsFinite().Err() }},
 	{name: "Array.Reciprocal", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Reciprocal().Err() }, wrongType: func(o *operands) error { return o.i[0].Reciprocal().Err() }},
-	{name: "Array.Sqrt", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Sqrt().Err() }, wrongType: func(o *operands) error { return o.i[0].Sqrt().Err() }},
+	{name: "Array.Sqrt", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Sqrt().Err() }, wrongType: func(o *operands) error { return o.i[0].Sqrt().Err() }, misuses: []misuse{
+		{"bool", ErrType, "convert with array.Cast[float32]", func(o *operands) error { return o.b[0].Sqrt().Err() }},
+	}},
 	{name: "Array.Rsqrt", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Rsqrt().Err() }, wrongType: func(o *operands) error { return o.i[0].Rsqrt().Err() }},
 	{name: "Array.Exp", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Exp().Err() }, wrongType: func(o *operands) error { return o.i[0].Exp().Err() }},
 	{name: "Array.Exp2", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Exp2().Err() }, wrongType: func(o *operands) error { return o.i[0].Exp2().Err() }},
@@ -126,13 +128,20 @@ var operations = []operation{
 	{name: "Array.LessEqual", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.f[0].LessEqual(o.f[1]).Err() }},
 	{name: "Array.Greater", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.f[0].Greater(o.f[1]).Err() }},
 	{name: "Array.GreaterEqual", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.f[0].GreaterEqual(o.f[1]).Err() }},
-	{name: "Array.LogicalAnd", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.b[0].LogicalAnd(o.b[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].LogicalAnd(o.f[1]).Err() }},
+	{name: "Array.LogicalAnd", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.b[0].LogicalAnd(o.b[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].LogicalAnd(o.f[1]).Err() }, misuses: []misuse{
+		{"int32", ErrType, "it is for bool: array.Cast[bool]", func(o *operands) error { return o.i[0].LogicalAnd(o.i[1]).Err() }},
+		{"float32", ErrType, "it is for bool: array.Cast[bool]", func(o *operands) error { return o.f[0].LogicalAnd(o.f[1]).Err() }},
+	}},
 	{name: "Array.LogicalOr", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.b[0].LogicalOr(o.b[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].LogicalOr(o.f[1]).Err() }},
 	{name: "Array.LogicalXor", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.b[0].LogicalXor(o.b[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].LogicalXor(o.f[1]).Err() }},
-	{name: "Array.BitwiseAnd", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.i[0].BitwiseAnd(o.i[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].BitwiseAnd(o.f[1]).Err() }},
+	{name: "Array.BitwiseAnd", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.i[0].BitwiseAnd(o.i[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].BitwiseAnd(o.f[1]).Err() }, misuses: []misuse{
+		{"float32", ErrType, "it is for integers and bool: convert with array.Cast[int64]", func(o *operands) error { return o.f[0].BitwiseAnd(o.f[1]).Err() }},
+	}},
 	{name: "Array.BitwiseOr", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.i[0].BitwiseOr(o.i[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].BitwiseOr(o.f[1]).Err() }},
 	{name: "Array.BitwiseXor", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.i[0].BitwiseXor(o.i[1]).Err() }, wrongType: func(o *operands) error { return o.f[0].BitwiseXor(o.f[1]).Err() }},
-	{name: "Array.BitwiseLeftShift", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.i[0].BitwiseLeftShift(o.i[1]).Err() }, wrongType: func(o *operands) error { return o.b[0].BitwiseLeftShift(o.b[1]).Err() }},
+	{name: "Array.BitwiseLeftShift", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.i[0].BitwiseLeftShift(o.i[1]).Err() }, wrongType: func(o *operands) error { return o.b[0].BitwiseLeftShift(o.b[1]).Err() }, misuses: []misuse{
+		{"bool", ErrType, "it is for integers: convert", func(o *operands) error { return o.b[0].BitwiseLeftShift(o.b[1]).Err() }},
+	}},
 	{name: "Array.BitwiseRightShift", alike: true, operands: 2, broadcasts: true, run: func(o *operands) error { return o.i[0].BitwiseRightShift(o.i[1]).Err() }, wrongType: func(o *operands) error { return o.b[0].BitwiseRightShift(o.b[1]).Err() }},
 	{name: "Array.LogicalNot", alike: true, operands: 1, run: func(o *operands) error { return o.b[0].LogicalNot().Err() }, wrongType: func(o *operands) error { return o.i[0].LogicalNot().Err() }},
 	{name: "Array.BitwiseInvert", alike: true, operands: 1, run: func(o *operands) error { return o.i[0].BitwiseInvert().Err() }, wrongType: func(o *operands) error { return o.f[0].BitwiseInvert().Err() }},
@@ -163,7 +172,7 @@ var operations = []operation{
 	}},
 	{name: "Array.Prod", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Prod(0).Err() }, wrongType: func(o *operands) error { return o.b[0].Prod().Err() }, misuses: []misuse{
 		{"bad axis", ErrIndex, "axis 5", func(o *operands) error { return o.f[0].Prod(5).Err() }},
-		{"int8", ErrType, "int64", func(o *operands) error { return Ones[int8](o.dev, 2).Prod().Err() }},
+		{"int8", ErrType, "would wrap; use array.Cast[int64](a).Prod", func(o *operands) error { return Ones[int8](o.dev, 2).Prod().Err() }},
 	}},
 	{name: "Array.Max", operands: 1, run: func(o *operands) error { return o.f[0].Max(0).Err() }, wrongType: func(o *operands) error { return o.b[0].Max().Err() }, misuses: []misuse{
 		{"bad axis", ErrIndex, "axis 5", func(o *operands) error { return o.f[0].Max(5).Err() }},
@@ -221,6 +230,7 @@ var operations = []operation{
 	}},
 	{name: "Array.Dot", operands: 2, shape: []int{5}, run: func(o *operands) error { return o.f[0].Dot(o.f[1]).Err() }, wrongType: func(o *operands) error { return o.b[0].Dot(o.b[1]).Err() }, misuses: []misuse{
 		{"sizes differ", ErrShape, "(5,), float32 (6,)", func(o *operands) error { return o.f[0].Dot(Ones[float32](o.dev, 6)).Err() }},
+		{"uint8", ErrType, "would wrap; convert both operands with array.Cast[int64]", func(o *operands) error { return Ones[uint8](o.dev, 2).Dot(Ones[uint8](o.dev, 2)).Err() }},
 		{"rank 2", ErrShape, "(5, 1)", func(o *operands) error { return Ones[float32](o.dev, 5, 1).Dot(o.f[0]).Err() }},
 	}},
 
@@ -312,8 +322,8 @@ var operations = []operation{
 		{"nil", ErrShape, "room for 0", func(o *operands) error { return o.f[0].CopyTo(nil) }},
 	}},
 	{name: "Array.Item", operands: 1, shape: []int{1}, run: func(o *operands) error { _, err := o.f[0].Item(); return err }, misuses: []misuse{
-		{"many elements", ErrShape, "the array has 4", func(o *operands) error { _, err := Ones[float32](o.dev, 2, 2).Item(); return err }},
-		{"no elements", ErrShape, "the array has 0", func(o *operands) error { _, err := Ones[float32](o.dev, 0).Item(); return err }},
+		{"many elements", ErrShape, "Item reads an array of one element, this one has 4; At(", func(o *operands) error { _, err := Ones[float32](o.dev, 2, 2).Item(); return err }},
+		{"no elements", ErrShape, "this one has 0", func(o *operands) error { _, err := Ones[float32](o.dev, 0).Item(); return err }},
 	}},
 	{name: "Array.At", operands: 1, run: func(o *operands) error { _, err := o.f[0].At(1, -1); return err }, misuses: []misuse{
 		{"beyond the axis", ErrIndex, "index 3 at axis 1", func(o *operands) error { _, err := o.f[0].At(0, 3); return err }},

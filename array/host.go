@@ -248,8 +248,7 @@ func (a *Array[T]) CopyTo(dst []T) error {
 // Item returns the element of an array of size 1, of any rank. It waits for it.
 func (a *Array[T]) Item() (T, error) {
 	var dst [1]T
-	n := 1
-	r, err := open("Item", a.h(), &n)
+	r, err := openItem("Item", a.h())
 	if err == nil {
 		err = r.fetch(bytesOf(dst[:]))
 	}
@@ -303,6 +302,18 @@ func (c call) open(h handle, room *int) (reading, error) {
 		return reading{}, err
 	}
 	return reading{c, packed, true}, nil
+}
+
+// openItem is open for an array of one element.
+func openItem(op string, h handle) (reading, error) {
+	c := here(op)
+	if err := c.ready(h); err != nil {
+		return reading{}, err
+	}
+	if size := h.node.Len(); size != 1 {
+		return reading{}, c.fail(because(ErrShape, "Item reads an array of one element, this one has %d; At(index...) reads one of many", size), h)
+	}
+	return c.open(h, nil)
 }
 
 // openAt is open for one element.

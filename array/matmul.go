@@ -117,8 +117,8 @@ func dot(name string, a, b handle) handle {
 		return a.failed(c.fail(because(ErrShape, "Dot takes two arrays of rank 1 and equal size; MatMul multiplies matrices"), a, b))
 	}
 	t := a.node.typ
-	if err := c.reducible(kernels.OpSum, a, t, 0, 1); err != nil {
-		return a.failed(c.fail(err, a, b))
+	if wraps(t) {
+		return a.failed(c.fail(because(ErrType, "Dot of %v would wrap; convert both operands with array.Cast[int64]", t), a, b))
 	}
 	s := &chain{call: c, dev: a.dev}
 	var f formula

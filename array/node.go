@@ -99,22 +99,35 @@ func (c call) check(operands ...handle) *Error {
 func (c call) unsupported(err error, operands ...handle) *Error {
 	var u *kernels.UnsupportedError
 	if errors.As(err, &u) {
-		return c.fail(because(ErrType, "%s is not defined for %v%s", c.op, u.Type, adviceFor(u.Type)), operands...)
+		return c.fail(because(ErrType, "%s is not defined for %v%s", c.op, u.Type, adviceFor(u)), operands...)
 	}
 	return c.fail(&reason{ErrShape, "no kernel serves these operands", err}, operands...)
 }
 
-// adviceFor says what to do where an operation lacks a type.
-func adviceFor(t kernels.Type) string {
-	switch {
-	case t == kernels.Bool:
+// adviceFor says what to do where an operation lacks a type: what the kernels'
+// table has it for decides.
+func adviceFor(u *kernels.UnsupportedError) string {
+	op, _ := kernels.OpByName(u.Op)
+	takes := func(t kernels.Type) bool {
+		_, err := op.Result([]kernels.Type{t, t, t}[:op.Arity()]...)
+		return err == nil
+	}
+	integers, floats := takes(kernels.Int64), takes(kernels.Float32)
+	switch t := u.Type; {
+	case takes(kernels.Bool) && !integers:
+		return "; it is for bool: array.Cast[bool] gives true for what is not 0"
+	case integers && !floats && takes(kernels.Bool):
+		return "; it is for integers and bool: convert with array.Cast[int64]"
+	case integers && !floats:
+		return "; it is for integers: convert with array.Cast[int64]"
+	case t == kernels.Bool && integers:
 		return "; convert with array.Cast, or use the logical operations"
+	case t == kernels.Bool || t == kernels.Float16 || t == kernels.BFloat16:
+		return "; convert with array.Cast[float32]"
 	case t.IsInteger():
 		return "; convert with array.Cast[float32] or array.Cast[float64]"
-	case t == kernels.Float16, t == kernels.BFloat16:
-		return "; convert with array.Cast[float32]"
 	}
-	return "; it is for integers or bool: convert with array.Cast"
+	return "; convert with array.Cast"
 }
 
 // constant is a node of rank 0 with a fixed value.

@@ -124,8 +124,12 @@ func (c call) reducible(op kernels.Op, h handle, result kernels.Type, axes int, 
 	t := h.node.typ
 	switch op {
 	case kernels.OpSum, kernels.OpProd:
-		if c.op != "SumAs" && (t == kernels.Bool || t.IsInteger() && t.Size() < 4) {
-			return because(ErrType, "%s of %v would wrap; use array.SumAs[int64](a), or array.Cast[int64](a).%s", c.op, t, c.op)
+		if result == t && wraps(t) {
+			advice := "array.SumAs[int64](a)"
+			if op == kernels.OpProd {
+				advice = "array.Cast[int64](a).Prod"
+			}
+			return because(ErrType, "%s of %v would wrap; use %s", c.op, t, advice)
 		}
 		if t.IsFloat() && !result.IsFloat() || result == kernels.Bool || result.Size() < 4 && !result.IsFloat() {
 			return because(ErrType, "%s of %v to %v would lose what the elements hold; sum to a 32- or 64-bit or floating-point type", c.op, t, result)
@@ -150,6 +154,9 @@ func (c call) reducible(op kernels.Op, h handle, result kernels.Type, axes int, 
 	}
 	return nil
 }
+
+// wraps says whether sums and products of a type are refused, as they soon wrap.
+func wraps(t kernels.Type) bool { return t == kernels.Bool || t.IsInteger() && t.Size() < 4 }
 
 // reducedSize is the number of elements that go into each result.
 func reducedSize(l *layout, mask uint32) int {
