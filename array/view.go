@@ -101,9 +101,6 @@ func reshaped(op string, h handle, shape []int) handle {
 	if err := c.ready(h); err != nil {
 		return h.failed(err)
 	}
-	if op == "Flatten" && h.node.Len() == 0 {
-		shape = []int{0}
-	}
 	shape, err := resolveShape(shape, h.node.Len())
 	if err != nil {
 		return h.failed(c.fail(err, h))
