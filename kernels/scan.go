@@ -27,6 +27,8 @@ const (
 	scanRounds  = 4
 	scanWarps   = 8
 	scanTile    = scanSegment * scanRounds * scanWarps
+
+	scanCounters = 16 // bytes of ticket memory before the published words: blocks that started, and that are done
 )
 
 // Scan appends the cumulative sums (OpSum) or products (OpProd) of in along an
@@ -138,7 +140,8 @@ func (s *scanPlan) planRows(p *Plan, out, in Layout, axis int) error {
 			slots += n
 		}
 		words := count * slots * (accumulator(s.op, s.in, s.out).Size() / 4)
-		p.Tickets = max(p.Tickets, uint64(8+8*words))
+		words += words & 1 // cleared two at a time
+		p.Tickets = max(p.Tickets, uint64(scanCounters+8*words))
 		l.pointer(TicketOperand, 0)
 		l.value32(uint32(tiles))
 		l.value32(uint32(slots))

@@ -14,7 +14,7 @@ type scanEmitter struct {
 	inside                     *ptx.Reg   // whether the thread's row exists
 	tickets, tiles, slots, all *ptx.Var   // of a split
 	row, tile                  *ptx.Reg
-	last                       *ptx.Var // shared memory: whether this block came last
+	number                     *ptx.Var // shared memory: of the block, by when it started
 }
 
 func (k *scanKernel) emit(b *ptx.Builder) {
@@ -24,7 +24,7 @@ func (k *scanKernel) emit(b *ptx.Builder) {
 	e.outStep, e.inStep = b.Ld(b.Param("step_out", ptx.U64)), b.Ld(b.Param("step_in", ptx.U64))
 	if k.split {
 		e.tickets, e.tiles, e.slots, e.all = b.Param("tickets", ptx.U64), b.Param("tiles", ptx.U32), b.Param("slots", ptx.U32), b.Param("words", ptx.U64)
-		e.last = b.Shared("last", ptx.U32, 4, 1)
+		e.number = b.Shared("number", ptx.U32, 4, 1)
 	}
 	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
 	b.MaxThreads(k.threads())
@@ -80,10 +80,10 @@ func (e *scanEmitter) ticket() *ptx.Reg {
 	skip := b.NewLabel("numbered")
 	b.BraIf(b.Op("setp.ne.u32", b.Special("%tid.x"), 0), skip)
 	number := b.Op("atom.global.inc.u32", b.At(b.Ld(e.tickets), 0), b.Op("sub.u32", b.Special("%nctaid.x"), 1))
-	b.Do("st.shared.u32", b.At(b.Addr(e.last), 0), number)
+	b.Do("st.shared.u32", b.At(b.Addr(e.number), 0), number)
 	b.Bind(skip)
 	b.Do("bar.sync", 0)
-	return b.Op("ld.shared.u32", b.At(b.Addr(e.last), 0))
+	return b.Op("ld.shared.u32", b.At(b.Addr(e.number), 0))
 }
 
 // runs numbers the first elements of the thread's runs.
@@ -268,16 +268,7 @@ func (e *scanEmitter) precedingTiles(total *ptx.Reg) *ptx.Reg {
 	others := b.NewLabel("others")
 	b.BraIf(b.Op("setp.ne.u32", e.warp, 0), others)
 	before := e.lookBack(total)
-	leader := b.Op("setp.eq.u32", e.lane, 0)
-	e.share(leader, b.Op("mov.u32", e.k.warps), partial{v: before})
-	// The block has read what it needs of other blocks. The last to say so may clear it.
-	b.Do("bar.warp.sync", 0xffffffff)
-	b.BraUnless(leader, others)
-	b.Do("fence.acq_rel.gpu")
-	most := b.Op("sub.u32", b.Special("%nctaid.x"), 1)
-	done := b.Op("atom.global.inc.u32", b.At(b.Ld(e.tickets), 4), most)
-	b.Do("fence.acq_rel.gpu")
-	b.Do("st.shared.u32", b.At(b.Addr(e.last), 0), b.Op("selp.u32", 1, 0, b.Op("setp.eq.u32", done, most)))
+	e.share(b.Op("setp.eq.u32", e.lane, 0), b.Op("mov.u32", e.k.warps), partial{v: before})
 	b.Bind(others)
 	b.Do("bar.sync", 0)
 	p := e.newPartial(nil)
@@ -332,7 +323,7 @@ func (e *scanEmitter) lookBack(total *ptx.Reg) *ptx.Reg {
 // wordAt returns the address of a slot's words.
 func (e *scanEmitter) wordAt(slot *ptx.Reg) *ptx.Reg {
 	b := e.b
-	return b.Op("add.u64", b.Op("mad.wide.u32", slot, 2*e.acc.reg().Size(), b.Ld(e.tickets)), 8)
+	return b.Op("add.u64", b.Op("mad.wide.u32", slot, 2*e.acc.reg().Size(), b.Ld(e.tickets)), scanCounters)
 }
 
 func (e *scanEmitter) publish(pred, slot, v *ptx.Reg) {
@@ -422,18 +413,32 @@ func (e *scanEmitter) storeWhole(ys []*ptx.Reg, at *ptx.Reg) {
 	}
 }
 
-// clear leaves the published words zero, in the block that came last.
+// clear leaves the published words zero. The first warp of the block that comes
+// last does it: by then every block has read what it needs of others.
 func (e *scanEmitter) clear() {
 	b := e.b
-	exit, again := b.NewLabel("exit"), b.NewLabel("clear")
-	b.BraUniIf(b.Op("setp.eq.u32", b.Op("ld.shared.u32", b.At(b.Addr(e.last), 0)), 0), exit)
-	i := b.Reg(ptx.U64)
-	b.Do("cvt.u64.u32", i, b.Special("%tid.x"))
+	exit, again, skip := b.NewLabel("exit"), b.NewLabel("clear"), b.NewLabel("counted")
+	b.BraIf(b.Op("setp.ne.u32", e.warp, 0), exit)
+	b.Do("bar.warp.sync", 0xffffffff)
+	most := b.Op("sub.u32", b.Special("%nctaid.x"), 1)
+	last := b.Reg(ptx.U32)
+	b.Do("mov.u32", last, 0)
+	b.BraIf(b.Op("setp.ne.u32", e.lane, 0), skip)
+	b.Do("fence.acq_rel.gpu")
+	done := b.Op("atom.global.inc.u32", b.At(b.Ld(e.tickets), 4), most)
+	b.Do("fence.acq_rel.gpu")
+	b.Do("selp.u32", last, 1, 0, b.Op("setp.eq.u32", done, most))
+	b.Bind(skip)
+	last = emitShuffleTo(b, "idx", last, 0, 31)
+	b.BraIf(b.Op("setp.eq.u32", last, 0), exit)
+	b.Do("bar.warp.sync", 0xffffffff)
+	i, zero := b.Reg(ptx.U64), b.Op("mov.u64", 0)
+	b.Do("cvt.u64.u32", i, b.Op("mul.lo.u32", e.lane, 2))
 	b.Bind(again)
 	b.BraIf(b.Op("setp.ge.u64", i, b.Ld(e.all)), exit)
 	at := b.Op("add.u64", b.Ld(e.tickets), b.Op("shl.b64", i, 3))
-	b.Do("st.global.u64", b.At(at, 8), b.Op("mov.u64", 0))
-	b.Do("add.u64", i, i, e.k.threads())
+	b.Do("st.global.v2.u64", b.At(at, scanCounters), b.Vec(zero, zero))
+	b.Do("add.u64", i, i, 2*32)
 	b.Bra(again)
 	b.Bind(exit)
 }
