@@ -1193,7 +1193,7 @@ func decodeFence(d *decoder) error {
 		atomic.AddUint32(&x.fence, 1)
 		if wide && x.races != nil {
 			for k := range x.n / 32 {
-				x.races.fence(x.wave.first + x.lane0/32 + k)
+				x.races.fence(x.wave.first+x.lane0/32+k, x.mask)
 			}
 		}
 	}

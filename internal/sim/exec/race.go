@@ -97,6 +97,7 @@ type clock struct {
 	// part[l][m], where it is not nil: up to when what lane m did comes before what
 	// lane l does, from barriers of parts of the warp since full.
 
+	wrote  uint32              // lanes that wrote to global memory since full
 	fences bool                // fenced says anything
 	fenced []uint32            // by warp: up to when its accesses come before a fence of this one
 	others map[uint32][]uint32 // by block: as seen, of blocks that this warp has heard from
@@ -131,7 +132,7 @@ func (r *races) start(warps int) {
 		for j := range c.seen {
 			c.seen[j], c.fenced[j] = base, 0
 		}
-		c.full, c.part = base, nil
+		c.full, c.part, c.wrote = base, nil, 0
 		c.others, c.heard, c.fences = nil, nil, false
 		r.tick(c)
 	}
@@ -184,7 +185,7 @@ func (r *races) join(all []uint32, warps []int) {
 	for _, w := range warps {
 		c := &r.warps[w]
 		copy(c.seen, all)
-		c.full, c.part = c.now, nil
+		c.full, c.part, c.wrote = c.now, nil, 0
 		r.tick(c)
 	}
 }
@@ -193,7 +194,7 @@ func (r *races) join(all []uint32, warps []int) {
 func (r *races) warpSync(warp int, members, live uint32) {
 	c := &r.warps[warp]
 	if members&live == live {
-		c.full, c.part = c.now, nil
+		c.full, c.part, c.wrote = c.now, nil, 0
 		r.tick(c)
 		return
 	}
@@ -359,9 +360,12 @@ func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
 		off += r.initOff
 		block = x.races.block
 		at = syncAt{addr: addr}
+		if m.store {
+			x.races.warps[warp].wrote |= 1 << (lane & 31)
+		}
 	}
 	if m.update != nil || m.strong {
-		x.races.sync(at, warp, m)
+		x.races.sync(at, warp, lane&31, m)
 	}
 	s.of(off, n, func(c *cell) {
 		if h, found := x.races.touch(c, block, warp, lane&31, m.store, m.update != nil || m.strong, in.place, same); found {

@@ -44,10 +44,15 @@ type syncAt struct {
 	addr  uint64
 }
 
-// fence is a fence of a warp.
-func (r *races) fence(warp int) {
+// fence is a fence of some lanes of a warp. Where others have written since the
+// lanes last met, it counts for none of what the warp did since.
+func (r *races) fence(warp int, lanes uint32) {
 	c := &r.warps[warp]
+	own := c.fenced[warp]
 	c.fenced, c.fences = r.knows(warp, c.fenced), true
+	if c.wrote&^lanes != 0 {
+		c.fenced[warp] = max(own, c.full)
+	}
 	r.tick(c)
 	if len(c.heard) > 0 {
 		c.others = union(c.others, c.heard)
@@ -58,10 +63,10 @@ func (r *races) fence(warp int) {
 
 // sync is an atomic operation of a warp, which may publish what the warp has
 // fenced and hears what others published.
-func (r *races) sync(at syncAt, warp int, m *memOp) {
+func (r *races) sync(at syncAt, warp, lane int, m *memOp) {
 	c := &r.warps[warp]
 	if m.release {
-		r.fence(warp)
+		r.fence(warp, 1<<lane)
 	}
 	if m.update != nil || !m.store {
 		c.heard = union(c.heard, r.syncs[at])
@@ -71,7 +76,7 @@ func (r *races) sync(at syncAt, warp int, m *memOp) {
 		r.syncs[at] = union(union(r.syncs[at], c.others), own)
 	}
 	if m.acquire {
-		r.fence(warp)
+		r.fence(warp, 1<<lane)
 	}
 }
 
