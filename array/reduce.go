@@ -311,6 +311,10 @@ func variance(name string, h handle, axes []int, root bool) handle {
 		r.node.err = c.of(r.node.err, h)
 		return r
 	}
+	distances := contiguousLike(&h.node.layout)
+	if err := h.dev.fits(c, &distances, wide(t)); err != nil { // before the mean is computed
+		return h.failed(c.of(err, h))
+	}
 	x := s.eval(cast(h.node, wide(t)), nil)
 	mean := s.reduce(kernels.OpMean, x, mask)
 	var f formula
