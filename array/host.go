@@ -113,7 +113,17 @@ func (d *Device) uploadPart(dst *storage, at uint64, part []byte) error {
 	if err != nil {
 		return err
 	}
-	return p.event.Record(d.stream.queue)
+	return p.copied(d.stream)
+}
+
+// copied records the buffer's event after a copy. Where that fails it waits for the
+// copy: the buffer must not go back to the ring while the device uses it.
+func (p *pinned) copied(s *stream) error {
+	err := p.event.Record(s.queue)
+	if err != nil {
+		return errors.Join(err, s.queue.Synchronize())
+	}
+	return nil
 }
 
 // download copies bytes of a storage to dst and waits for them, but not for what
@@ -179,7 +189,7 @@ func (d *Device) downloadPart(dst []byte, src *storage, at uint64, wait bool) (f
 	if err == nil {
 		f.m = d.stream.next()
 		src.block.read(f.m)
-		err = p.event.Record(d.stream.queue)
+		err = p.copied(d.stream)
 	}
 	if err != nil {
 		sh.staging.put(p)
