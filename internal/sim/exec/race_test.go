@@ -124,3 +124,20 @@ func TestPanicIsFault(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestSeedShuffles holds that seeds bring warps and blocks into different orders.
+func TestSeedShuffles(t *testing.T) {
+	body := "setp.eq.u32 %p3, %r1, 0; mov.u32 %r9, %ctaid.x; mad.lo.u32 %r9, %r9, 2, %r2; @%p3 atom.global.exch.b32 %r11, [%d0], %r9;"
+	last := map[uint32]bool{}
+	for seed := range uint64(64) {
+		d := newDevice(t, raceKernel(body))
+		buf := buffer(d, "buf", make([]uint32, 1))
+		if err := d.run("k", 2, 64, Options{Workers: 1, Seed: seed}, buf); err != nil {
+			t.Fatal(err)
+		}
+		last[read[uint32](d, buf, 1)[0]] = true
+	}
+	if len(last) != 4 {
+		t.Errorf("of four warps in two blocks, only %v came last in 64 orders", last)
+	}
+}

@@ -63,7 +63,7 @@ func (x *ctx) round() (progress, left bool) {
 	for i := range b.waves {
 		v := b.waves[(i+start)%len(b.waves)]
 		for len(v.frags) > 0 {
-			f, limit := v.next()
+			f, limit := v.next(&x.order)
 			if f == nil {
 				break
 			}
@@ -111,8 +111,12 @@ func (x *ctx) startBlock(id [3]uint32) {
 			v.live[whole] = 1<<(rest&31) - 1
 			v.frags = append(v.frags, x.newFrag(whole, 1, v.live[whole], 0))
 		}
-		if whole > 0 {
-			v.frags = append(v.frags, x.newFrag(0, whole, math.MaxUint32, 0))
+		together := whole
+		if x.order.state != 0 {
+			together = 1 // each warp at a pace of its own
+		}
+		for warp := 0; warp < whole; warp += together {
+			v.frags = append(v.frags, x.newFrag(warp, together, math.MaxUint32, 0))
 		}
 		v.tainted = false
 		if len(x.k.code.undef) > 0 {
@@ -161,7 +165,7 @@ func (x *ctx) drop(f *frag) {
 // are at the same place, and says at which pc another one waits, so that they
 // can meet there. Where slices of time end without that, every so often the one
 // that waited longest runs instead, in case the lowest waits for it.
-func (v *wave) next() (best *frag, limit int32) {
+func (v *wave) next(order *random) (best *frag, limit int32) {
 	limit = math.MaxInt32
 	if len(v.frags) == 1 {
 		if f := v.frags[0]; f.state == ready {
@@ -169,10 +173,11 @@ func (v *wave) next() (best *frag, limit int32) {
 		}
 		return nil, 0
 	}
-	v.merge()
+	v.merge(order.state == 0)
+	warp := v.chooseWarp(order)
 	var oldest *frag
 	for _, f := range v.frags {
-		if f.state != ready {
+		if f.state != ready || warp >= 0 && f.warp != warp {
 			continue
 		}
 		if oldest == nil || f.turn < oldest.turn {
@@ -195,9 +200,24 @@ func (v *wave) next() (best *frag, limit int32) {
 	return best, limit
 }
 
-// merge joins ready fragments at the same pc: lanes of one warp, and
-// neighbouring whole warps.
-func (v *wave) merge() {
+// chooseWarp draws the warp that runs next, where the order is drawn at all: one
+// whose first fragment is ready.
+func (v *wave) chooseWarp(order *random) int {
+	if order.state == 0 {
+		return -1
+	}
+	start := order.below(len(v.frags))
+	for i := range v.frags {
+		if f := v.frags[(start+i)%len(v.frags)]; f.state == ready {
+			return f.warp
+		}
+	}
+	return -1
+}
+
+// merge joins ready fragments at the same pc: lanes of one warp, and (where
+// warps may go together) neighbouring whole warps.
+func (v *wave) merge(warps bool) {
 	for again := true; again; {
 		again = false
 		for i := 0; i < len(v.frags); i++ {
@@ -207,7 +227,7 @@ func (v *wave) merge() {
 				if f.pc != g.pc || f.state != ready || g.state != ready {
 					continue
 				}
-				whole := f.mask&g.mask == math.MaxUint32
+				whole := warps && f.mask&g.mask == math.MaxUint32
 				switch {
 				case f.warp == g.warp && f.warps == 1 && g.warps == 1:
 					f.mask |= g.mask
@@ -239,7 +259,10 @@ func (x *ctx) enter(v *wave, f *frag) {
 // has not ended).
 func (x *ctx) runFrag(f *frag, limit int32) bool {
 	c := &x.k.code
-	pc := f.pc
+	pc, slice := f.pc, sliceRuns
+	if x.order.state != 0 {
+		slice = x.order.below(16)
+	}
 	for runs := 0; ; runs++ {
 		end := c.ends[pc]
 		if x.fuel -= int64(end - pc + 1); x.fuel < 0 {
@@ -264,9 +287,9 @@ func (x *ctx) runFrag(f *frag, limit int32) bool {
 			}
 			pc = next
 		}
-		if pc >= limit || runs > sliceRuns {
+		if pc >= limit || runs > slice {
 			f.pc = pc
-			return runs <= sliceRuns
+			return runs <= slice
 		}
 	}
 }
