@@ -58,6 +58,9 @@ type counts struct {
 	CollectTime time.Duration
 }
 
+// leastCC is the compute capability that kernels are written for at least.
+const leastCC = 75
+
 // newDevice takes hold of a device of the driver.
 func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	major, minor, err := dev.ComputeCapability()
@@ -67,6 +70,9 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	model, err := dev.Name()
 	if err != nil {
 		return nil, err
+	}
+	if 10*major+minor < leastCC {
+		return nil, because(ErrDevice, "%s has compute capability %d.%d, and at least %d.%d is needed; compute without it with %s=sim", model, major, minor, leastCC/10, leastCC%10, DeviceVariable)
 	}
 	total, err := dev.TotalMem()
 	if err != nil {
@@ -271,7 +277,7 @@ func (d *Device) Close() error {
 		return d.check(c)
 	case d.part:
 		return c.fail(because(ErrDevice, "this Device belongs to a Scope, which ends it"))
-	case d != d.sh.root:
+	case d.stream != d.sh.root.stream: // a copy of the Device that was opened is that Device
 		return asError(d.closeFork(c))
 	}
 	return asError(d.sh.close(c))

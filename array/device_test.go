@@ -1,11 +1,16 @@
 package array
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
+	"github.com/seed6486a2bb/gpuarray/internal/sim"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -83,6 +88,37 @@ func TestHalvesRoundOnce(t *testing.T) {
 				t.Fatalf("%s: element %d is %v, want %v rounded once", c.name, i, got, want[i])
 			}
 		}
+	}
+}
+
+// oldGPU reports a compute capability of 7.0.
+type oldGPU struct{ abi.API }
+
+func (g oldGPU) DeviceGetAttribute(a abi.DeviceAttribute, d abi.Device) (int32, abi.Result) {
+	switch a {
+	case abi.DeviceAttributeComputeCapabilityMajor:
+		return 7, abi.Success
+	case abi.DeviceAttributeComputeCapabilityMinor:
+		return 0, abi.Success
+	}
+	return g.API.DeviceGetAttribute(a, d)
+}
+
+func TestOldGPU(t *testing.T) {
+	api := abitest.Wrap(oldGPU{sim.New(sim.Options{Workers: 1})})
+	d, err := openAPI(api)
+	if !errors.Is(err, ErrDevice) || !strings.Contains(err.Error(), "has compute capability 7.0, and at least 7.5 is needed") {
+		t.Errorf("a GPU of compute capability 7.0: %v, %v", d, err)
+	}
+	if leaks := api.Leaks(); leaks != "" {
+		t.Errorf("leaks:\n%s", leaks)
+	}
+	drv, err := driver.OpenAPI(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openGPU(drv, 0); err == nil || strings.Contains(err.Error(), "nvidia-smi") {
+		t.Errorf("Open: %v", err)
 	}
 }
 

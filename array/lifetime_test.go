@@ -540,6 +540,25 @@ func TestReuseWaits(t *testing.T) {
 	}
 }
 
+// TestCloseOfACopy closes a copy of the Device that was opened.
+func TestCloseOfACopy(t *testing.T) {
+	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+	d, err := openAPI(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := *d
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if leaks := api.Leaks(); leaks != "" {
+		t.Errorf("leaks:\n%s", leaks)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("Close of the Device itself: %v", err)
+	}
+}
+
 func TestOnForeignDevice(t *testing.T) {
 	d, _ := newRecorded(t)
 	x := Ones[float32](dev, 2)

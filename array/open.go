@@ -104,6 +104,9 @@ func openGPU(drv *driver.Driver, ordinal int) (*Device, error) {
 			return d, nil
 		}
 	}
+	if r := (*reason)(nil); errors.As(err, &r) {
+		return nil, err
+	}
 	return nil, &reason{ErrDevice, fmt.Sprintf("GPU %d cannot be used; check nvidia-smi", ordinal), err}
 }
 
