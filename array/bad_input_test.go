@@ -411,16 +411,18 @@ var operations = []operation{
 	{name: "Device.Sync", makes: true, run: func(o *operands) error { return o.dev.Sync() }},
 	{name: "Device.Fork", makes: true, run: func(o *operands) error { f, err := o.dev.Fork(); _ = f.Close(); return err }},
 	{name: "Device.Scope", makes: true, run: func(o *operands) error { return o.dev.Scope(func(*Device) error { return nil }) }, misuses: []misuse{
-		{"nil function", nil, "nil", func(o *operands) error { return o.dev.Scope(nil) }},
+		{"nil function", ErrArgument, "nil", func(o *operands) error { return o.dev.Scope(nil) }},
 	}},
 	{name: "Device.Trim", makes: true, run: func(o *operands) error { return o.dev.Trim(0) }},
 	{name: "Device.Limit", makes: true, run: func(o *operands) error { return o.dev.Limit("none") }, misuses: []misuse{
-		{"empty", nil, "", func(o *operands) error { return o.dev.Limit("") }},
-		{"no number", nil, `"many"`, func(o *operands) error { return o.dev.Limit("many") }},
-		{"unknown unit", nil, `"5 bananas"`, func(o *operands) error { return o.dev.Limit("5 bananas") }},
-		{"negative", nil, `"-1GiB"`, func(o *operands) error { return o.dev.Limit("-1GiB") }},
-		{"NaN", nil, `"NaN"`, func(o *operands) error { return o.dev.Limit("NaN") }},
-		{"too large", nil, "", func(o *operands) error { return o.dev.Limit("1e30") }},
+		{"empty", ErrArgument, "", func(o *operands) error { return o.dev.Limit("") }},
+		{"no number", ErrArgument, `"many"`, func(o *operands) error { return o.dev.Limit("many") }},
+		{"unknown unit", ErrArgument, `"5 bananas"`, func(o *operands) error { return o.dev.Limit("5 bananas") }},
+		{"negative", ErrArgument, `"-1GiB"`, func(o *operands) error { return o.dev.Limit("-1GiB") }},
+		{"NaN", ErrArgument, `"NaN"`, func(o *operands) error { return o.dev.Limit("NaN") }},
+		{"too large", ErrArgument, "", func(o *operands) error { return o.dev.Limit("1e30") }},
+		{"too large with its unit", ErrArgument, "more than memory has addresses for", func(o *operands) error { return o.dev.Limit("4000000000000000000TB") }},
+		{"more than all", ErrArgument, "more than all of the device's memory", func(o *operands) error { return o.dev.Limit("200%") }},
 	}},
 	{name: "Device.Close", misuses: []misuse{
 		{"nil", ErrDevice, "nil", func(o *operands) error { return (*Device)(nil).Close() }},
@@ -685,7 +687,7 @@ func frameOf(run func(o *operands) error) runtime.Frame {
 
 // kindsOf lists the sentinels that an error is.
 func kindsOf(err error) (kinds []error) {
-	for _, k := range []error{ErrShape, ErrType, ErrIndex, ErrFreed, ErrDevice, ErrOutOfMemory} {
+	for _, k := range []error{ErrShape, ErrType, ErrIndex, ErrFreed, ErrDevice, ErrOutOfMemory, ErrArgument} {
 		if errors.Is(err, k) {
 			kinds = append(kinds, k)
 		}

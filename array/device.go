@@ -255,7 +255,7 @@ func (d *Device) Scope(f func(s *Device) error) error {
 	}
 	d.leave() // f may close d
 	if f == nil {
-		return c.fail(because(ErrDevice, "the function is nil, so there is nothing to give the Device to"))
+		return c.fail(because(ErrArgument, "the function is nil, so there is nothing to give the Device to"))
 	}
 	s := &Device{sh: d.sh, stream: d.stream, scope: &scope{parent: d.scope}, part: true}
 	defer func() {

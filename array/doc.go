@@ -30,7 +30,7 @@
 // call that hands something to the host returns it, and [Array.Err] looks at it
 // without waiting. An Error names the operation, the operands and the line of the
 // caller; errors.Is finds the kind ([ErrShape], [ErrType], [ErrFreed],
-// [ErrDevice], [ErrOutOfMemory], [ErrIndex]) and the driver's code.
+// [ErrDevice], [ErrOutOfMemory], [ErrIndex], [ErrArgument]) and the driver's code.
 //
 // # Waiting
 //

@@ -17,6 +17,7 @@ var (
 	ErrFreed       = errors.New("array: use of a freed array")
 	ErrDevice      = errors.New("array: device missing, closed, foreign or failed")
 	ErrOutOfMemory = errors.New("array: out of device memory")
+	ErrArgument    = errors.New("array: argument that means nothing") // of a function that takes no arrays, as Device.Limit
 )
 
 // Error says which operation failed, on what, where it was called, and why.

@@ -70,7 +70,7 @@ func (d *Device) Limit(limit string) error {
 	defer d.leave()
 	bytes, err := d.sh.parseLimit(limit)
 	if err != nil {
-		return c.fail(err)
+		return c.deviceError(err)
 	}
 	d.sh.mu.Lock()
 	defer d.sh.mu.Unlock()
@@ -89,15 +89,16 @@ func (sh *shared) parseLimit(text string) (uint64, error) {
 	number := strings.TrimRight(text, "%BKMGTi ")
 	value, err := strconv.ParseFloat(number, 64)
 	scale, known := limitUnits[strings.TrimSpace(text[len(number):])]
-	if err != nil || !known || !(value >= 0 && value < 1<<62) {
-		return 0, fmt.Errorf("limit %q is none of \"none\", bytes, bytes with a unit as in \"2GiB\", or a share as in \"50%%\"", text)
+	switch {
+	case err != nil || !known || !(value >= 0):
+		return 0, because(ErrArgument, "limit %q is none of \"none\", bytes, bytes with a unit as in \"2GiB\", or a share as in \"50%%\"", text)
+	case scale == 0 && value > 100:
+		return 0, because(ErrArgument, "limit %q is more than all of the device's memory; \"none\" is no limit", text)
+	case !(value*scale < 1<<62):
+		return 0, because(ErrArgument, "limit %q is more than memory has addresses for; \"none\" is no limit", text)
 	}
 	if scale == 0 {
-		total, err := sh.ctx.Device().TotalMem()
-		if err != nil {
-			return 0, err
-		}
-		scale = float64(total) / 100
+		scale = float64(sh.total) / 100
 	}
 	return max(uint64(value*scale), noLimit), nil
 }
