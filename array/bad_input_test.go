@@ -388,16 +388,20 @@ var operations = []operation{
 	}},
 	{name: "NewRand", alike: true, op: "Uniform", makes: true, run: func(o *operands) error { return Uniform[float32](NewRand(o.dev, 1), 2).Err() }},
 	{name: "Rand.Split", alike: true, op: "Uniform", makes: true, run: func(o *operands) error { return Uniform[float32](NewRand(o.dev, 1).Split(), 2).Err() }, misuses: []misuse{
-		{"nil Rand", ErrDevice, "Rand is nil", func(o *operands) error { return Uniform[float32]((*Rand)(nil).Split(), 2).Err() }},
+		{"nil Rand", ErrDevice, "Rand is nil or zero", func(o *operands) error { return Uniform[float32]((*Rand)(nil).Split(), 2).Err() }},
 		{"zero Rand", ErrDevice, "", func(o *operands) error { return Uniform[float32](new(Rand).Split(), 2).Err() }},
 	}},
+	{name: "Rand.On", alike: true, op: "Uniform", makes: true, run: func(o *operands) error { return Uniform[float32](NewRand(nil, 1).On(o.dev), 2).Err() }, misuses: []misuse{
+		{"nil Rand", ErrDevice, "Rand is nil", func(o *operands) error { return Uniform[float32]((*Rand)(nil).On(o.dev), 2).Err() }},
+		{"zero Rand", ErrDevice, "zero", func(o *operands) error { return Uniform[float32](new(Rand).On(o.dev), 2).Err() }},
+	}},
 	{name: "Uniform", makes: true, run: func(o *operands) error { return Uniform[float64](NewRand(o.dev, 1), 2, 2).Err() }, misuses: append(badShapes(func(o *operands, shape []int) error { return Uniform[float64](NewRand(o.dev, 1), shape...).Err() }),
-		misuse{"nil Rand", ErrDevice, "Rand is nil", func(o *operands) error { return Uniform[float32](nil, 2).Err() }},
+		misuse{"nil Rand", ErrDevice, "Rand is nil or zero", func(o *operands) error { return Uniform[float32](nil, 2).Err() }},
 		misuse{"zero Rand", ErrDevice, "", func(o *operands) error { return Uniform[float32](new(Rand), 2).Err() }},
 		misuse{"integers", ErrType, "int32", func(o *operands) error { return Uniform[int32](NewRand(o.dev, 1), 2).Err() }},
 	)},
 	{name: "Normal", alike: true, makes: true, run: func(o *operands) error { return Normal[float32](NewRand(o.dev, 1), 2, 2).Err() }, misuses: append(badShapes(func(o *operands, shape []int) error { return Normal[float64](NewRand(o.dev, 1), shape...).Err() }),
-		misuse{"nil Rand", ErrDevice, "Rand is nil", func(o *operands) error { return Normal[float32](nil, 2).Err() }},
+		misuse{"nil Rand", ErrDevice, "Rand is nil or zero", func(o *operands) error { return Normal[float32](nil, 2).Err() }},
 		misuse{"bool", ErrType, "bool", func(o *operands) error { return Normal[bool](NewRand(o.dev, 1), 2).Err() }},
 	)},
 

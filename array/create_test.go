@@ -128,3 +128,26 @@ func TestRandom(t *testing.T) {
 		t.Error("Split is not a function of the seed")
 	}
 }
+
+// TestRandOn draws from one sequence on a Device and in a scope of it: the numbers
+// are those that one Rand alone draws, and belong to the scope.
+func TestRandOn(t *testing.T) {
+	d, _ := newRecorded(t)
+	alone, here := NewRand(d, 7), NewRand(d, 7)
+	want := [2][]float64{values(t, Normal[float64](alone, 5)), values(t, Normal[float64](alone, 5))}
+	first := Normal[float64](here, 5)
+	var second *Array[float64]
+	d.Scope(func(s *Device) error {
+		second = Normal[float64](here.On(s), 5)
+		if got := values(t, second); !slices.Equal(got, want[1]) {
+			t.Errorf("the second draw is %v, want %v", got, want[1])
+		}
+		return nil
+	})
+	if err := second.Err(); !errors.Is(err, ErrFreed) {
+		t.Errorf("drawn in the scope, after it: %v", err)
+	}
+	if got := values(t, first); !slices.Equal(got, want[0]) {
+		t.Errorf("the first draw is %v, want %v", got, want[0])
+	}
+}

@@ -13,6 +13,11 @@ import (
 // theirs.
 type Rand struct {
 	dev *Device
+	seq *sequence
+}
+
+// sequence is the numbers that Rands on several Devices draw from.
+type sequence struct {
 	key uint64
 
 	mu      sync.Mutex
@@ -21,18 +26,29 @@ type Rand struct {
 }
 
 // NewRand returns a generator for arrays on d.
-func NewRand(d *Device, seed uint64) *Rand { return &Rand{dev: d, key: seed} }
+func NewRand(d *Device, seed uint64) *Rand { return &Rand{d, &sequence{key: seed}} }
+
+// On returns a generator of the same numbers for arrays on d, which may be any
+// Device, in particular a fork of r's or one in a [Device.Scope]: the two share key
+// and counter, so that what one has drawn the other does not draw again.
+func (r *Rand) On(d *Device) *Rand {
+	if r == nil {
+		return nil
+	}
+	return &Rand{d, r.seq}
+}
 
 // Split returns a generator with a key of its own, a function of r's key and of how
 // often r was split, whose numbers have nothing to do with r's.
 func (r *Rand) Split() *Rand {
-	if r == nil {
-		return nil
+	if r == nil || r.seq == nil {
+		return r
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.splits++
-	return &Rand{dev: r.dev, key: mix(r.key ^ mix(r.splits))}
+	s := r.seq
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.splits++
+	return &Rand{r.dev, &sequence{key: mix(s.key ^ mix(s.splits))}}
 }
 
 // mix is the finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection whose
@@ -45,12 +61,12 @@ func mix(x uint64) uint64 {
 }
 
 // take reserves the counter range of a draw of n elements.
-func (r *Rand) take(n int, t kernels.Type) (counter uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	counter = r.counter
+func (s *sequence) take(n int, t kernels.Type) (counter uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counter = s.counter
 	blocks := (n-1)/kernels.RandomPerBlock(t) + 1
-	r.counter += uint64(blocks)
+	s.counter += uint64(blocks)
 	return counter
 }
 
@@ -67,8 +83,8 @@ func Normal[T Element](r *Rand, shape ...int) *Array[T] {
 
 func draw(name string, r *Rand, dist kernels.Dist, t kernels.Type, shape []int) handle {
 	c := here(name)
-	if r == nil {
-		return (*Device)(nil).made(nil, c.fail(because(ErrDevice, "the Rand is nil; array.NewRand makes one")))
+	if r == nil || r.seq == nil {
+		return (*Device)(nil).made(nil, c.fail(because(ErrDevice, "the Rand is nil or zero; array.NewRand makes one")))
 	}
 	d := r.dev
 	l, err := c.begin(d, t, shape)
@@ -84,7 +100,7 @@ func draw(name string, r *Rand, dist kernels.Dist, t kernels.Type, shape []int) 
 	w := newWork(c, d)
 	defer w.end()
 	if n := l.Len(); n > 0 {
-		if err := kernels.Random(&w.plan, dist, t, n, r.key, r.take(n, t)); err != nil {
+		if err := kernels.Random(&w.plan, dist, t, n, r.seq.key, r.seq.take(n, t)); err != nil {
 			return d.made(nil, c.unsupported(err))
 		}
 	}
