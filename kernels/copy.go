@@ -26,13 +26,14 @@ func Copy(p *Plan, t Type, out, in Layout) error {
 		return err
 	}
 	if !in.sameShape(&out) {
-		return fmt.Errorf("copy of shape %v to shape %v", in.Shape[:in.Rank], out.Shape[:out.Rank])
+		return fmt.Errorf("copy of shape %v to shape %v", in.shape(), out.shape())
 	}
 	if out.Len() == 0 {
 		return nil
 	}
 	word := wordOf(t)
 	n := newNest([]Layout{out, in})
+	defer n.release()
 	n.coalesce()
 	n.sortByOutput()
 	n.coalesce()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -78,6 +79,20 @@ func (l *Layout) IsContiguous() bool {
 	return true
 }
 
+// insert adds an outermost axis.
+func (l *Layout) insert(size, stride int) {
+	copy(l.Shape[1:], l.Shape[:l.Rank])
+	copy(l.Strides[1:], l.Strides[:l.Rank])
+	l.Shape[0], l.Strides[0] = size, stride
+	l.Rank++
+}
+
+// append adds an innermost axis.
+func (l *Layout) append(size, stride int) {
+	l.Shape[l.Rank], l.Strides[l.Rank] = size, stride
+	l.Rank++
+}
+
 func (l *Layout) sameShape(m *Layout) bool {
 	return l.Rank == m.Rank && l.Shape == m.Shape ||
 		l.Rank == m.Rank && slices.Equal(l.Shape[:l.Rank], m.Shape[:m.Rank])
@@ -107,15 +122,21 @@ type nest struct {
 	offsets []int
 }
 
-// newNest makes the nest of operands that have the same shape.
+var nestPool = sync.Pool{New: func() any { return new(nest) }}
+
+// newNest makes the nest of operands that have the same shape. Released, its
+// memory serves another.
 func newNest(ls []Layout) *nest {
-	n := &nest{rank: ls[0].Rank, shape: ls[0].Shape}
+	n := nestPool.Get().(*nest)
+	n.rank, n.shape, n.strides, n.offsets = ls[0].Rank, ls[0].Shape, n.strides[:0], n.offsets[:0]
 	for i := range ls {
 		n.strides = append(n.strides, ls[i].Strides)
 		n.offsets = append(n.offsets, ls[i].Offset)
 	}
 	return n
 }
+
+func (n *nest) release() { nestPool.Put(n) }
 
 // clone returns a copy that shares nothing.
 func (n *nest) clone() nest {

@@ -24,10 +24,13 @@ func MatMul(p *Plan, t Type, out, a, b Layout) error {
 	if !t.IsFloat() && !t.IsInteger() {
 		return &UnsupportedError{"matmul", t}
 	}
-	g, err := newProduct(t, out, a, b)
-	if err != nil || out.Len() == 0 {
+	var g product
+	if err := g.setLayouts(t, out, a, b); err != nil || out.Len() == 0 {
 		return err
 	}
+	g.batch = newNest(g.layouts[:])
+	defer g.batch.release()
+	g.batch.coalesce()
 	if g.k == 0 {
 		zero := Expr{Nodes: []Node{{Kind: Immediate, Type: t}}}
 		return Elementwise(p, &zero, out, nil)
@@ -52,25 +55,25 @@ type product struct {
 	segmentK, segments, between int
 }
 
-func newProduct(t Type, out, a, b Layout) (*product, error) {
+func (g *product) setLayouts(t Type, out, a, b Layout) error {
 	for _, l := range []*Layout{&out, &a, &b} {
 		if err := l.check("an operand of matmul"); err != nil {
-			return nil, err
+			return err
 		}
 		if l.Rank < 2 || l.Rank != out.Rank {
-			return nil, fmt.Errorf("matmul of operands with %d and %d axes into %d; all need the same, two at least", a.Rank, b.Rank, out.Rank)
+			return fmt.Errorf("matmul of operands with %d and %d axes into %d; all need the same, two at least", a.Rank, b.Rank, out.Rank)
 		}
 	}
 	r := out.Rank - 2
-	g := &product{t: t, m: out.Shape[r], n: out.Shape[r+1], k: a.Shape[r+1], segments: 1}
+	*g = product{t: t, m: out.Shape[r], n: out.Shape[r+1], k: a.Shape[r+1], segments: 1}
 	shapes := func() error {
-		return fmt.Errorf("matmul of shapes %v and %v into %v", a.Shape[:r+2], b.Shape[:r+2], out.Shape[:r+2])
+		return fmt.Errorf("matmul of shapes %v and %v into %v", a.shape(), b.shape(), out.shape())
 	}
 	if a.Shape[r] != g.m || b.Shape[r] != g.k || b.Shape[r+1] != g.n {
-		return nil, shapes()
+		return shapes()
 	}
 	if max(g.m, g.n, g.k) > math.MaxInt32-1024 {
-		return nil, fmt.Errorf("%w: axes may be at most 2³¹−1025 long", shapes())
+		return fmt.Errorf("%w: axes may be at most 2³¹−1025 long", shapes())
 	}
 	stride := func(l *Layout, axis int) int {
 		if l.Shape[axis] == 1 {
@@ -85,13 +88,11 @@ func newProduct(t Type, out, a, b Layout) (*product, error) {
 	for i := range ls {
 		ls[i].Rank = r
 		if !ls[i].sameShape(&ls[0]) {
-			return nil, shapes()
+			return shapes()
 		}
 	}
 	copy(g.layouts[:], ls)
-	g.batch = newNest(ls)
-	g.batch.coalesce()
-	return g, nil
+	return nil
 }
 
 func (g *product) batches() int {
@@ -203,12 +204,14 @@ func (g *product) planSplit(p *Plan, out Layout, segment int) error {
 	r := out.Rank - 2
 	inner := RowMajor(out.Shape[:out.Rank]...)
 	g.segmentK, g.segments, g.between = segment, ceilDiv(g.k, segment), inner.Len()
-	partial := RowMajor(append([]int{g.segments}, out.Shape[:out.Rank]...)...)
+	partial := inner
+	partial.insert(g.segments, g.between)
 	at := p.scratch(partial.Len() * acc.Size())
 	whole := *g
 	whole.outM, whole.outN = inner.Strides[r], inner.Strides[r+1]
 	inner.Rank = r
 	whole.batch = newNest([]Layout{inner, g.layouts[1], g.layouts[2]})
+	defer whole.batch.release()
 	whole.batch.coalesce()
 	from := len(p.Launches)
 	if err := whole.plan(p); err != nil {

@@ -455,11 +455,11 @@ type rowPlan struct {
 	kind                rowKind
 	t                   Type
 	n                   int
-	outStride, inStride int       // along the row
-	rows                *nest     // operands out and in, the other axes
-	scales              []*Layout // weight and bias of a norm, along the row; nil: none
-	correction          int       // of a variance
-	eps                 float64   // of a norm
+	outStride, inStride int        // along the row
+	rows                *nest      // operands out and in, the other axes
+	scales              [2]*Layout // weight and bias of a norm, along the row; nil: none
+	correction          int        // of a variance
+	eps                 float64    // of a norm
 }
 
 func (s *rowPlan) count() int {

@@ -62,7 +62,7 @@ func Scan(p *Plan, op Op, t, u Type, out, in Layout, axis int) error {
 	if in.Len() == 0 {
 		return nil
 	}
-	s := &scanPlan{op: op, in: t, out: u, n: in.Shape[axis]}
+	s := scanPlan{op: op, in: t, out: u, n: in.Shape[axis]}
 	if in.crosses(axis) || out.crosses(axis) {
 		return s.planAcross(p, out, in, axis)
 	}
@@ -89,7 +89,7 @@ type scanPlan struct {
 }
 
 // planAcross scans a copy whose rows lie along memory.
-func (s *scanPlan) planAcross(p *Plan, out, in Layout, axis int) error {
+func (s scanPlan) planAcross(p *Plan, out, in Layout, axis int) error {
 	in.toLast(axis)
 	out.toLast(axis)
 	work := RowMajor(in.Shape[:in.Rank]...)
@@ -113,6 +113,7 @@ func (l *Layout) toLast(axis int) {
 func (s *scanPlan) planRows(p *Plan, out, in Layout, axis int) error {
 	outStep, inStep := out.Strides[axis], in.Strides[axis]
 	rows := newNest([]Layout{out, in})
+	defer rows.release()
 	rows.remove(axis)
 	rows.sortByOutput()
 	rows.coalesce()

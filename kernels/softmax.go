@@ -30,11 +30,11 @@ func softmax(p *Plan, log bool, t Type, out, in Layout, axis int) error {
 	if !t.IsFloat() {
 		return &UnsupportedError{name, t}
 	}
-	if err := in.check("the operand of " + name); err != nil {
-		return err
+	if err := in.check("the operand"); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if !in.sameShape(&out) {
-		return fmt.Errorf("%s of shape %v gives that shape, not %v", name, in.Shape[:in.Rank], out.Shape[:out.Rank])
+		return fmt.Errorf("%s of shape %v gives that shape, not %v", name, in.shape(), out.shape())
 	}
 	if axis < 0 || axis >= in.Rank {
 		return fmt.Errorf("%s along axis %d of an operand with %d axes", name, axis, in.Rank)
@@ -43,7 +43,8 @@ func softmax(p *Plan, log bool, t Type, out, in Layout, axis int) error {
 		return nil
 	}
 	rows := newNest([]Layout{out, in})
-	s := &rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows}
+	defer rows.release()
+	s := rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows}
 	rows.remove(axis)
 	rows.sortByOutput()
 	rows.coalesce()
@@ -56,7 +57,7 @@ func softmax(p *Plan, log bool, t Type, out, in Layout, axis int) error {
 
 // planLong composes a softmax of long rows of reductions and elementwise
 // kernels, over scratch memory.
-func (s *rowPlan) planLong(p *Plan, out, in Layout, axis int) error {
+func (s rowPlan) planLong(p *Plan, out, in Layout, axis int) error {
 	c := s.t.compute()
 	row := in // one element for each row
 	row.Shape[axis] = 1

@@ -63,9 +63,9 @@ func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
 	}
 	r := newReduction(OpMean, s.t)
 	defer r.release()
-	e := Expr{}
-	e.load(1, s.t, s.t)
-	if err := r.setLayouts(&e, &out, []Layout{in}, axes); err != nil {
+	r.one[0] = Node{Kind: Load, Type: s.t, Operand: 1}
+	r.load.Nodes, r.layouts = r.one[:], append(r.layouts, in)
+	if err := r.setLayouts(&r.load, &out, r.layouts, axes); err != nil {
 		return err
 	}
 	switch {
@@ -92,7 +92,7 @@ func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
 
 // planSteps takes several launches. The axes are walked as the first of them
 // does, so that all have one order.
-func (s *statistic) planSteps(p *Plan, r *reduction) error {
+func (s statistic) planSteps(p *Plan, r *reduction) error {
 	c := s.t.compute()
 	in, out := Layout{Offset: r.kept.offsets[1]}, Layout{Offset: r.kept.offsets[0]}
 	for i := range r.kept.rank {
@@ -136,12 +136,6 @@ func (s *statistic) planSteps(p *Plan, r *reduction) error {
 		step{[]operandPlace{{0, 0}, sum, center}, func() error { return Elementwise(p, result, out, []Layout{kept, kept}) }})
 }
 
-// append adds an innermost axis.
-func (l *Layout) append(size, stride int) {
-	l.Shape[l.Rank], l.Strides[l.Rank] = size, stride
-	l.Rank++
-}
-
 // A step is one of several operations that make up one; places say what its
 // operands are.
 type step struct {
@@ -168,8 +162,8 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight
 	if !t.IsFloat() {
 		return &UnsupportedError{name, t}
 	}
-	if err := in.check("the operand of " + name); err != nil {
-		return err
+	if err := in.check("the operand"); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if in.Rank == 0 || !in.sameShape(&out) {
 		return fmt.Errorf("%s of shape %v gives that shape, with at least one axis, not %v", name, in.shape(), out.shape())
@@ -179,8 +173,8 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight
 		if l == nil {
 			continue
 		}
-		if err := l.check("the weight or bias of " + name); err != nil {
-			return err
+		if err := l.check("the weight or bias"); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		if l.Rank != 1 || l.Shape[0] != in.Shape[axis] {
 			return fmt.Errorf("%s of shape %v takes weight and bias of shape [%d], not %v", name, in.shape(), in.Shape[axis], l.shape())
@@ -190,8 +184,9 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight
 		return nil
 	}
 	rows := newNest([]Layout{out, in})
-	s := &rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows,
-		scales: []*Layout{weight, bias}, eps: eps}
+	defer rows.release()
+	s := rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows,
+		scales: [2]*Layout{weight, bias}, eps: eps}
 	rows.remove(axis)
 	rows.sortByOutput()
 	rows.coalesce()
@@ -203,7 +198,7 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight
 }
 
 // planLongNorm reads rows that registers do not hold three times.
-func (s *rowPlan) planLongNorm(p *Plan, out, in Layout) error {
+func (s rowPlan) planLongNorm(p *Plan, out, in Layout) error {
 	c, axis := s.t.compute(), in.Rank-1
 	kept := RowMajor(in.Shape[:axis]...)
 	each := kept
