@@ -244,6 +244,7 @@ var operations = []operation{
 		{"range before the axis", ErrIndex, "bound -4", func(o *operands) error { return o.f[0].Slice(R(-4, 2)).Err() }},
 		{"step 0", ErrIndex, "step 0", func(o *operands) error { return o.f[0].Slice(R(0, 2, 0)).Err() }},
 		{"smallest step", ErrIndex, "step", func(o *operands) error { return o.f[0].Slice(R(End, 0, math.MinInt)).Err() }},
+		{"several steps", ErrIndex, "2 steps of the range at axis 0", func(o *operands) error { return o.f[0].Slice(R(0, 2, 1, 3)).Err() }},
 		{"too many indices", ErrIndex, "3 indices", func(o *operands) error { return o.f[0].Slice(All, All, All).Err() }},
 		{"of rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Slice(I(0)).Err() }},
 	}},
@@ -292,6 +293,9 @@ var operations = []operation{
 	{name: "Concat", operands: 2, run: func(o *operands) error { return Concat(0, o.f[0], o.f[1]).Err() }, misuses: []misuse{
 		{"nothing", ErrShape, "no arrays", func(o *operands) error { return Concat[float32](0).Err() }},
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return Concat(2, o.f[0], o.f[1]).Err() }},
+		{"many arrays", ErrShape, "float32 (3, 3), and 2992 more at bad_input_test.go", func(o *operands) error {
+			return Concat(0, append(slices.Repeat(o.f[:1], 2999), ones(o, 3, 4))...).Err()
+		}},
 		{"ranks differ", ErrShape, "(3,)", func(o *operands) error { return Concat(0, o.f[0], Ones[float32](o.dev, 3)).Err() }},
 		{"sizes differ", ErrShape, "size 4 at axis 1", func(o *operands) error { return Concat(0, o.f[0], Ones[float32](o.dev, 3, 4)).Err() }},
 		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Concat(0, Scalar(o.dev, float32(1)), Scalar(o.dev, float32(2))).Err() }},

@@ -23,7 +23,7 @@ var (
 // Error says which operation failed, on what, where it was called, and why.
 type Error struct {
 	Op       string   // name of the public function or method, for instance "MatMul"
-	Operands []string // type and shape of each operand, for instance "float32 (2, 3)"
+	Operands []string // type and shape of each operand, for instance "float32 (2, 3)"; of many, the first few
 	Err      error    // the reason; errors.Is finds its kind and the driver's error in it
 
 	pc uintptr // return address in the caller's code
@@ -68,7 +68,7 @@ func (e *Error) Caller() (file string, line int) {
 	return lineOf(e.pc)
 }
 
-// lineOf resolves a program counter taken by callerPC.
+// lineOf resolves a program counter taken by here or directly.
 func lineOf(pc uintptr) (file string, line int) {
 	if pc == 0 {
 		return "", 0
@@ -131,10 +131,17 @@ func directly(op string) call {
 	return call{op, pc[0]}
 }
 
+// maxNamed is how many operands an error lists: Concat may have thousands.
+const maxNamed = 8
+
 // fail makes the call's error.
 func (c call) fail(err error, operands ...handle) *Error {
 	e := &Error{Op: c.op, Err: err, pc: c.pc}
-	for _, h := range operands {
+	for i, h := range operands {
+		if i == maxNamed && len(operands) > maxNamed+1 {
+			e.Operands = append(e.Operands, fmt.Sprintf("and %d more", len(operands)-i))
+			break
+		}
 		e.Operands = append(e.Operands, h.describe())
 	}
 	return e

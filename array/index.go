@@ -15,6 +15,7 @@ const (
 	indexAll indexKind = iota
 	indexRange
 	indexOne
+	indexSteps // a range with several steps, which is a mistake
 )
 
 // End stands for the end of an axis in [R]: R(2, End) is everything from index 2,
@@ -24,14 +25,18 @@ const End = math.MaxInt
 // All selects a whole axis.
 var All = Index{}
 
-// R selects the half-open range from lo to hi, with an optional step (1). Bounds
-// count from the end when negative, as in R(-3, End), and must lie within the
-// axis; a range with no elements is an empty axis. With a negative step the range
-// runs from lo down to, not including, hi.
+// R selects the half-open range from lo to hi, with an optional step (1); of several
+// steps Slice makes ErrIndex. Bounds count from the end when negative, as in
+// R(-3, End), and must lie within the axis; a range with no elements is an empty
+// axis. With a negative step the range runs from lo down to, not including, hi.
 func R(lo, hi int, step ...int) Index {
 	s := 1
-	if len(step) > 0 {
+	switch len(step) {
+	case 0:
+	case 1:
 		s = step[0]
+	default:
+		return Index{indexSteps, lo, hi, len(step)}
 	}
 	return Index{indexRange, lo, hi, s}
 }
@@ -56,6 +61,9 @@ func slice(l *layout, index []Index) (layout, error) {
 			continue
 		}
 		x := index[axis]
+		if x.kind == indexSteps {
+			return layout{}, because(ErrIndex, "%d steps of the range at axis %d; R takes one", x.step, axis)
+		}
 		if x.kind == indexOne {
 			i, err := positionOf(x.lo, n, axis)
 			if err != nil {
