@@ -39,9 +39,21 @@
 // masks, division by zero, deadlock, and endless loops. What it finds is a
 // [Fault].
 //
+// # Asynchronous instructions
+//
+// cp.async, bulk and tensor copies and wgmma take effect when their threads wait
+// for them, which is as late as PTX allows. Until then the memory that a copy
+// writes, and the accumulators of a product, count as undefined or in flight, so
+// that whoever touches them too early is found; so is work that nobody waits
+// for. A wait for a barrier in shared memory fails at once the first time.
+//
 // # What it does not do
 //
-// Bulk copies, tensor maps and the products of four warps are refused when a
-// module is loaded. cp.async copies at once. On a big-endian host values lie in memory in
-// the host's byte order.
+// Tensor maps have no interleaved layouts and no im2col, descriptors of wgmma no
+// base offset, and there are no sparse products. It is not looked for whether a
+// fence.proxy stands between ordinary stores and asynchronous reads, nor whether
+// a wgmma.fence stands before every product, only before the first; reads of
+// shared memory by wgmma take no part in the search for races. setmaxnreg does
+// not count registers. On a big-endian host values lie in memory in the host's
+// byte order.
 package exec

@@ -17,7 +17,8 @@ import (
 type bulkCopy struct {
 	bytes int64
 	make  func()
-	fault *Fault // where it was issued
+	fault *Fault   // where it was issued
+	seen  []uint32 // what its thread had seen, where races are looked for
 }
 
 // bulkGroups are a thread's copies that complete in groups.
@@ -110,7 +111,7 @@ func (op *bulkOp) issue(x *ctx, in *inst) {
 		}
 		x.eachTarget(in, lane, op.mask, dst, a, n, op.bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
 			op.flight(to, at, n)()
-			x.await(in, lane, b, &bulkCopy{bytes: int64(n), make: func() { op.move(to, at, src, s, n) }})
+			x.await(in, lane, m, b, &bulkCopy{bytes: int64(n), make: func() { op.move(to, at, src, s, n) }})
 		})
 	})
 }
@@ -146,8 +147,14 @@ func (x *ctx) eachTarget(in *inst, lane int, mask slot, dst *region, a, n uint64
 }
 
 // await adds a copy to those that complete at a barrier.
-func (x *ctx) await(in *inst, lane int, b *mbarrier, c *bulkCopy) {
+func (x *ctx) await(in *inst, lane int, m *ctx, b *mbarrier, c *bulkCopy) {
 	c.fault = x.issued(in, lane)
+	if x.races != nil && m == x {
+		// Who waits for the barrier comes after the copy, as after an arrival.
+		warp := x.wave.first + (x.lane0+lane)/32
+		c.seen = x.races.knows(warp, nil)
+		x.races.tick(&x.races.warps[warp])
+	}
 	b.copies = append(b.copies, c)
 }
 
@@ -174,7 +181,7 @@ func (x *ctx) bulkGroups(lane int) *bulkGroups {
 
 // issued is the report of a copy for which nobody waits.
 func (x *ctx) issued(in *inst, lane int) *Fault {
-	f := &Fault{Kind: BarrierMisuse, Kernel: x.k.Name, Block: x.blk.id, Thread: x.thread(x.wave, x.lane0+lane)}
+	f := &Fault{Kind: AsyncMisuse, Kernel: x.k.Name, Block: x.blk.id, Thread: x.thread(x.wave, x.lane0+lane)}
 	f.Pos, f.Instr = x.k.code.at(in)
 	return f
 }
@@ -256,6 +263,12 @@ func (x *ctx) deliver(b *mbarrier) {
 	b.copies = nil
 	for _, c := range list {
 		c.make()
+		if c.seen != nil {
+			if b.came == nil {
+				b.came = make([]uint32, len(c.seen))
+			}
+			join(b.came, c.seen)
+		}
 		if b.tx -= c.bytes; b.tx < -maxTransactions {
 			c.fault.Detail = fmt.Sprintf("%d bytes came to a barrier that did not expect them", -b.tx)
 			panic(c.fault)
@@ -350,9 +363,9 @@ func decodeStAsync(d *decoder) (err error) {
 			for i, s := range values {
 				v[i] = x.get(s, size == 8, lane)
 			}
-			x.eachTarget(in, lane, noSlot, to, a, total, &bar, func(to *region, at uint64, _ *ctx, b *mbarrier) {
+			x.eachTarget(in, lane, noSlot, to, a, total, &bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
 				to.init.clear(at, total)
-				x.await(in, lane, b, &bulkCopy{bytes: int64(total), make: func() {
+				x.await(in, lane, m, b, &bulkCopy{bytes: int64(total), make: func() {
 					for i := range values {
 						if p := to.at(at + uint64(i)*size); size == 8 {
 							*(*uint64)(p) = v[i] // aligned, and checked by lanePlace

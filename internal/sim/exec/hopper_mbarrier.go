@@ -267,9 +267,11 @@ func (x *ctx) phaseDone(in *inst, lane int, b *mbarrier) bool {
 	return v>>32 != b.phase
 }
 
-// mbarWait is test_wait and try_wait. Copies that the barrier waits for are
-// made now, as late as they may. try_wait parks a fragment none of whose lanes
-// can go on; if nothing else can happen it gives up, as its time limit allows.
+// mbarWait is test_wait and try_wait. If the phase is not complete, both fail at
+// once the first time, as they may, so that a kernel which does not ask again is
+// found. The next time the copies that the barrier waits for are made, as late
+// as may be, and try_wait parks a fragment none of whose lanes can go on; if
+// nothing else can happen it gives up again.
 func (x *ctx) mbarWait(f *frag, in *inst, pc int32) int32 {
 	var done [maxLanes / 32]uint32
 	some := false
@@ -279,7 +281,7 @@ func (x *ctx) mbarWait(f *frag, in *inst, pc int32) int32 {
 			x.fail(in, BarrierMisuse, lane, 0, 0, "", "a wait for a barrier of another block")
 		}
 		ok := x.phaseDone(in, lane, b)
-		if !ok && len(b.copies) > 0 {
+		if !ok && len(b.copies) > 0 && f.polls > 0 {
 			x.deliver(b)
 			ok = x.phaseDone(in, lane, b)
 		}
@@ -291,8 +293,8 @@ func (x *ctx) mbarWait(f *frag, in *inst, pc int32) int32 {
 	})
 	_, at := x.mbarAddress(in, x.firstActive())
 	f.need = uint32(at)
-	if !some && in.bar.blocking && f.polls >= 0 {
-		f.pc, f.state, f.polls = pc, atMbar, f.polls+1
+	if !some && in.bar.blocking && f.polls > 0 {
+		f.pc, f.state = pc, atMbar
 		return -1
 	}
 	if in.d != noSlot {
@@ -304,7 +306,7 @@ func (x *ctx) mbarWait(f *frag, in *inst, pc int32) int32 {
 		f.polls = 0
 		return pc + 1
 	}
-	f.polls = max(f.polls, -f.polls) + 1
+	f.polls++
 	f.pc = pc + 1
 	x.yielded = true
 	return -1
@@ -320,7 +322,7 @@ func (c *cluster) giveUp() (some bool) {
 		for _, v := range x.blk.waves {
 			for _, f := range v.frags {
 				if f.state == atMbar {
-					f.state, f.polls, some = ready, -max(f.polls, 1), true
+					f.state, f.polls, some = ready, 0, true
 				}
 			}
 		}

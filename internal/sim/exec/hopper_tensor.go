@@ -175,9 +175,9 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 			})
 			return
 		}
-		x.eachTarget(in, lane, op.mask, to, at, n, op.bar, func(to *region, at uint64, _ *ctx, bar *mbarrier) {
+		x.eachTarget(in, lane, op.mask, to, at, n, op.bar, func(to *region, at uint64, m *ctx, bar *mbarrier) {
 			to.init.clear(at, n)
-			x.await(in, lane, bar, &bulkCopy{bytes: int64(n), make: func() { b.load(to, at) }})
+			x.await(in, lane, m, bar, &bulkCopy{bytes: int64(n), make: func() { b.load(to, at) }})
 		})
 	})
 }

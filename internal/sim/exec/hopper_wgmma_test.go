@@ -138,8 +138,8 @@ func TestGroupFaults(t *testing.T) {
 		{"read before the wait", Uninitialised, 128, start + groupMMA + groupCommit + groupStore + groupWait, "an operand"},
 		{"read of a group not waited for", Uninitialised, 128, start + groupMMA + groupCommit + strings.Replace(groupWait, "0;", "1;", 1) + groupStore, "an operand"},
 		{"no fence", WarpMisuse, 128, groupFill + groupDesc + groupMMA + groupCommit + groupWait, "wgmma.fence must come"},
-		{"no wait", BarrierMisuse, 128, start + groupMMA + groupCommit, "without a wgmma.commit_group and wait_group"},
-		{"no commit", BarrierMisuse, 128, start + groupMMA + groupWait, "without a wgmma.commit_group"},
+		{"no wait", AsyncMisuse, 128, start + groupMMA + groupCommit, "without a wgmma.commit_group and wait_group"},
+		{"no commit", AsyncMisuse, 128, start + groupMMA + groupWait, "without a wgmma.commit_group"},
 		{"memory nobody wrote", Uninitialised, 128, groupDesc + groupFence + groupMMA + groupCommit + groupWait + groupStore, "an operand"},
 		{"three warps", WarpMisuse, 96, groupDesc + groupFence, "no group of four"},
 		{"three warps of four", Deadlock, 128, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra END;\n" + groupFence + "END:\nbar.sync 0;", "other warps of its group"},
@@ -166,5 +166,236 @@ func TestGroupFaults(t *testing.T) {
 				t.Errorf("got %v, want %v with %q", err, c.kind, c.detail)
 			}
 		})
+	}
+}
+
+// pipelineKernel is a product as kernels for 9.0 are made: a warp that brings
+// stages by tensor copies, four that multiply, barriers for full and for empty
+// stages, and a cluster of two blocks which share B: each brings half of it to
+// both. C = A·Bᵀ, with A of 128 rows (64 of each block), B of 64.
+func pipelineKernel(steps int) string {
+	var d []string
+	for i := range 32 {
+		d = append(d, fmt.Sprintf("%%f%d", i))
+	}
+	return strings.NewReplacer("STEPS", fmt.Sprint(steps), "ACCUMULATORS", strings.Join(d, ", ")).Replace(`
+.visible .entry k(.param .align 64 .b8 a[128], .param .align 64 .b8 b[128], .param .align 64 .b8 c[128])
+.maxntid 256
+{
+	.reg .pred %p<9>; .reg .b32 %r<30>; .reg .b64 %rd<30>; .reg .f32 %f<32>; .reg .b16 %h<4>;
+	.shared .align 1024 .b8 sh[32768];
+	.shared .align 8 .b64 full[2];
+	.shared .align 8 .b64 empty[2];
+	mov.u32 %r1, %tid.x;
+	mov.u32 %r2, %cluster_ctarank;
+	mov.u32 %r20, full;
+	mov.u32 %r21, empty;
+	setp.ne.u32 %p1, %r1, 0;
+	@%p1 bra READY;
+	mbarrier.init.shared.b64 [full], 1;
+	mbarrier.init.shared.b64 [full+8], 1;
+	mbarrier.init.shared.b64 [empty], 2;
+	mbarrier.init.shared.b64 [empty+8], 2;
+	fence.mbarrier_init.release.cluster;
+READY:
+	barrier.cluster.arrive.release.aligned;
+	barrier.cluster.wait.acquire.aligned;
+	mov.u32 %r3, 0;
+	setp.lt.u32 %p1, %r1, 128;
+	@%p1 bra CONSUMER;
+	setmaxnreg.dec.sync.aligned.u32 40;
+	setp.ne.u32 %p1, %r1, 128;
+	@%p1 bra END;
+	mov.b64 %rd1, a;
+	cvta.param.u64 %rd1, %rd1;
+	mov.b64 %rd2, b;
+	cvta.param.u64 %rd2, %rd2;
+	shl.b32 %r9, %r2, 6;
+	shl.b32 %r10, %r2, 5;
+	mov.u16 %h1, 3;
+PRODUCE:
+	and.b32 %r4, %r3, 1;
+	shr.u32 %r5, %r3, 1;
+	and.b32 %r5, %r5, 1;
+	xor.b32 %r5, %r5, 1;
+	shl.b32 %r6, %r4, 3;
+	add.u32 %r7, %r20, %r6;
+	add.u32 %r8, %r21, %r6;
+PW:
+	mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %p1, [%r8], %r5;
+	@!%p1 bra PW;
+	mbarrier.arrive.expect_tx.shared.b64 _, [%r7], 16384;
+	shl.b32 %r11, %r4, 14;
+	mov.u32 %r12, sh;
+	add.u32 %r11, %r11, %r12;
+	shl.b32 %r13, %r3, 6;
+	cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r11], [%rd1, {%r13, %r9}], [%r7];
+	shl.b32 %r14, %r2, 12;
+	add.u32 %r14, %r14, %r11;
+	cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r14+8192], [%rd2, {%r13, %r10}], [%r7], %h1;
+	add.u32 %r3, %r3, 1;
+	setp.lt.u32 %p1, %r3, STEPS;
+	@%p1 bra PRODUCE;
+	bra END;
+CONSUMER:
+	setmaxnreg.inc.sync.aligned.u32 240;
+CONSUME:
+	and.b32 %r4, %r3, 1;
+	shr.u32 %r5, %r3, 1;
+	and.b32 %r5, %r5, 1;
+	shl.b32 %r6, %r4, 3;
+	add.u32 %r7, %r20, %r6;
+	add.u32 %r8, %r21, %r6;
+CW:
+	mbarrier.try_wait.parity.shared.b64 %p1, [%r7], %r5;
+	@!%p1 bra CW;
+	shl.b32 %r11, %r4, 10;
+	mov.u32 %r12, sh;
+	shr.u32 %r12, %r12, 4;
+	add.u32 %r11, %r11, %r12;
+	cvt.u64.u32 %rd3, %r11;
+	or.b64 %rd3, %rd3, 0x4000004000010000;
+	add.u64 %rd4, %rd3, 512;
+	setp.ne.u32 %p2, %r3, 0;
+	wgmma.fence.sync.aligned;
+	wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {ACCUMULATORS}, %rd3, %rd4, %p2, 1, 1, 0, 0;
+	add.u64 %rd3, %rd3, 2;
+	add.u64 %rd4, %rd4, 2;
+	wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {ACCUMULATORS}, %rd3, %rd4, 1, 1, 1, 0, 0;
+	add.u64 %rd3, %rd3, 2;
+	add.u64 %rd4, %rd4, 2;
+	wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {ACCUMULATORS}, %rd3, %rd4, 1, 1, 1, 0, 0;
+	add.u64 %rd3, %rd3, 2;
+	add.u64 %rd4, %rd4, 2;
+	wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {ACCUMULATORS}, %rd3, %rd4, 1, 1, 1, 0, 0;
+	wgmma.commit_group.sync.aligned;
+	wgmma.wait_group.sync.aligned 0;
+	setp.ge.u32 %p1, %r1, 2;
+	@%p1 bra NEXT;
+	mapa.shared::cluster.u32 %r15, %r8, %r1;
+	mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r15];
+NEXT:
+	add.u32 %r3, %r3, 1;
+	setp.lt.u32 %p1, %r3, STEPS;
+	@%p1 bra CONSUME;
+	// Rows 16·warp + lane/4 of 64 columns, where the first stage was.
+	bar.sync 2, 128;
+	shr.u32 %r4, %r1, 5;
+	shl.b32 %r4, %r4, 4;
+	and.b32 %r5, %r1, 31;
+	shr.u32 %r6, %r5, 2;
+	add.u32 %r4, %r4, %r6;
+	shl.b32 %r4, %r4, 8;
+	and.b32 %r5, %r5, 3;
+	shl.b32 %r5, %r5, 3;
+	add.u32 %r4, %r4, %r5;
+	mov.u32 %r5, sh;
+	add.u32 %r4, %r4, %r5;
+STORES
+	fence.proxy.async.shared::cta;
+	bar.sync 1, 128;
+	setp.ne.u32 %p1, %r1, 0;
+	@%p1 bra END;
+	mov.b64 %rd1, c;
+	cvta.param.u64 %rd1, %rd1;
+	mov.u32 %r6, 0;
+	shl.b32 %r7, %r2, 6;
+	cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd1, {%r6, %r7}], [sh];
+	cp.async.bulk.commit_group;
+	cp.async.bulk.wait_group.read 0;
+END:
+	barrier.cluster.arrive.release;
+	barrier.cluster.wait.acquire;
+	ret;
+}`)
+}
+
+// TestPipeline runs the kernel that everything of 9.0 is for, also with races
+// looked for, and with the mistakes that such kernels have.
+func TestPipeline(t *testing.T) {
+	const steps, seed = 5, 3
+	var stores strings.Builder
+	for j := range 8 {
+		fmt.Fprintf(&stores, "\tst.shared.v2.f32 [%%r4+%d], {%%f%d, %%f%d};\n\tst.shared.v2.f32 [%%r4+%d], {%%f%d, %%f%d};\n", 32*j, 4*j, 4*j+1, 2048+32*j, 4*j+2, 4*j+3)
+	}
+	source := strings.Replace(pipelineKernel(steps), "STORES\n", stores.String(), 1)
+	run := func(change func(s string) string, o Options) (got []float32, want []float32, err error) {
+		r := newRand(seed)
+		d := hopperDevice(t, change(source))
+		k := d.prog.Kernels["k"]
+		a, b := make([]float32, 128*64*steps), make([]float32, 64*64*steps)
+		half := func(m []float32) []uint16 {
+			bits := make([]uint16, len(m))
+			for i := range m {
+				m[i] = float32(r.IntN(9) - 4)
+				bits[i] = uint16(formatF16.round(float64(m[i]), nearest))
+			}
+			return bits
+		}
+		out := d.empty("c", 4*128*64)
+		params := make([]byte, k.ParamBytes)
+		for i, m := range []TensorMap{
+			{Type: abi.TensorMapDataTypeFloat16, Address: buffer(d, "a", half(a)), Dims: [5]uint64{64 * steps, 128}, Strides: [5]uint64{0, 128 * steps}, Box: [5]uint32{64, 64}, Swizzle: abi.TensorMapSwizzle128B},
+			{Type: abi.TensorMapDataTypeFloat16, Address: buffer(d, "b", half(b)), Dims: [5]uint64{64 * steps, 64}, Strides: [5]uint64{0, 128 * steps}, Box: [5]uint32{64, 32}, Swizzle: abi.TensorMapSwizzle128B},
+			{Type: abi.TensorMapDataTypeFloat32, Address: out, Dims: [5]uint64{64, 128}, Strides: [5]uint64{0, 256}, Box: [5]uint32{64, 64}},
+		} {
+			m.Rank, m.ElementStrides = 2, [5]uint32{1, 1}
+			for j, w := range m.Encode() {
+				hostOrder.PutUint64(params[128*i+8*j:], w)
+			}
+		}
+		o.Fuel = 1 << 20
+		err = Run(k, Launch{Grid: [3]uint32{2, 1, 1}, Block: [3]uint32{256, 1, 1}, Cluster: [3]uint32{2, 1, 1}, Params: params}, o)
+		for i := range 128 {
+			for j := range 64 {
+				sum := float32(0)
+				for l := range 64 * steps {
+					sum += a[i*64*steps+l] * b[j*64*steps+l]
+				}
+				want = append(want, sum)
+			}
+		}
+		return read[float32](d, out, 128*64), want, err
+	}
+	for _, o := range []Options{{}, {Races: true}, {Workers: 1, Seed: 5}, {Workers: 1, Seed: 6, Races: true}} {
+		got, want, err := run(func(s string) string { return s }, o)
+		if err != nil {
+			t.Fatalf("%+v: %v", o, err)
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("%+v, element %d: %v, want %v", o, i, got[i], want[i])
+			}
+		}
+	}
+	for _, c := range []struct{ name, old, new, want string }{
+		{"empty barriers not waited for", "@!%p1 bra PW;", "", "nobody wrote|more of"},
+		{"full barriers not waited for", "@!%p1 bra CW;", "", "nobody wrote|expects 0 more"},
+		{"too few bytes expected", "[%r7], 16384", "[%r7], 12288", "nobody wrote|bytes"},
+		{"too many bytes expected", "[%r7], 16384", "[%r7], 16400", "16 bytes missing"},
+		{"only one block says that a stage is empty", "setp.ge.u32 %p1, %r1, 2;", "setp.ge.u32 %p1, %r1, 1;", "arrivals"},
+		{"no wait for the products", "wgmma.wait_group.sync.aligned 0;", "", "nobody wrote"},
+		{"no barrier before the store", "bar.sync 1, 128;", "", "nobody wrote|race"},
+		{"the store is not waited for", "cp.async.bulk.wait_group.read 0;", "", "wait_group for this copy"},
+		{"no cluster barrier at the end", "barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;\n", "", "have all exited"},
+		{"parity not turned", "xor.b32 %r5, %r5, 1;", "", "arrivals"},
+	} {
+		_, _, err := run(func(s string) string {
+			if !strings.Contains(s, c.old) {
+				t.Fatalf("%s: %q is not there", c.name, c.old)
+			}
+			return strings.Replace(s, c.old, c.new, 1)
+		}, Options{Races: true, Workers: 1})
+		f := new(Fault)
+		ok := errors.As(err, &f)
+		if ok {
+			ok = false
+			for _, w := range strings.Split(c.want, "|") {
+				ok = ok || strings.Contains(f.Error(), w)
+			}
+		}
+		if !ok {
+			t.Errorf("%s: got %v, want a report with %q", c.name, err, c.want)
+		}
 	}
 }
