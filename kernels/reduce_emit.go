@@ -131,10 +131,13 @@ func (r *reducer) take(p partial, x, at *ptx.Reg) {
 		r.b.Do("mov."+r.acc.suffix(), p.v, table[r.scalarOp()].emit(r.b, r.acc, []*ptx.Reg{p.v, x}))
 		return
 	}
-	better := r.better(x, p.v)
-	if r.acc.IsFloat() { // a NaN is better than any number, and stays
+	var better *ptx.Reg
+	if r.acc.IsFloat() { // a NaN is better than any number, and stays: better by value or unordered, than what is a number
+		unordered := map[Op]string{OpArgMax: "gtu", OpArgMin: "ltu"}[r.op]
 		number := r.b.Op("setp.num."+r.acc.suffix(), p.v, p.v)
-		better = r.b.Op("and.pred", r.b.Op("or.pred", better, r.b.Op("setp.nan."+r.acc.suffix(), x, x)), number)
+		better = r.b.Op("setp."+unordered+".and."+r.acc.suffix(), x, p.v, number)
+	} else {
+		better = r.better(x, p.v)
 	}
 	r.b.DoIf(better, "mov."+r.acc.suffix(), p.v, x)
 	r.b.DoIf(better, r.pos("mov"), p.at, at)

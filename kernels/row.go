@@ -302,7 +302,22 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 		for _, x := range xs[p] {
 			b.Do("mov."+e.c.suffix(), x, floatConst(e.c, none))
 		}
+	}
+	whole, done := b.NewLabel("wholerow"), b.NewLabel("loaded")
+	straight := e.passes > 1 && e.t.Size() < 4
+	if straight { // what unpacks elements waits for them: not behind a branch for each run, where it need not be
+		b.BraUniIf(b.Op("setp.eq.u32", e.n, e.passes*e.run*e.lanes), whole)
+	}
+	for p, i := range e.starts {
 		e.loadRun(xs[p], i, e.base, e.stride, e.in)
+	}
+	if straight {
+		b.BraUni(done)
+		b.Bind(whole)
+		for p, i := range e.starts {
+			e.loadWhole(xs[p], i, e.base, e.stride, e.in)
+		}
+		b.Bind(done)
 	}
 	return xs
 }
@@ -310,14 +325,17 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 // loadRun loads a run of an operand from element i on, as far as the row goes.
 func (e *rowEmitter) loadRun(xs []*ptx.Reg, i, base, stride *ptx.Reg, access int) {
 	b := e.b
-	e.eachRun(i, func() {
-		at, piece := e.address(i, base, stride), min(access/e.t.Size(), e.run)
-		for j := 0; j < e.run; j += piece {
-			loadVector(b, e.t, xs[j:j+piece], b.At(e.advance(at, j, access, stride), e.offset(j, access)))
-		}
-	}, func(j int, at *ptx.Reg) {
+	e.eachRun(i, func() { e.loadWhole(xs, i, base, stride, access) }, func(j int, at *ptx.Reg) {
 		loadElement(b, e.t, xs[j], b.At(e.address(at, base, stride), 0), nil)
 	})
+}
+
+// loadWhole loads a run that lies in the row.
+func (e *rowEmitter) loadWhole(xs []*ptx.Reg, i, base, stride *ptx.Reg, access int) {
+	at, piece := e.address(i, base, stride), min(access/e.t.Size(), e.run)
+	for j := 0; j < e.run; j += piece {
+		loadVector(e.b, e.t, xs[j:j+piece], e.b.At(e.advance(at, j, access, stride), e.offset(j, access)))
+	}
 }
 
 // eachRun does 'whole' where all of the run at i lies in the row and, if it may
