@@ -35,17 +35,38 @@
 // # Waiting
 //
 // Work is queued on the Device's stream. These calls wait for the device: ToSlice,
-// CopyTo, Item, At, printing, AllClose, ArrayEqual, Device.Sync and Device.Close;
-// also FromSlice while its staging buffers are full, and the first use of a kernel
-// while the driver assembles it.
+// CopyTo, Item, At, printing, AllClose, ArrayEqual and Array.Sync for the array
+// that they are about; Device.Sync and Device.Close for all of the Device's work.
+// Some wait now and then: FromSlice while its staging buffers are full; the first
+// use of a kernel while the driver assembles it; Device.Trim, and an operation for
+// which memory is short, for work on memory that goes back to the driver.
+//
+// Operations of several goroutines are queued one after another, under a lock that
+// a Device and its forks share. On a GPU it is held for microseconds; closing a
+// fork holds it until the fork's work is done. The simulated device computes within
+// the call that queues, under the lock: there an operation returns when it is done,
+// and operations of other goroutines wait for it.
 //
 // # Memory
 //
 // An Array that an operation or a constructor returned owns its storage unless it
-// is a view (Slice, Transpose, BroadcastTo, …). Free gives the storage back in
-// stream order; views of it then report ErrFreed. What nobody frees is given back
-// after the garbage collector has found it unreachable, and collections are paced
-// by the device memory in use. [Device.Scope] frees everything made within it.
+// is a view (Slice, Transpose, BroadcastTo, …; Reshape and Flatten where strides
+// allow it). Free gives the storage back in stream order; views of it then report
+// ErrFreed. What nobody frees is given back after the garbage collector has found
+// it unreachable, and collections are paced by the device memory in use.
+// [Device.Scope] frees what was made on its Device, except what was kept.
+//
+// Memory given back is cached for later arrays; [Device.Trim] returns it to the
+// driver. Where memory runs out, what is unreachable is collected and the cache
+// given back before an operation fails with ErrOutOfMemory. [Device.Limit] bounds
+// what is taken, [Device.Stats] says what is used.
+//
+// # Environment
+//
+// GPUARRAY_DEVICE chooses the device where the program does not: cuda, cuda:1, …
+// or sim (see [Open]). GPUARRAY_NO_CACHE=1 turns the cache off: each array is an
+// allocation of the driver and goes back to it at once, which is slow, and lets
+// tools such as compute-sanitizer see accesses out of an array's bounds.
 //
 // Arrays and Devices may be used from any goroutine. Two goroutines that write
 // and read the same array must order themselves, as with any variable.
