@@ -3,6 +3,7 @@ package exec
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -42,19 +43,26 @@ type cell struct {
 // shadow is the cells of a region, one a 32-bit word; words that are accessed in
 // parts have cells for their bytes.
 type shadow struct {
-	pages [][]cell
+	pages []*[pageWords]cell
 	bytes map[uint64]*[4]cell
 }
 
 const pageWords = 1 << 10
 
 func (s *shadow) word(i uint64) *cell {
+	if p := i / pageWords; p < uint64(len(s.pages)) && s.pages[p] != nil {
+		return &s.pages[p][i%pageWords]
+	}
+	return s.newWord(i)
+}
+
+func (s *shadow) newWord(i uint64) *cell {
 	p := i / pageWords
 	for uint64(len(s.pages)) <= p {
 		s.pages = append(s.pages, nil)
 	}
 	if s.pages[p] == nil {
-		s.pages[p] = make([]cell, pageWords)
+		s.pages[p] = new([pageWords]cell)
 	}
 	return &s.pages[p][i%pageWords]
 }
@@ -90,10 +98,11 @@ func (s *shadow) parts(c *cell, i uint64) *[4]cell {
 
 // clock is what a warp knows.
 type clock struct {
-	now  uint32   // the time of what it does now
-	seen []uint32 // by warp: up to when its accesses come before this warp's
-	full uint32   // up to when all lanes of the warp itself are ordered
-	part *[32][32]uint32
+	now   uint32   // the time of what it does now
+	seen  []uint32 // by warp: up to when its accesses come before this warp's
+	full  uint32   // up to when all lanes of the warp itself are ordered
+	floor uint32   // up to when everything that the block did comes before this: the least of all these
+	part  *[32][32]uint32
 	// part[l][m], where it is not nil: up to when what lane m did comes before what
 	// lane l does, from barriers of parts of the warp since full.
 
@@ -132,10 +141,11 @@ func (r *races) start(warps int) {
 		for j := range c.seen {
 			c.seen[j], c.fenced[j] = base, 0
 		}
-		c.full, c.part, c.wrote = base, nil, 0
+		c.full, c.floor, c.part, c.wrote = base, base, nil, 0
 		c.others, c.heard, c.fences = nil, nil, false
-		r.tick(c)
+		c.now = base + 1
 	}
+	r.time++
 	for i := range r.bars {
 		r.bars[i] = nil
 	}
@@ -186,7 +196,13 @@ func (r *races) join(all []uint32, warps []int) {
 		c := &r.warps[w]
 		copy(c.seen, all)
 		c.full, c.part, c.wrote = c.now, nil, 0
-		r.tick(c)
+		c.floor = min(c.full, slices.Min(c.seen))
+	}
+	// The same time for all of them, so that a whole block's floor is the time
+	// before its last barrier.
+	r.time++
+	for _, w := range warps {
+		r.warps[w].now = r.time
 	}
 }
 
@@ -286,13 +302,13 @@ func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool,
 		*w = mine
 		return hit{}, false
 	}
-	r.note(c, mine)
+	note(c, mine)
 	return hit{}, false
 }
 
 // note records a read: with others of its warp at the same time, else instead
 // of one that it makes redundant.
-func (r *races) note(c *cell, mine stamp) {
+func note(c *cell, mine stamp) {
 	for i := range c.reads {
 		s := &c.reads[i]
 		if s.warp == mine.warp && s.block == mine.block && s.atomic == mine.atomic && s.time != 0 {
@@ -328,7 +344,73 @@ func (x *ctx) race(in *inst, r *region) {
 		return
 	}
 	x.races.issue++
+	if m := in.mem; m.bytes%4 == 0 && m.update == nil && !m.strong {
+		x.raceWords(in, r, s)
+		return
+	}
 	x.active(func(lane int) { x.raceAt(in, r, s, lane, x.addrs[lane], uint64(in.mem.bytes)) })
+}
+
+// raceWords is race for plain accesses of whole words: most of them are in order
+// by the last barrier of the block, which quick sees.
+func (x *ctx) raceWords(in *inst, r *region, s *shadow) {
+	m, block, off := in.mem, uint32(0), -r.base
+	if r != &x.shared && r != &x.window {
+		block, off = x.races.block, r.initOff-r.base
+	}
+	for k := range x.n / 32 {
+		warp := x.wave.first + x.lane0/32 + k
+		c := &x.races.warps[warp]
+		addrs := x.addrs[32*k:][:32]
+		mine := stamp{time: c.now, block: block, warp: uint16(warp), place: in.place, issue: x.races.issue}
+		if block != 0 && m.store {
+			c.wrote |= x.mask
+		}
+		for left := x.mask; left != 0; {
+			lane := bits.TrailingZeros32(left)
+			left &= left - 1
+			addr := addrs[lane&31]
+			mine.lanes = 1 << lane
+			for left != 0 && !m.store && addrs[bits.TrailingZeros32(left)&31] == addr {
+				mine.lanes |= left & -left
+				left &= left - 1
+			}
+			first := (addr + off) / 4
+			for i := first; i < first+uint64(m.bytes)/4; i++ {
+				if w := s.word(i); !w.quick(&mine, c.floor, m.store) {
+					for l := mine.lanes; l != 0; l &= l - 1 {
+						x.raceAt(in, r, s, 32*k+bits.TrailingZeros32(l), addr+4*(i-first), 4)
+					}
+				}
+			}
+		}
+	}
+}
+
+// quick records accesses that come after everything in the cell because the
+// block has met since; it reports whether that is so.
+func (c *cell) quick(mine *stamp, floor uint32, write bool) bool {
+	old := func(s *stamp) bool { return s.time <= floor && (s.block == mine.block || s.time == 0) }
+	if c.split || !old(&c.write) {
+		return false
+	}
+	if write {
+		if !old(&c.reads[0]) || !old(&c.reads[1]) {
+			return false
+		}
+		c.write = *mine
+		c.reads[0].time, c.reads[1].time = 0, 0
+		return true
+	}
+	for i := range c.reads {
+		if s := &c.reads[i]; s.time == mine.time && s.warp == mine.warp && s.block == mine.block && !s.atomic {
+			s.lanes |= mine.lanes
+			s.place = mine.place
+			return true
+		}
+	}
+	note(c, *mine)
+	return true
 }
 
 // raceLane looks at one lane's access to n bytes.
