@@ -409,7 +409,10 @@ func (c *cell) quick(mine *stamp, floor uint32, write bool) bool {
 			return true
 		}
 	}
-	note(c, *mine)
+	// Two other warps have read it since the block met: who writes it meets one.
+	if c.reads[0].time != mine.time || c.reads[1].time != mine.time {
+		note(c, *mine)
+	}
 	return true
 }
 
