@@ -21,6 +21,8 @@
 // Names are those of the Python Array API standard in Go spelling. Axes are
 // counted from 0, or from the end when negative. Shapes of elementwise operands
 // broadcast as in NumPy; element types never convert silently (see [Cast]).
+// Operations take all element types unless their documentation says which: numbers
+// are all but bool. With another type they give [ErrType].
 //
 // # Errors
 //

@@ -10,7 +10,7 @@ import "github.com/seed6486a2bb/gpuarray/kernels"
 func (a *Array[T]) MatMul(b *Array[T]) *Array[T] { return to[T](matMul("MatMul", a.h(), b.h())) }
 
 // Dot returns the sum of the products of two arrays of rank 1 and equal size, in
-// the order of Sum.
+// the order of Sum. Types are those of Sum.
 func (a *Array[T]) Dot(b *Array[T]) *Array[T] { return to[T](dot("Dot", a.h(), b.h())) }
 
 func matMul(name string, a, b handle) handle {

@@ -24,12 +24,12 @@ func (a *Array[T]) Prod(axes ...int) *Array[T] {
 }
 
 // Max returns the largest element over axes; NaN if there is one, and −0 < +0. It
-// is an error over no elements.
+// is an error over no elements. Of numbers.
 func (a *Array[T]) Max(axes ...int) *Array[T] {
 	return to[T](reduce("Max", kernels.OpMax, a.h(), typeOf[T](), axes))
 }
 
-// Min returns the smallest element over axes, with the rules of Max.
+// Min returns the smallest element over axes, with the rules of Max. Of numbers.
 func (a *Array[T]) Min(axes ...int) *Array[T] {
 	return to[T](reduce("Min", kernels.OpMin, a.h(), typeOf[T](), axes))
 }
@@ -46,12 +46,14 @@ func (a *Array[T]) All(axes ...int) *Array[bool] {
 
 // ArgMax returns the position of the largest element along one axis, or, without
 // an axis, in the array in row-major order: of the first, where several are equal,
-// and of the first NaN, where there is one. It is an error over no elements.
+// and of the first NaN, where there is one. It is an error over no elements. Of
+// numbers.
 func (a *Array[T]) ArgMax(axis ...int) *Array[int64] {
 	return to[int64](reduce("ArgMax", kernels.OpArgMax, a.h(), kernels.Int64, axis))
 }
 
 // ArgMin returns the position of the smallest element, with the rules of ArgMax.
+// Of numbers.
 func (a *Array[T]) ArgMin(axis ...int) *Array[int64] {
 	return to[int64](reduce("ArgMin", kernels.OpArgMin, a.h(), kernels.Int64, axis))
 }
