@@ -16,8 +16,8 @@ import (
 )
 
 // planRunner runs plans on the GPU where there is one, else on the simulated
-// device. What runs on a GPU runs on the simulated device too, and the two must
-// agree bit for bit.
+// device. What runs on a GPU runs on the simulated device too, unless -short is
+// given, and the two must agree bit for bit.
 type planRunner struct {
 	twin    *planRunner // the simulated device beside a GPU
 	ctx     *driver.Context
@@ -109,7 +109,7 @@ func (r *planRunner) run(t testing.TB, p *Plan, out Type, operands ...[]byte) {
 	for _, o := range operands {
 		bytes += len(o)
 	}
-	if r.twin == nil || bytes > twinBytes {
+	if r.twin == nil || bytes > twinBytes || testing.Short() {
 		r.runAlone(t, p, operands)
 		return
 	}
