@@ -67,7 +67,7 @@ func randomReduction(r *rand.Rand, t Type, c reduceCase) (Op, Type) {
 // TestReduceExpr reduces random expressions over operands of random layouts.
 func TestReduceExpr(t *testing.T) {
 	r := newRand(t)
-	runs := 6
+	runs := 3
 	if testing.Short() {
 		runs = 1
 	}
