@@ -64,9 +64,10 @@ func scanModel[T any](xs []T, combine func(a, b T) T) []T {
 		return ps
 	}
 	runs := pieces(scanRun, func(from, to int) *T { return serial(run(from, to)) })
+	var through []*T // a segment's runs up to each
 	segments := pieces(scanSegment, func(from, to int) *T {
-		ls := lanes(runs[from/scanRun : (to+scanRun-1)/scanRun])
-		return ls[len(ls)-1]
+		through = append(through, lanes(runs[from/scanRun:(to+scanRun-1)/scanRun])...)
+		return through[len(through)-1]
 	})
 	stretch := scanSegment * scanRounds
 	stretches := pieces(stretch, func(from, to int) *T {
@@ -92,8 +93,7 @@ func scanModel[T any](xs []T, combine func(a, b T) T) []T {
 		within := serial(segments[i/stretch*scanRounds : i/scanSegment])
 		var lane *T
 		if from := i / scanSegment * 32; i/scanRun > from {
-			ls := lanes(runs[from : i/scanRun])
-			lane = ls[len(ls)-1]
+			lane = through[i/scanRun-1]
 		}
 		base := plus(plus(plus(sum, before), within), lane)
 		ys[i] = *plus(base, serial(run(i/scanRun*scanRun, i+1)))
