@@ -3,12 +3,12 @@ package driver
 import "github.com/seed6486a2bb/gpuarray/internal/sim"
 
 // SimulatedConfig says what [Simulated] makes. The zero value is one device of
-// compute capability 8.0 that uses every processor. The variables
+// compute capability 9.0 that uses every processor. The variables
 // GPUARRAY_SIM_CC and GPUARRAY_SIM_SEED decide where the fields are zero;
 // GPUARRAY_SIM_RACES is 1 for Races, 2 for both kinds.
 type SimulatedConfig struct {
 	Devices           int    // 0 is 1
-	ComputeCapability int    // 75, 80 or 90; 0 is 80
+	ComputeCapability int    // 75, 80 or 90; 0 is 90
 	MemoryLimit       uint64 // bytes of each device; 0 is 8 GiB, or half of the machine's if that is less
 	Workers           int    // goroutines that run a kernel's blocks; 0 is GOMAXPROCS
 	Seed              uint64 // not 0: blocks and warps run one after another, in an order drawn from it

@@ -232,7 +232,7 @@ func TestFunctionAttributes(t *testing.T) {
 		{"shared", reduce, abi.FunctionAttributeSharedSizeBytes, 1024},
 		{"dynamic", reduce, abi.FunctionAttributeMaxDynamicSharedSizeBytes, 47 << 10},
 		{"local", reduce, abi.FunctionAttributeLocalSizeBytes, 0},
-		{"binary", reduce, abi.FunctionAttributeBinaryVersion, 80},
+		{"binary", reduce, abi.FunctionAttributeBinaryVersion, 90},
 		{"PTX", reduce, abi.FunctionAttributePTXVersion, 75},
 		{"carveout", reduce, abi.FunctionAttributePreferredSharedMemoryCarveout, -1},
 	} {
@@ -275,7 +275,7 @@ func TestOccupancy(t *testing.T) {
 		{"limited by blocks", f, 32, 0, 32},
 		{"a part of a warp", f, 1, 0, 32},
 		{"too large a block", f, 257, 0, 0},
-		{"limited by shared memory", shared, 32, 37 << 10, 3}, // 4 + 37 + 1 reserved KiB of 164
+		{"limited by shared memory", shared, 32, 37 << 10, 5}, // 4 + 37 + 1 reserved KiB of 228
 		{"more shared memory than allowed", shared, 32, 60 << 10, 0},
 	} {
 		if n := must[int32](e)(e.OccupancyMaxActiveBlocksPerMultiprocessor(c.f, c.block, c.dynamic)); n != c.want {

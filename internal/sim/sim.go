@@ -15,10 +15,10 @@ import (
 )
 
 // Options say what New makes. The zero value is one device of compute
-// capability 8.0 (or what the environment says) that uses every processor.
+// capability 9.0 (or what the environment says) that uses every processor.
 type Options struct {
 	Devices           int    // how many devices there are; 0 is 1
-	ComputeCapability int    // 75, 80 or 90; 0 is the variable GPUARRAY_SIM_CC, else 80
+	ComputeCapability int    // 75, 80 or 90; 0 is the variable GPUARRAY_SIM_CC, else 90
 	MemoryLimit       uint64 // bytes of each device's memory; 0 is 8 GiB, or half of the host's if that is less
 	Workers           int    // goroutines that run a kernel's blocks; 0 is GOMAXPROCS, 1 is deterministic
 	Seed              uint64 // not 0: one worker, with blocks and warps in an order drawn from it; 0 is GPUARRAY_SIM_SEED, else none
@@ -93,7 +93,7 @@ func New(o Options) abi.API {
 	if caps == nil {
 		cc, _ := strconv.Atoi(os.Getenv("GPUARRAY_SIM_CC"))
 		if caps = capabilityTable[cc]; caps == nil {
-			caps = &capability80
+			caps = &capability90
 		}
 	}
 	if o.Seed == 0 {

@@ -535,7 +535,7 @@ func TestEnvironment(t *testing.T) {
 		env          string
 		option       int
 		major, minor int32
-	}{{"", 0, 8, 0}, {"75", 0, 7, 5}, {"90", 0, 9, 0}, {"90", 75, 7, 5}, {"61", 0, 8, 0}, {"x", 0, 8, 0}} {
+	}{{"", 0, 9, 0}, {"75", 0, 7, 5}, {"80", 0, 8, 0}, {"90", 0, 9, 0}, {"90", 75, 7, 5}, {"61", 0, 9, 0}, {"x", 0, 9, 0}} {
 		t.Setenv("GPUARRAY_SIM_CC", c.env)
 		e := open(t, Options{ComputeCapability: c.option})
 		major := must[int32](e)(e.DeviceGetAttribute(abi.DeviceAttributeComputeCapabilityMajor, 0))
@@ -563,7 +563,7 @@ func TestDeviceFacts(t *testing.T) {
 	}
 	for a, want := range map[abi.DeviceAttribute]int32{
 		abi.DeviceAttributeWarpSize: 32, abi.DeviceAttributeMaxThreadsPerBlock: 1024, abi.DeviceAttributeMaxGridDimX: math.MaxInt32,
-		abi.DeviceAttributeMaxSharedMemoryPerBlock: 49152, abi.DeviceAttributeClusterLaunch: 0, abi.DeviceAttributeMaxThreadsPerMultiprocessor: 2048,
+		abi.DeviceAttributeMaxSharedMemoryPerBlock: 49152, abi.DeviceAttributeClusterLaunch: 1, abi.DeviceAttributeMaxThreadsPerMultiprocessor: 2048,
 	} {
 		if v := must[int32](e)(e.DeviceGetAttribute(a, 0)); v != want {
 			t.Errorf("attribute %d is %d, want %d", a, v, want)
