@@ -43,7 +43,7 @@ var openRunner = sync.OnceValues(func() (*planRunner, error) {
 })
 
 func simulatedRunner(cc int) (*planRunner, error) {
-	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: cc})
+	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: cc, Races: true})
 	if err != nil {
 		return nil, err
 	}

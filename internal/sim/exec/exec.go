@@ -60,7 +60,7 @@ type Options struct {
 	Seed    uint64 // with one worker, not 0: shuffles the order of blocks and of warps
 	Fuel    uint64 // instructions a block may issue before Run gives up on it; 0 is DefaultFuel
 
-	Races       bool // report races in shared memory: two to four times slower where there is any
+	Races       bool // report races in shared memory: up to ten times slower where it is used most
 	GlobalRaces bool // report races in global memory as well; blocks then run on one worker, an order of magnitude slower
 }
 
