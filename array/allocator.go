@@ -56,6 +56,7 @@ type block struct {
 	next    *block
 
 	free             bool
+	aside            bool   // it counts as set aside for expressions
 	binPrev, binNext *block // neighbours in the list of free blocks of like size
 
 	history        // the work that uses or used it

@@ -30,13 +30,14 @@ func (a *Array[T]) DType() string { return typeOf[T]().String() }
 // Array.
 func (a *Array[T]) Device() *Device { return a.h().dev }
 
-// Err returns the error that a carries, nil if it carries none so far. It does not
-// wait: a device's fault shows when something is read.
+// Err returns the error that a carries, nil if it carries none so far. It neither
+// computes nor waits: what goes wrong in computing a shows after [Array.Eval], and
+// a device's fault when something is read.
 func (a *Array[T]) Err() error { return carried("Err", a.h()) }
 
 // Eval computes a now if it is an expression that has not been evaluated, and
 // returns a. It does not wait for the device.
-func (a *Array[T]) Eval() *Array[T] { return to[T](eval("Eval", a.h())) }
+func (a *Array[T]) Eval() *Array[T] { return a.or(eval("Eval", a.h())) }
 
 // Sync waits until a is computed, on whichever stream that is, and returns its
 // error. It does not wait for what is queued afterwards.
@@ -54,10 +55,18 @@ func (a *Array[T]) On(d *Device) *Array[T] { return to[T](on("On", a.h(), d)) }
 
 // Keep takes a, or the array that a is a view of, out of the scope that would free
 // it, into the scope around that one if there is one, and returns a.
-func (a *Array[T]) Keep() *Array[T] { return to[T](keep("Keep", a.h())) }
+func (a *Array[T]) Keep() *Array[T] { return a.or(keep("Keep", a.h())) }
 
 // Clone returns a copy in memory of its own, contiguous.
 func (a *Array[T]) Clone() *Array[T] { return to[T](clone("Clone", a.h())) }
+
+// or returns a where h is a's handle.
+func (a *Array[T]) or(h handle) *Array[T] {
+	if a != nil && a.handle == h {
+		return a
+	}
+	return to[T](h)
+}
 
 func (h handle) shape() []int {
 	if h.node == nil || h.node.err != nil {
@@ -105,7 +114,7 @@ func syncArray(op string, h handle) error {
 	if err := c.ready(h); err != nil {
 		return err
 	}
-	return asError(c.of(h.dev.await(c, h.node.store), h))
+	return asError(c.of(h.dev.await(c, h.node.root().store), h))
 }
 
 // await waits for the last write to a storage, by an event of its own: an event of
@@ -148,12 +157,12 @@ func (s *storage) lastWrite(c call) (mark, *driver.Event, *Error) {
 func free(op string, h handle) { h.free(here(op)) }
 
 func (h handle) free(c call) {
-	if h.node == nil || h.node.store == nil || !h.node.owns {
+	if h.node == nil || h.node.err != nil || h.node.base != nil || h.dev == nil {
 		return
 	}
 	h.dev.sh.mu.Lock()
 	defer h.dev.sh.mu.Unlock()
-	h.node.store.free(c)
+	h.dev.sh.free(c, h.node)
 }
 
 func on(op string, h handle, d *Device) handle {
@@ -183,7 +192,7 @@ func keep(op string, h handle) handle {
 	}
 	h.dev.sh.mu.Lock()
 	defer h.dev.sh.mu.Unlock()
-	s := h.node.store
+	s := h.node.root().store
 	if sc := s.scope; sc != nil {
 		s.scope = nil
 		if around := sc.parent.lasting(); around != nil && s.block != nil {

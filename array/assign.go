@@ -1,11 +1,20 @@
 package array
 
-import "github.com/seed6486a2bb/gpuarray/kernels"
+import (
+	"weak"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
 
 // Assign writes src, which broadcasts to a's shape, to the memory that a is a view
 // of, for instance w.Assign(w.Sub(step)) or x.Slice(All, I(0)).Assign(column).
 // Mistakes come back at once; a fault of the device shows when the memory is read.
-// src may be a itself or overlap it: it is read as it was before. A destination
+// src may be a itself or overlap it: it is read as it was before, as it is by all
+// expressions recorded so far. An expression is computed straight into a, by one
+// kernel; if expressions, src among them, still read the elements that are
+// overwritten, those keep the old memory and a gets a new one, or, where a is only
+// part of its memory, they are evaluated first. A destination
 // that shows one element in several places, as BroadcastTo makes it, is ErrShape.
 func (a *Array[T]) Assign(src *Array[T]) error { return assign("Assign", a.h(), src.h()) }
 
@@ -14,18 +23,25 @@ func (a *Array[T]) Fill(value T) error { return assignScalar("Fill", a.h(), scal
 
 func assign(name string, dst, src handle) error {
 	c := here(name)
-	if err := c.ready(dst, src); err != nil {
+	err := c.check(dst, src)
+	if err == nil {
+		err = c.ready(dst)
+	}
+	if err != nil {
 		return err
 	}
 	to := &dst.node.layout
-	from, err := broadcastTo(&src.node.layout, dims(to))
-	if err == nil {
-		err = writable(to)
+	from, failed := broadcastTo(&src.node.layout, dims(to))
+	if failed == nil {
+		failed = writable(to)
 	}
-	if err != nil {
-		return c.fail(err, dst, src)
+	if failed != nil {
+		return c.fail(failed, dst, src)
 	}
-	if dst.node.store == src.node.store {
+	if dst.node.typ != src.node.typ {
+		return c.fail(because(ErrType, "%v cannot be assigned to %v", src.node.typ, dst.node.typ), dst, src)
+	}
+	if dst.node.root() == src.node.root() {
 		if sameElements(to, &from) {
 			return nil
 		}
@@ -39,14 +55,7 @@ func assign(name string, dst, src handle) error {
 			from, _ = broadcastTo(&src.node.layout, dims(to))
 		}
 	}
-	w := newWork(c, dst.dev)
-	defer w.end()
-	w.input(src.node, from)
-	if err := kernels.Copy(&w.plan, dst.node.typ, *to, from); err != nil {
-		return c.unsupported(err, dst, src)
-	}
-	_, failed := w.run(to, dst.node.typ, dst.node.store)
-	return asError(c.of(failed, dst, src))
+	return asError(c.of(c.write(dst, func(w *work) *Error { return w.value(src.node, &from) }), dst, src))
 }
 
 func assignScalar(name string, dst handle, value scalar) error {
@@ -57,15 +66,94 @@ func assignScalar(name string, dst handle, value scalar) error {
 	if err := writable(&dst.node.layout); err != nil {
 		return c.fail(err, dst)
 	}
+	return asError(c.of(c.write(dst, func(w *work) *Error {
+		w.expr.Nodes = append(w.expr.Nodes, kernels.Node{Kind: kernels.Immediate, Type: value.typ, Bits: value.bits})
+		return nil
+	}), dst))
+}
+
+// write overwrites the elements of dst by an expression. Expressions that were
+// recorded before and read them, that one among them, keep the elements: where all
+// of the storage is overwritten they are left the old memory, and it takes a new
+// one; else they are evaluated first.
+func (c call) write(dst handle, express func(w *work) *Error) *Error {
+	return c.locked(dst.dev, func() *Error { return c.writeLocked(dst, express) })
+}
+
+func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
+	sh, to, s := dst.dev.sh, &dst.node.layout, dst.node.root().store
+	if err := s.usable(c); err != nil {
+		return err
+	}
+	if to.Len() == 0 {
+		return nil
+	}
+	renew := s.readers.any()
+	if renew && !(s.block.asked == uint64(to.Len()*dst.node.typ.Size()) && s.holds == 0 && sh.maySetAside(s.bytes())) {
+		if err := sh.overwritten(s); err != nil {
+			return err
+		}
+		renew = false
+	}
 	w := newWork(c, dst.dev)
 	defer w.end()
-	k := constant(value)
-	k.layout = dst.node.layout
-	if err := w.express(k, &dst.node.layout); err != nil {
+	if err := express(w); err != nil {
+		return err
+	}
+	if err := w.planTo(dst.node.typ, to); err != nil {
 		return c.unsupported(err, dst)
 	}
-	_, failed := w.run(&dst.node.layout, value.typ, dst.node.store)
-	return asError(c.of(failed, dst))
+	if err := w.assembled(); err != nil {
+		return err
+	}
+	if renew {
+		w.busy(1)
+		fresh, err := sh.obtain(s.block.asked)
+		w.busy(-1)
+		if err != nil { // then the readers are evaluated
+			if err := sh.overwritten(s); err != nil {
+				return err
+			}
+			return c.writeLocked(dst, express)
+		}
+		return w.renew(dst, s, fresh)
+	}
+	_, err := w.runLocked(to, dst.node.typ, s)
+	if err == nil {
+		w.count()
+	}
+	return err
+}
+
+// renew runs the work with a new block for s, whose old one stays with the
+// expressions that read it.
+func (w *work) renew(dst handle, s *storage, fresh *block) *Error {
+	sh := s.sh
+	old := s.detach()
+	s.block = fresh
+	sh.registry.add(fresh, weak.Make(s))
+	sh.mark(fresh, driver.MemoryPoisoned, s.label)
+	for i := range w.inputs {
+		if w.inputs[i] == s {
+			w.inputs[i] = old
+		}
+	}
+	_, err := w.runLocked(&dst.node.layout, dst.node.typ, s)
+	if err != nil {
+		sh.release(fresh)
+		s.attach(old)
+		return err
+	}
+	w.count()
+	return nil
+}
+
+// planTo plans the evaluation of the work's expression to a layout.
+func (w *work) planTo(t kernels.Type, to *layout) error {
+	if len(w.expr.Nodes) == 1 && w.expr.Nodes[0].Kind == kernels.Load {
+		return kernels.Copy(&w.plan, t, *to, w.layouts[0])
+	}
+	return kernels.Elementwise(&w.plan, &w.expr, *to, w.layouts)
 }
 
 // writable says why a layout cannot be a destination.

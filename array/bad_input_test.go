@@ -213,6 +213,9 @@ var operations = []operation{
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Softmax(2).Err() }},
 		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Softmax(0).Err() }},
 	}},
+	{name: "Array.LogSoftmax", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].LogSoftmax(-1).Err() }, wrongType: func(o *operands) error { return o.i[0].LogSoftmax(0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].LogSoftmax(2).Err() }},
+	}},
 	{name: "SumAs", operands: 1, run: func(o *operands) error { return SumAs[int64](o.b[0]).Err() }, wrongType: func(o *operands) error { return SumAs[int64](o.f[0]).Err() }, misuses: []misuse{
 		{"to bool", ErrType, "bool", func(o *operands) error { return SumAs[bool](o.i[0]).Err() }},
 		{"to a narrow integer", ErrType, "int16", func(o *operands) error { return SumAs[int16](o.i[0]).Err() }},

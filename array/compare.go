@@ -58,7 +58,7 @@ func (c call) holds(h handle, condition *node, err error, operands ...handle) (b
 		return false, c.of(s.err, operands...)
 	}
 	var b [1]byte
-	if err := h.dev.download(c, b[:], all.store, uint64(all.Offset)); err != nil {
+	if err := h.dev.download(c, b[:], all.root().store, uint64(all.Offset)); err != nil {
 		return false, c.of(err, operands...)
 	}
 	return b[0] != 0, nil

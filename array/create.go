@@ -128,9 +128,7 @@ func (d *Device) set(c call, n *node, value scalar) *Error {
 	if size == 8 && value.bits != value.bits<<32>>32*(1<<32+1) {
 		w := newWork(c, d)
 		defer w.end()
-		k := constant(value)
-		k.layout = n.layout
-		if err := w.express(k, &n.layout); err != nil {
+		if err := w.constant(value, &n.layout); err != nil {
 			return c.unsupported(err)
 		}
 		_, err := w.run(&n.layout, n.typ, n.store)
@@ -176,8 +174,11 @@ func (c call) generate(d *Device, l layout, n *node, err error) handle {
 	if err != nil {
 		return d.made(nil, c.explain(err))
 	}
-	n.layout = l
-	return c.record(d, n)
+	n.call, n.dev, n.linked, n.layout = c, d, true, l
+	if err := d.fits(c, &n.layout, n.typ); err != nil {
+		return d.made(nil, err)
+	}
+	return d.made(n, c.evaluate(handle{d, n})) // at once: the index is that of the whole array
 }
 
 func arange(name string, d *Device, start, stop, step scalar) handle {
@@ -292,9 +293,7 @@ func eye(name string, d *Device, t kernels.Type, size int) handle {
 	diagonal.Shape[0], diagonal.Strides[0] = size, size+1
 	w := newWork(c, d)
 	defer w.end()
-	k := constant(number(t, 1))
-	k.layout = diagonal
-	if err := w.express(k, &diagonal); err != nil {
+	if err := w.constant(number(t, 1), &diagonal); err != nil {
 		return d.made(nil, c.unsupported(err))
 	}
 	if _, err := w.run(&diagonal, t, h.node.store); err != nil {

@@ -35,19 +35,24 @@ type shared struct {
 	kernels kernelCache
 	staging staging
 
-	mu       sync.Mutex // guards all below, and all storages, blocks and streams
-	idle     sync.Cond  // signalled when busy becomes 0
-	busy     int        // operations in progress
-	closed   bool
-	root     *Device
-	streams  []*stream
-	arena    arena
-	segments map[uint64]*driver.Mem
-	reserved uint64 // bytes of all segments
-	limit    uint64 // of reserved; 0 is none
-	registry registry
-	late     error // what giving memory back met, for the next Sync or Close
-	counts   counts
+	mu        sync.Mutex // guards all below, and all storages, blocks and streams
+	idle      sync.Cond  // signalled when busy becomes 0
+	busy      int        // operations in progress
+	closed    bool
+	root      *Device
+	streams   []*stream
+	arena     arena
+	segments  map[uint64]*driver.Mem
+	reserved  uint64 // bytes of all segments
+	limit     uint64 // of reserved; 0 is none
+	registry  registry
+	moved     *int   // bytes that kernels read and write are added to it: for tests
+	eager     bool   // expressions are evaluated at once: for tests
+	missing   string // the key of a kernel that an evaluation lacked
+	setAside  uint64 // bytes of storages that only expressions refer to
+	relieving bool   // relieve is in progress
+	late      error  // what giving memory back met, for the next Sync or Close
+	counts    counts
 }
 
 // counts are the running totals that Stats shows.
@@ -358,20 +363,31 @@ type kernelEntry struct {
 
 // kernel returns the kernel for a key.
 func (d *Device) kernel(c call, key string) (*driver.Kernel, error) {
-	k := &d.sh.kernels
-	k.mu.RLock()
-	e := k.ready[key]
-	k.mu.RUnlock()
-	if e != nil {
-		return e.kernel, nil
+	if k := d.sh.kernels.lookup(key); k != nil {
+		return k, nil
 	}
 	if err := d.enter(c); err != nil { // so that Close waits for the module
 		return nil, err
 	}
 	defer d.leave()
-	e = k.entry(key)
-	e.once.Do(func() { k.settle(key, e, e.assemble(d.sh, key)) })
+	return d.sh.load(key)
+}
+
+// load assembles a kernel that was not found.
+func (sh *shared) load(key string) (*driver.Kernel, error) {
+	e := sh.kernels.entry(key)
+	e.once.Do(func() { sh.kernels.settle(key, e, e.assemble(sh, key)) })
 	return e.kernel, e.err
+}
+
+// lookup returns a kernel that is assembled, or nil.
+func (k *kernelCache) lookup(key string) *driver.Kernel {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if e := k.ready[key]; e != nil {
+		return e.kernel
+	}
+	return nil
 }
 
 // entry returns the key's entry, a new one where there is none.

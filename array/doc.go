@@ -34,6 +34,20 @@
 // caller; errors.Is finds the kind ([ErrShape], [ErrType], [ErrFreed],
 // [ErrDevice], [ErrOutOfMemory], [ErrIndex], [ErrArgument]) and the driver's code.
 //
+// # When things are computed
+//
+// Elementwise operations, casts, comparisons, Where and views only record what is
+// to be computed. When its value is needed, one kernel computes a whole expression:
+// for a read, Eval, Sync, On or Keep, for an operation that is not elementwise (a
+// reduction computes its operand as it reads it), for Assign, which writes it
+// straight to its destination, or when an expression gets long. This never shows in
+// a result: each has the bits that it would have if every operation had run at
+// once, whatever is overwritten or freed meanwhile. An expression that is dropped
+// is not run. [Device.Sync] waits for what was queued, which expressions are not.
+//
+// A failure of the device shows when something is computed: [Array.Eval] and
+// [Array.Err] after it say whether it went well.
+//
 // # Waiting
 //
 // Work is queued on the Device's stream. These calls wait for the device: ToSlice,
@@ -54,13 +68,15 @@
 // An Array that an operation or a constructor returned owns its storage unless it
 // is a view (Slice, Transpose, BroadcastTo, …; Reshape and Flatten where strides
 // allow it). Free gives the storage back in stream order; views of it then report
-// ErrFreed. What nobody frees is given back after the garbage collector has found
-// it unreachable, and collections are paced by the device memory in use.
+// ErrFreed. Expressions that read it keep the memory until they are evaluated or
+// dropped, up to an eighth of what there is; beyond, they are evaluated first. What
+// nobody frees is given back after the garbage collector has found it unreachable,
+// and collections are paced by the device memory in use.
 // [Device.Scope] frees what was made on its Device, except what was kept.
 //
 // Memory given back is cached for later arrays; [Device.Trim] returns it to the
-// driver. Where memory runs out, what is unreachable is collected and the cache
-// given back before an operation fails with ErrOutOfMemory. [Device.Limit] bounds
+// driver. Where memory runs out, what is unreachable is collected, expressions that
+// hold more than they are are evaluated, and the cache is given back before an operation fails with ErrOutOfMemory. [Device.Limit] bounds
 // what is taken, [Device.Stats] says what is used.
 //
 // # Environment

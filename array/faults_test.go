@@ -79,6 +79,7 @@ func withFault(t *testing.T, op *operation, warm bool, f abitest.Fault) *abitest
 	if shape == nil {
 		shape = []int{3, 3}
 	}
+	d.sh.eager = true
 	o := newOperands(d, shape...)
 	if warm {
 		if err := op.run(o); err != nil {
@@ -190,10 +191,10 @@ func TestDeviceFault(t *testing.T) {
 	}
 	x := Ones[float32](d, 10)
 	api.Inject(abitest.Fault{Method: "LaunchKernel", Nth: 1, Result: abi.ErrorIllegalAddress})
-	y := x.Add(x)
+	y := x.Add(x).Eval()
 	_, read := x.ToSlice()
 	for name, err := range map[string]error{
-		"the operation": y.Err(), "a later one": x.Exp().Err(), "one on its result": y.Exp().Err(), "a read": read, "Sync": d.Sync(), "Fill": x.Fill(1),
+		"the operation": y.Err(), "a later one": x.Exp().Eval().Err(), "one on its result": y.Exp().Err(), "a read": read, "Sync": d.Sync(), "Fill": x.Fill(1),
 	} {
 		if !errors.Is(err, ErrDevice) || !errors.Is(err, driver.ErrorIllegalAddress) {
 			t.Errorf("%s: %v, want ErrDevice with the driver's code", name, err)

@@ -151,7 +151,7 @@ func TestVarianceFarFromZero(t *testing.T) {
 // Special values in any place, among many and among few.
 func TestReductionsOfSpecialValuesAnywhere(t *testing.T) {
 	rng := seeded(t)
-	special := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 5e-324, -math.MaxFloat64}
+	special := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), 5e-324, -math.MaxFloat64 / 8} // four of which do not overflow in any order
 	for range 60 {
 		x := make([]float64, 1+rng.IntN(3000))
 		for i := range x {

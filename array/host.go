@@ -225,7 +225,7 @@ func (s *storage) unhold() {
 	s.sh.mu.Lock()
 	defer s.sh.mu.Unlock()
 	if s.holds--; s.freed.op != "" {
-		s.drop()
+		s.settle()
 	}
 }
 
@@ -355,5 +355,5 @@ func (r *reading) fetch(dst []byte) error {
 		return nil
 	}
 	n := r.node
-	return asError(r.of(r.dev.download(r.call, dst, n.store, uint64(n.Offset)*uint64(n.typ.Size())), r.handle))
+	return asError(r.of(r.dev.download(r.call, dst, n.root().store, uint64(n.Offset)*uint64(n.typ.Size())), r.handle))
 }

@@ -17,14 +17,17 @@ type work struct {
 	expr    kernels.Expr
 	layouts []layout   // of operands 1, 2, …
 	inputs  []*storage // of operands 1, 2, …
-	placed  []place    // nodes that are in expr already
+	size    int        // elements that are computed
+	placed  []place    // roots that are in expr already
 	kernels []*driver.Kernel
 }
 
-// place says where in an expression a node is.
+// place says where in an expression the elements of a node are, in the order of a
+// layout over them.
 type place struct {
-	node *node
-	at   int
+	node   *node
+	layout layout
+	at     int
 }
 
 var workPool = sync.Pool{New: func() any { return new(work) }}
@@ -37,70 +40,37 @@ func newWork(c call, d *Device) *work {
 
 // end gives w back to the pool, without references to anything.
 func (w *work) end() {
+	w.again()
+	w.dev = nil
+	workPool.Put(w)
+}
+
+// again empties w, to plan anew.
+func (w *work) again() {
 	w.plan.Reset()
 	clear(w.inputs)
 	clear(w.placed)
 	clear(w.kernels)
 	w.expr.Nodes, w.layouts, w.inputs, w.placed, w.kernels = w.expr.Nodes[:0], w.layouts[:0], w.inputs[:0], w.placed[:0], w.kernels[:0]
-	w.dev = nil
-	workPool.Put(w)
 }
 
 // input adds a materialised node as the next operand, read with the layout l.
 func (w *work) input(n *node, l layout) (operand int) {
 	w.layouts = append(w.layouts, l)
-	w.inputs = append(w.inputs, n.store)
+	w.inputs = append(w.inputs, n.root().store)
 	return len(w.inputs)
 }
 
-// express plans the evaluation of n's expression to a layout of its shape.
-func (w *work) express(n *node, out *layout) error {
-	if out.Len() == 0 {
-		return nil
-	}
-	if _, err := w.place(n, out); err != nil {
-		return err
-	}
-	return kernels.Elementwise(&w.plan, &w.expr, *out, w.layouts)
-}
-
-// place adds n, after what it is computed from, to the expression, once, and
-// returns where.
-func (w *work) place(n *node, out *layout) (int, error) {
-	for _, p := range w.placed {
-		if p.node == n {
-			return p.at, nil
-		}
-	}
-	k := kernels.Node{Type: n.typ}
-	if n.store != nil {
-		l, err := broadcastTo(&n.layout, dims(out))
-		if err != nil {
-			return 0, err
-		}
-		k.Kind, k.Operand = kernels.Load, w.input(n, l)
-	} else {
-		k.Kind, k.Op, k.Bits = n.expr.kind, n.expr.op, n.expr.bits
-		for i, a := range n.expr.args {
-			if a == nil {
-				break
-			}
-			var err error
-			if k.Args[i], err = w.place(a, out); err != nil {
-				return 0, err
-			}
-		}
-	}
-	at := len(w.expr.Nodes)
-	w.expr.Nodes = append(w.expr.Nodes, k)
-	w.placed = append(w.placed, place{n, at})
-	return at, nil
+// constant plans a fill with a constant.
+func (w *work) constant(value scalar, out *layout) error {
+	w.expr.Nodes = append(w.expr.Nodes, kernels.Node{Kind: kernels.Immediate, Type: value.typ, Bits: value.bits})
+	return kernels.Elementwise(&w.plan, &w.expr, *out, nil)
 }
 
 // create runs the plan with a new array of the given layout, contiguous, as
 // operand 0.
 func (w *work) create(l layout, t kernels.Type) (*node, *Error) {
-	n := &node{call: w.call, typ: t, layout: l, owns: true}
+	n := &node{call: w.call, typ: t, layout: l}
 	var err *Error
 	n.store, err = w.run(&n.layout, t, nil)
 	return n, err
@@ -120,11 +90,42 @@ func (w *work) run(l *layout, t kernels.Type, into *storage) (*storage, *Error) 
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	return w.queue(l, t, into)
+}
+
+// runLocked is run under the lock, for expressions: where a kernel is not assembled
+// yet, it returns missing.
+func (w *work) runLocked(l *layout, t kernels.Type, into *storage) (*storage, *Error) {
+	if err := w.assembled(); err != nil {
+		return nil, err
+	}
+	w.busy(1)
+	defer w.busy(-1)
+	return w.queue(l, t, into)
+}
+
+// assembled looks the plan's kernels up, under the lock.
+func (w *work) assembled() *Error {
+	sh := w.dev.sh
+	w.kernels = w.kernels[:0]
+	for i := range w.plan.Launches {
+		k := sh.kernels.lookup(w.plan.Launches[i].Key)
+		if k == nil {
+			sh.missing = w.plan.Launches[i].Key
+			return missing
+		}
+		w.kernels = append(w.kernels, k)
+	}
+	return nil
+}
+
+func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error) {
+	d := w.dev
 	if err := d.open(w.call); err != nil {
 		return nil, err
 	}
 	for _, s := range w.inputs {
-		if err := s.usable(w.call); err != nil {
+		if err := s.readable(w.call); err != nil {
 			return nil, err
 		}
 	}
@@ -140,6 +141,9 @@ func (w *work) run(l *layout, t kernels.Type, into *storage) (*storage, *Error) 
 	if len(w.plan.Launches) == 0 {
 		return out, nil
 	}
+	if d.sh.moved != nil {
+		*d.sh.moved += w.moves(l, t)
+	}
 	if err := w.launch(out); err != nil {
 		e := w.deviceError(err)
 		if into == nil {
@@ -148,6 +152,22 @@ func (w *work) run(l *layout, t kernels.Type, into *storage) (*storage, *Error) 
 		return nil, e
 	}
 	return out, nil
+}
+
+// moves is the number of bytes that the work reads and writes, each once.
+func (w *work) moves(out *layout, t kernels.Type) int {
+	n := out.Len() * t.Size()
+	for i := range w.layouts {
+		l := &w.layouts[i]
+		size := int(w.inputs[i].elementSize)
+		for k, d := range l.Shape[:l.Rank] {
+			if l.Strides[k] != 0 {
+				size *= d
+			}
+		}
+		n += size
+	}
+	return n
 }
 
 // launch makes the stream wait for what the plan needs and launches it.

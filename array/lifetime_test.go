@@ -88,10 +88,10 @@ func ignoring[V any](_ V, err error) error { return err }
 func TestAllocationMakesNoDriverCall(t *testing.T) {
 	d, api := newRecorded(t)
 	x := Ones[float32](d, 1000)
-	x.Add(x).Free()
+	x.Add(x).Eval().Free()
 	counted(api)
 	for range 10 {
-		x.Add(x).Free()
+		x.Add(x).Eval().Free()
 	}
 	got := counted(api)
 	if got["LaunchKernel"] != 10 {
@@ -419,14 +419,14 @@ func TestForkWaits(t *testing.T) {
 		}
 	}
 	var z *Array[float32]
-	waits("on one stream", 0, func() { x.AddScalar(1) })
-	waits("read after write", 1, func() { z = x.On(f).Add(y) })
-	waits("read again", 0, func() { x.On(f).Mul(y) })
+	waits("on one stream", 0, func() { x.AddScalar(1).Eval() })
+	waits("read after write", 1, func() { z = x.On(f).Add(y).Eval() })
+	waits("read again", 0, func() { x.On(f).Mul(y).Eval() })
 	waits("write after read", 1, func() { x.Fill(2) })
 	waits("write again", 0, func() { x.Fill(3) })
-	waits("read after the second write", 1, func() { z = x.On(f).Add(z) })
-	waits("result belongs to the receiver's stream", 0, func() { z.AddScalar(1) })
-	waits("read on the first stream", 1, func() { z.On(d).AddScalar(1) })
+	waits("read after the second write", 1, func() { z = x.On(f).Add(z).Eval() })
+	waits("result belongs to the receiver's stream", 0, func() { z.AddScalar(1).Eval() })
+	waits("read on the first stream", 1, func() { z.On(d).AddScalar(1).Eval() })
 	runtime.KeepAlive(x)
 	if got := values(t, z); got[0] != 5 {
 		t.Errorf("computed %v, want 5", got[0])

@@ -2,6 +2,7 @@ package array
 
 import (
 	"errors"
+	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
@@ -31,17 +32,35 @@ func (a *Array[T]) h() handle {
 // to wraps a handle whose elements are of type T.
 func to[T Element](h handle) *Array[T] { return &Array[T]{h} }
 
-// A node is a value: an error, an expression that has not been evaluated, or
-// elements in a storage (it is materialised). A node that others can see changes
-// only from expression to one of the other two.
+// A node is a value: an error, an expression that has not been evaluated, elements
+// in a storage (it is materialised), or a view of one of these. Type, shape, base
+// and err never change. The fields after them are guarded by the shared device's
+// lock; but who has seen that a node is materialised may read its storage without,
+// as that stays.
 type node struct {
 	call
 	typ    kernels.Type
-	layout // the shape; and, once materialised, where the elements lie
-	store  *storage
-	owns   bool       // it made the storage; it is not a view
-	expr   expression // what computes it, until it is materialised
+	layout       // the shape, and where the elements lie in the storage; an expression's is contiguous
+	base   *node // what it is a view of, or nil; not a view itself
 	err    *Error
+
+	store *storage   // of no view: that is its base's
+	expr  expression // what computes it, until it is materialised
+	fault *Error     // what its evaluation met
+	freed call       // the Free of an array that was not evaluated then
+
+	dev       *Device            // where it was recorded
+	scope     *scope             // that it was recorded in, or nil
+	self      weak.Pointer[node] // once it is linked
+	linked    bool               // it is entered as a reader of what it reads
+	readers   readers            // until it is materialised; then they are the storage's
+	consumers int                // operations recorded with it as an operand
+	inlined   int                // times that it was computed without being stored
+	busy      int                // evaluations in progress that it is part of
+	nodes     int                // operations, arrays and elements read, and cost, of the expression as a tree
+	leaves    int
+	reads     int
+	cost      int
 }
 
 // An expression is what computes a node's elements from others': a kernel's
@@ -68,6 +87,41 @@ func (h handle) failed(err *Error) handle { return handle{h.dev, &node{err: err}
 // check returns the first error among operands: one that an operand carries, a
 // nil operand, operands of different devices, a closed device or freed memory.
 func (c call) check(operands ...handle) *Error {
+	if err := c.complete(operands); err != nil {
+		return err
+	}
+	sh := operands[0].dev.sh
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return c.checkLocked(operands)
+}
+
+// ready checks operands and materialises them.
+func (c call) ready(operands ...handle) *Error {
+	if err := c.complete(operands); err != nil {
+		return err
+	}
+	sh := operands[0].dev.sh
+	sh.mu.Lock()
+	err := c.checkLocked(operands)
+	evaluated := true
+	for _, h := range operands {
+		evaluated = evaluated && h.node.root().store != nil
+	}
+	sh.mu.Unlock()
+	if err != nil || evaluated {
+		return err
+	}
+	for _, h := range operands {
+		if err := c.evaluate(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// complete is the part of check that needs no lock.
+func (c call) complete(operands []handle) *Error {
 	for i, h := range operands {
 		if h.node == nil || h.node.err == nil && h.dev == nil {
 			return c.fail(because(ErrDevice, "operand %d of %d is nil or a zero Array, which has no device; FromSlice, Zeros and the like make Arrays", i+1, len(operands)), operands...)
@@ -79,18 +133,36 @@ func (c call) check(operands ...handle) *Error {
 			return c.fail(because(ErrDevice, "operand %d is on another device than the first, or on one opened anew: %v and %v; copy it there with ToSlice and FromSlice", i+1, h.dev, operands[0].dev), operands...)
 		}
 	}
-	sh := operands[0].dev.sh
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	return nil
+}
+
+// checkLocked is the part of check that needs the lock.
+func (c call) checkLocked(operands []handle) *Error {
 	for i, h := range operands {
 		if err := h.dev.open(c); err != nil {
 			return c.of(err, operands...)
 		}
-		if s := h.node.store; s != nil {
-			if err := s.usable(c); err != nil {
-				return c.lost(err, i, operands)
-			}
+		if err := h.node.root().usable(c); err != nil {
+			return c.lost(err, i, operands)
 		}
+	}
+	return nil
+}
+
+// usable, under the lock, returns why a root cannot be read, or nil.
+func (n *node) usable(c call) *Error {
+	switch {
+	case n.store != nil:
+		if n.freed.op != "" {
+			return c.useOf(n.freed)
+		}
+		return n.store.usable(c)
+	case n.freed.op != "":
+		return c.useOf(n.freed)
+	case n.fault != nil:
+		return n.fault
+	case n.scope != nil && n.scope.ended.op != "":
+		return c.useOf(n.scope.ended)
 	}
 	return nil
 }
@@ -211,37 +283,4 @@ func (c call) explain(err error, operands ...handle) *Error {
 		return c.fail(err, operands...)
 	}
 	return c.unsupported(err, operands...)
-}
-
-// record makes an expression a value of the program. This is the one place that
-// decides when elementwise work runs: at once.
-func (c call) record(d *Device, n *node) handle {
-	n.call = c
-	h := handle{d, n}
-	if err := c.evaluate(h); err != nil {
-		return h.failed(err)
-	}
-	return h
-}
-
-// evaluate materialises a node: after it, its elements are in its storage.
-func (c call) evaluate(h handle) *Error {
-	n := h.node
-	if n.err != nil || n.store != nil {
-		return n.err
-	}
-	if err := h.dev.fits(c, &n.layout, n.typ); err != nil {
-		return err
-	}
-	w := newWork(c, h.dev)
-	defer w.end()
-	if err := w.express(n, &n.layout); err != nil {
-		return c.unsupported(err, h)
-	}
-	store, err := w.run(&n.layout, n.typ, nil)
-	if err != nil {
-		return err
-	}
-	n.store, n.owns, n.expr = store, true, expression{}
-	return nil
 }

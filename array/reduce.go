@@ -74,7 +74,15 @@ func (a *Array[T]) Std(axes ...int) *Array[T] { return to[T](variance("Std", a.h
 
 // Softmax returns exp(a − max a) / Σ exp(a − max a) along an axis, of
 // floating-point types.
-func (a *Array[T]) Softmax(axis int) *Array[T] { return to[T](softmax("Softmax", a.h(), axis)) }
+func (a *Array[T]) Softmax(axis int) *Array[T] {
+	return to[T](softmax("Softmax", a.h(), axis, kernels.Softmax))
+}
+
+// LogSoftmax returns the logarithm of Softmax, a − max a − log Σ exp(a − max a),
+// along an axis, of floating-point types.
+func (a *Array[T]) LogSoftmax(axis int) *Array[T] {
+	return to[T](softmax("LogSoftmax", a.h(), axis, kernels.LogSoftmax))
+}
 
 // SumAs returns the sum over axes of elements converted to U first: integers and
 // bool to 32- and 64-bit integers and to floating-point types, floating-point types
@@ -100,7 +108,7 @@ func reduce(name string, op kernels.Op, h handle, result kernels.Type, axes []in
 
 // reduce checks and runs a reduction. result is the type of its elements.
 func (c call) reduce(op kernels.Op, h handle, result kernels.Type, axes []int) (handle, *Error) {
-	if err := c.ready(h); err != nil {
+	if err := c.check(h); err != nil {
 		return h, err
 	}
 	mask, err := axesOf(axes, h.node.Rank)
@@ -110,15 +118,30 @@ func (c call) reduce(op kernels.Op, h handle, result kernels.Type, axes []int) (
 	if err != nil {
 		return h, c.fail(err, h)
 	}
+	out := dropAxes(&h.node.layout, mask)
+	n := &node{call: c, typ: result, layout: out}
+	failed := c.locked(h.dev, func() (err *Error) {
+		n.store, err = c.reduceLocked(op, h, n, mask)
+		return err
+	})
+	return handle{h.dev, n}, failed
+}
+
+// reduceLocked queues a reduction, which computes an expression as it reads it.
+func (c call) reduceLocked(op kernels.Op, h handle, out *node, mask uint32) (*storage, *Error) {
 	w := newWork(c, h.dev)
 	defer w.end()
-	out := dropAxes(&h.node.layout, mask)
-	w.input(h.node, h.node.layout)
-	if err := kernels.ReduceAs(&w.plan, op, h.node.typ, result, out, h.node.layout, mask); err != nil {
-		return h, c.unsupported(err, h)
+	if err := w.value(h.node, &h.node.layout); err != nil {
+		return nil, err
 	}
-	n, failed := w.create(out, result)
-	return handle{h.dev, n}, failed
+	if err := kernels.ReduceExpr(&w.plan, op, &w.expr, out.typ, out.layout, w.layouts, mask); err != nil {
+		return nil, c.unsupported(err, h)
+	}
+	s, err := w.runLocked(&out.layout, out.typ, nil)
+	if err == nil {
+		w.count()
+	}
+	return s, err
 }
 
 // reducible returns what is wrong with a reduction, with advice.
@@ -253,8 +276,8 @@ func (s *chain) eval(n *node, err error) *node {
 		s.err = s.explain(err)
 		return n
 	}
-	if n.store != nil {
-		return n
+	if n.base != nil || n.linked || n.expr.kind != kernels.Apply {
+		return n // a value of the program already
 	}
 	return s.step(s.record(s.dev, n), nil)
 }
@@ -272,7 +295,7 @@ func (s *chain) end(h handle, last *node) handle {
 	return handle{s.dev, last}
 }
 
-func softmax(name string, h handle, axis int) handle {
+func softmax(name string, h handle, axis int, plan func(p *kernels.Plan, t kernels.Type, out, in layout, axis int) error) handle {
 	c := here(name)
 	if err := c.floating(h); err != nil {
 		return h.failed(err)
@@ -281,19 +304,20 @@ func softmax(name string, h handle, axis int) handle {
 	if err != nil {
 		return h.failed(c.fail(err, h))
 	}
-	mask := uint32(1) << a
-	s := &chain{call: c, dev: h.dev}
-	if h.node.Len() == 0 {
-		return c.clone(h)
+	if err := c.ready(h); err != nil {
+		return h.failed(err)
 	}
-	t := h.node.typ
-	x := s.eval(cast(h.node, wide(t)), nil)
-	m := s.reduce(kernels.OpMax, x, mask)
-	var f formula
-	e := s.eval(f.do(kernels.OpExp, f.do(kernels.OpSub, x, m)), f.err)
-	sum := s.reduce(kernels.OpSum, e, mask)
-	last := s.eval(cast(f.do(kernels.OpDiv, e, sum), t), f.err)
-	return s.end(h, last)
+	out := contiguousLike(&h.node.layout)
+	if err := h.dev.fits(c, &out, h.node.typ); err != nil {
+		return h.failed(err)
+	}
+	w := newWork(c, h.dev)
+	defer w.end()
+	w.input(h.node, h.node.layout)
+	if err := plan(&w.plan, h.node.typ, out, h.node.layout, a); err != nil {
+		return h.failed(c.unsupported(err, h))
+	}
+	return h.dev.made(w.create(out, h.node.typ))
 }
 
 func variance(name string, h handle, axes []int, root bool) handle {

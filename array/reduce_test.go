@@ -219,13 +219,18 @@ func TestSoftmax(t *testing.T) {
 		axis := rng.IntN(len(s.grid.shape))
 		r := s.array.Softmax(axis - len(s.grid.shape)*rng.IntN(2))
 		got := sample[float64]{grid: s.grid, data: values(t, r)}
+		logs := sample[float64]{grid: s.grid, data: values(t, s.array.LogSoftmax(axis))}
 		_, in := groups(&s, []int{axis})
 		_, out := groups(&got, []int{axis})
+		_, log := groups(&logs, []int{axis})
 		for i, x := range in {
 			total := floats.LogSumExp(x)
 			for j := range x {
 				if want := math.Exp(x[j] - total); math.Abs(out[i][j]-want) > 1e-13 {
 					t.Errorf("softmax of %v: %v, want %v", x, out[i][j], want)
+				}
+				if want := x[j] - total; math.Abs(log[i][j]-want) > 1e-12*math.Abs(want)+1e-12 {
+					t.Errorf("log-softmax of %v: %v, want %v", x, log[i][j], want)
 				}
 			}
 		}

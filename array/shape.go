@@ -370,3 +370,62 @@ func flip(l *layout, axes []int) (layout, error) {
 	}
 	return r, nil
 }
+
+// through returns the layout that shows, in the shape and order of m, the elements
+// of l, where m is a layout over the row-major positions of l's shape. ok is false
+// where no strides can do that.
+func through(m, l *layout) (r layout, ok bool) {
+	r = *m
+	r.Offset = l.Offset
+	if m.Len() == 0 {
+		r.Strides = [kernels.MaxRank]int{}
+		return r, true
+	}
+	// A position of l's shape has one coordinate on each of its axes, after those
+	// that lie evenly in l are merged. m can be followed if each of its axes moves
+	// along one of them and stays within it.
+	var size, stride, weight, low, high [kernels.MaxRank]int
+	axes := 0
+	for i, n := range l.Shape[:l.Rank] {
+		switch {
+		case n == 1:
+		case axes > 0 && stride[axes-1] == n*l.Strides[i]:
+			size[axes-1], stride[axes-1] = size[axes-1]*n, l.Strides[i]
+		default:
+			size[axes], stride[axes] = n, l.Strides[i]
+			axes++
+		}
+	}
+	for k, w := axes-1, 1; k >= 0; k-- {
+		weight[k] = w
+		w *= size[k]
+	}
+	rest := m.Offset
+	for k := range axes {
+		low[k] = rest / weight[k]
+		rest %= weight[k]
+		high[k] = low[k]
+		r.Offset += low[k] * stride[k]
+	}
+	for i, n := range m.Shape[:m.Rank] {
+		s := m.Strides[i]
+		if r.Strides[i] = 0; n == 1 || s == 0 {
+			continue
+		}
+		k := 0
+		for k < axes && (max(s, -s) < weight[k] || s%weight[k] != 0) {
+			k++
+		}
+		if k == axes {
+			return r, false
+		}
+		step := s / weight[k]
+		r.Strides[i] = step * stride[k]
+		low[k] += min(0, step*(n-1))
+		high[k] += max(0, step*(n-1))
+		if low[k] < 0 || high[k] >= size[k] {
+			return r, false
+		}
+	}
+	return r, true
+}

@@ -3,6 +3,7 @@ package array
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
@@ -18,6 +19,12 @@ type storage struct {
 	err   *Error // what left its content undefined, or nil
 	scope *scope // that frees it when it ends, or nil
 	holds int    // host copies in progress, which put off giving the block back
+
+	elementSize int // bytes
+
+	readers  readers       // expressions that read it
+	detached bool          // only expressions refer to it: it goes with the last of them
+	label    func() string // what it is called in reports, or nil
 }
 
 // address is where the storage's first element lies.
@@ -32,19 +39,33 @@ func (s *storage) address() driver.Ptr {
 func (s *storage) usable(c call) *Error {
 	switch {
 	case s.freed.op != "":
-		file, line := lineOf(s.freed.pc)
-		return c.fail(because(ErrFreed, "its memory was given back by %s at %s:%d", s.freed.op, file, line))
+		return c.useOf(s.freed)
 	case s.err != nil:
 		return s.err
 	}
 	return nil
 }
 
+// useOf is the error of using what an earlier call gave back.
+func (c call) useOf(freed call) *Error {
+	file, line := lineOf(freed.pc)
+	return c.fail(because(ErrFreed, "its memory was given back by %s at %s:%d", freed.op, filepath.Base(file), line))
+}
+
+// readable is usable for operations that were accepted before: a Free in between
+// does no harm while the memory is held.
+func (s *storage) readable(c call) *Error {
+	if s.freed.op != "" && s.block != nil {
+		return s.err
+	}
+	return s.usable(c)
+}
+
 // newStorage makes a storage for the elements of a layout and announces it. The
 // caller holds the lock.
 func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error) {
 	sh := d.sh
-	s := &storage{sh: sh}
+	s := &storage{sh: sh, elementSize: t.Size()}
 	bytes := uint64(l.Len()) * uint64(t.Size())
 	if bytes == 0 {
 		return s, nil
@@ -61,10 +82,11 @@ func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error)
 	}
 	if sh.announces {
 		shape, rank := l.Shape, l.Rank
-		sh.mark(b, driver.MemoryPoisoned, func() string {
+		s.label = func() string {
 			file, line := lineOf(c.pc)
 			return fmt.Sprintf("%v %s made by %s at %s:%d", t, shapeText(shape[:rank]), c.op, file, line)
-		})
+		}
+		sh.mark(b, driver.MemoryPoisoned, s.label)
 	}
 	return s, nil
 }
@@ -82,7 +104,33 @@ func (s *storage) free(c call) {
 		return
 	}
 	s.freed = c
+	s.settle()
+}
+
+// settle does what is left to do when a storage was freed: expressions that read it
+// keep its memory, or are evaluated where too much is kept already.
+func (s *storage) settle() {
+	if s.holds > 0 || s.sh.closed {
+		return
+	}
+	if s.readers.any() {
+		if !s.sh.maySetAside(s.bytes()) {
+			s.sh.overwritten(s) // as far as kernels are assembled
+		}
+		if s.readers.any() {
+			s.detach()
+			return
+		}
+	}
 	s.drop()
+}
+
+// bytes is the size of the storage's block.
+func (s *storage) bytes() uint64 {
+	if s.block == nil {
+		return 0
+	}
+	return s.block.bytes
 }
 
 // drop gives the block back, unless a host copy holds it.
@@ -96,6 +144,10 @@ func (s *storage) drop() {
 // release gives back a block that a storage used.
 func (sh *shared) release(b *block) {
 	sh.registry.remove(b)
+	if b.aside {
+		b.aside = false
+		sh.setAside -= b.bytes
+	}
 	sh.giveBack(b)
 }
 
@@ -116,11 +168,18 @@ func (sh *shared) obtain(n uint64) (*block, error) {
 	if b := sh.arena.alloc(n); b != nil {
 		return b, nil
 	}
+	if sh.nearlyFull(n) { // while there is room for what expressions are evaluated to
+		sh.collect()
+		sh.relieve()
+		if b := sh.arena.alloc(n); b != nil {
+			return b, nil
+		}
+	}
 	b, err := sh.arena.grow(n)
 	if err == nil || !errors.Is(err, driver.ErrorOutOfMemory) {
 		return b, err
 	}
-	for _, find := range []func(){sh.sweep, sh.collect} {
+	for _, find := range []func(){sh.sweep, sh.collect, sh.relieveAndCollect} {
 		find()
 		if b := sh.arena.alloc(n); b != nil {
 			return b, nil
@@ -133,6 +192,22 @@ func (sh *shared) obtain(n uint64) (*block, error) {
 		return nil, sh.outOfMemory(n, err)
 	}
 	return b, err
+}
+
+// nearlyFull says whether n more bytes bring what was taken from the driver close to
+// what may be taken, and expressions may hold some of it.
+func (sh *shared) nearlyFull(n uint64) bool {
+	most := sh.total
+	if sh.limit > 0 {
+		most = min(most, sh.limit)
+	}
+	return !sh.relieving && sh.reserved+n > most-most/4
+}
+
+// relieveAndCollect has expressions evaluated and what they read given back.
+func (sh *shared) relieveAndCollect() {
+	sh.relieve()
+	sh.collect()
 }
 
 // outOfMemory says what was asked and what there is.
@@ -209,14 +284,14 @@ type scope struct {
 	parent *scope
 	made   []owner
 	prune  int // length at which the list is cleared of what is gone
-	ended  bool
+	ended  call
 }
 
 // lasting returns the innermost scope, from sc outwards, that has not ended, or
 // nil: kept arrays and forks have the Devices of scopes longer than these last. The
 // caller holds the shared device's lock.
 func (sc *scope) lasting() *scope {
-	for sc != nil && sc.ended {
+	for sc != nil && sc.ended.op != "" {
 		sc = sc.parent
 	}
 	return sc
@@ -241,10 +316,11 @@ func (sc *scope) add(s *storage, o owner) {
 
 // end frees what the scope still has.
 func (sc *scope) end(c call) {
+	sc.ended = c
 	for _, o := range sc.made {
 		if s := o.Value(); s != nil && s.scope == sc {
 			s.free(c)
 		}
 	}
-	sc.made, sc.ended = nil, true
+	sc.made = nil
 }

@@ -55,7 +55,7 @@ func (a *Array[T]) Flatten() *Array[T] { return to[T](reshaped("Flatten", a.h(),
 // from axes or sizes.
 func view(op string, h handle, relayout func(*layout, []int) (layout, error), numbers []int) handle {
 	c := here(op)
-	if err := c.ready(h); err != nil {
+	if err := c.check(h); err != nil {
 		return h.failed(err)
 	}
 	l, err := relayout(&h.node.layout, numbers)
@@ -68,7 +68,7 @@ func view(op string, h handle, relayout func(*layout, []int) (layout, error), nu
 func sliced(op string, h handle, index []Index) handle { return here(op).sliced(h, index) }
 
 func (c call) sliced(h handle, index []Index) handle {
-	if err := c.ready(h); err != nil {
+	if err := c.check(h); err != nil {
 		return h.failed(err)
 	}
 	l, err := slice(&h.node.layout, index)
@@ -78,27 +78,14 @@ func (c call) sliced(h handle, index []Index) handle {
 	return c.view(h, l)
 }
 
-// ready checks operands and materialises them.
-func (c call) ready(operands ...handle) *Error {
-	if err := c.check(operands...); err != nil {
-		return err
-	}
-	for _, h := range operands {
-		if err := c.evaluate(h); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// view makes the handle of a view of a materialised array.
+// view makes the handle of a view of an array, which need not be evaluated.
 func (c call) view(h handle, l layout) handle {
-	return handle{h.dev, &node{call: c, typ: h.node.typ, layout: l, store: h.node.store}}
+	return handle{h.dev, &node{call: c, typ: h.node.typ, layout: l, base: h.node.root()}}
 }
 
 func reshaped(op string, h handle, shape []int) handle {
 	c := here(op)
-	if err := c.ready(h); err != nil {
+	if err := c.check(h); err != nil {
 		return h.failed(err)
 	}
 	shape, err := resolveShape(shape, h.node.Len())
@@ -107,6 +94,9 @@ func reshaped(op string, h handle, shape []int) handle {
 	}
 	if l, ok := reshape(&h.node.layout, shape); ok {
 		return c.view(h, l)
+	}
+	if err := c.ready(h); err != nil {
+		return h.failed(err)
 	}
 	r, failed := c.pack(h)
 	if failed != nil {

@@ -92,7 +92,7 @@ func (p *program[T]) step() {
 		p.free(a)
 		return
 	}
-	switch p.rng.IntN(18) {
+	switch p.rng.IntN(22) {
 	case 0, 1, 2:
 		p.slice(a)
 	case 3:
@@ -118,6 +118,8 @@ func (p *program[T]) step() {
 		p.fill(a)
 	case 16, 17:
 		p.shift(a)
+	case 18, 19, 20, 21: // an expression, with the same elements
+		p.copied(a, "Where(equal to itself)", Where(a.real.Equal(a.real), a.real, a.real), a.shape)
 	case 15:
 		if p.rng.IntN(3) == 0 {
 			p.free(a)

@@ -1,0 +1,681 @@
+package array
+
+import (
+	"runtime"
+	"weak"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// Deferred elementwise work. Operations that are rows of the kernels' table only
+// record an expression; one kernel computes all of it when its value is needed.
+// What must not show is when that is:
+//
+//   - Elements that an expression reads are not overwritten or given back under
+//     it. Whoever wants to finds the expression in the storage's list of readers,
+//     and either leaves it the memory (see storage.detach) or evaluates it first.
+//   - Lists of readers are weak: an expression that nobody can reach is not run,
+//     and what it alone holds is given back after a collection.
+//   - A view of an expression is a layout over what the expression's elements will
+//     be (see node.base), so that writing through it writes to the array.
+//
+// All of this is guarded by the shared device's lock.
+
+// Limits of an expression that is still recorded; what goes beyond has its largest
+// operand evaluated. They bound the registers and the parameters of a kernel, and
+// the time it takes to write and assemble it: a chain that is longer than that has
+// little to gain from being one kernel.
+const (
+	maxNodes    = 32 // operations
+	maxLeaves   = 8  // arrays read
+	maxExpanded = 64 // nodes in a kernel, where one expression is read through several views
+)
+
+// Costs of operations, in units of an addition, where it is to be decided whether
+// computing something again is cheaper than storing it.
+const (
+	costly      = 8   // functions, division
+	fewCheapOps = 4   // may be computed once for each element that they broadcast to
+	recompute   = 20  // may be computed again rather than stored, if that reads no more
+	maxInlined  = 8   // how often
+	maxCost     = 1e6 // where costs stop being added
+)
+
+// costOf is an operation's cost.
+func costOf(op kernels.Op) int {
+	switch op {
+	case kernels.OpDiv, kernels.OpFloorDivide, kernels.OpRemainder, kernels.OpPow, kernels.OpReciprocal, kernels.OpSqrt, kernels.OpRsqrt,
+		kernels.OpExp, kernels.OpExp2, kernels.OpExpm1, kernels.OpLog, kernels.OpLog2, kernels.OpLog10, kernels.OpLog1p,
+		kernels.OpTanh, kernels.OpSigmoid, kernels.OpSin, kernels.OpCos:
+		return costly
+	}
+	return 1
+}
+
+// root is the node whose elements n shows: n itself, or what it is a view of.
+func (n *node) root() *node {
+	if n.base != nil {
+		return n.base
+	}
+	return n
+}
+
+// pending says whether n is an operation that has not been evaluated. n is a root.
+func (n *node) pending() bool {
+	return n.store == nil && n.fault == nil && n.expr.kind == kernels.Apply && n.expr.args[0] != nil
+}
+
+// readers lists the expressions that read an array, or an expression, themselves.
+type readers struct {
+	list  []weak.Pointer[node]
+	prune int // length at which the list is cleared of what is gone
+}
+
+func (r *readers) add(p weak.Pointer[node]) {
+	if len(r.list) >= max(r.prune, 64) {
+		r.any()
+		r.prune = 2 * len(r.list)
+	}
+	r.list = append(r.list, p)
+}
+
+// remove takes out n, which was added late, in most cases.
+func (r *readers) remove(p weak.Pointer[node]) {
+	for i := len(r.list) - 1; i >= 0; i-- {
+		if r.list[i] == p {
+			last := len(r.list) - 1
+			r.list[i] = r.list[last]
+			r.list[last] = weak.Pointer[node]{}
+			r.list = r.list[:last]
+			return
+		}
+	}
+}
+
+// any says whether an expression is left that may be evaluated, and clears the list
+// of the others.
+func (r *readers) any() bool {
+	left := r.list[:0]
+	for _, p := range r.list {
+		if n := p.Value(); n != nil && n.pending() {
+			left = append(left, p)
+		}
+	}
+	clear(r.list[len(left):])
+	r.list = left
+	return len(left) > 0
+}
+
+// readBy is the list of the expressions that read n, a root.
+func (n *node) readBy() *readers {
+	if n.store != nil {
+		return &n.store.readers
+	}
+	return &n.readers
+}
+
+// link enters an operation, and those that it is composed of, as readers of what
+// they read.
+func (c call) link(d *Device, n *node) {
+	n.call, n.dev, n.linked = c, d, true
+	n.scope = d.scope.lasting()
+	n.nodes, n.cost = 1, costOf(n.expr.op)
+	n.self = weak.Make(n)
+	for i, a := range n.operands() {
+		r := a.root()
+		if r.store == nil && r.expr.kind != kernels.Apply {
+			continue // a constant
+		}
+		if r.store == nil && !r.linked {
+			c.link(d, r)
+		}
+		if r.store == nil {
+			n.nodes += r.nodes
+			n.leaves += r.leaves
+			n.reads += r.reads
+			n.cost = min(n.cost+r.cost, maxCost)
+		} else {
+			n.leaves++
+			n.reads += min(r.Len(), n.Len())
+		}
+		if n.reads < 0 {
+			n.reads = maxBytes // beyond counting, so never worth reading again
+		}
+		if i > 0 && n.expr.args[0].root() == r || i > 1 && n.expr.args[1].root() == r {
+			continue // counted already
+		}
+		r.consumers++
+		r.readBy().add(n.self)
+	}
+}
+
+// operands are the nodes that n's operation works on.
+func (n *node) operands() []*node {
+	k := 0
+	for k < len(n.expr.args) && n.expr.args[k] != nil {
+		k++
+	}
+	return n.expr.args[:k]
+}
+
+// unlink forgets how n was to be computed: it is not needed any more. What only n
+// kept goes too.
+func (sh *shared) unlink(n *node) {
+	args := n.expr.args
+	n.expr = expression{}
+	for i, a := range args {
+		if a == nil {
+			break
+		}
+		r := a.root()
+		if r.store == nil && !r.linked || i > 0 && args[0].root() == r || i > 1 && args[1].root() == r {
+			continue
+		}
+		list := r.readBy()
+		list.remove(n.self)
+		if len(list.list) > 0 {
+			continue
+		}
+		if s := r.store; s != nil && s.detached {
+			s.drop()
+		} else if s == nil && r.freed.op != "" && r.busy == 0 && r.pending() {
+			sh.unlink(r)
+		}
+	}
+}
+
+// tooLarge returns the largest operand of an operation that exceeds the limits, to
+// be evaluated before it is recorded, or nil.
+func (n *node) tooLarge() *node {
+	var t tally
+	t.node(n)
+	if t.nodes <= maxNodes && t.leaves <= maxLeaves {
+		return nil
+	}
+	var largest *node
+	most := -1
+	for _, a := range n.parts() {
+		if size := a.nodes + a.leaves; size > most {
+			largest, most = a, size
+		}
+	}
+	return largest
+}
+
+// parts are the recorded expressions right under an operation, which may be
+// composed of operations that are not recorded yet.
+func (n *node) parts() []*node {
+	var list []*node
+	for _, a := range n.operands() {
+		switch r := a.root(); {
+		case r.store != nil || r.expr.kind != kernels.Apply || r.fault != nil:
+		case r.linked:
+			list = append(list, r)
+		default:
+			list = append(list, r.parts()...)
+		}
+	}
+	return list
+}
+
+// A tally counts the different nodes and arrays of an expression. It stops beyond
+// the limits.
+type tally struct {
+	nodes, leaves int
+	seen          [maxNodes + maxLeaves + 2]*node
+}
+
+func (t *tally) node(n *node) {
+	if t.nodes > maxNodes || t.leaves > maxLeaves || n.store == nil && n.expr.kind != kernels.Apply {
+		return
+	}
+	for _, s := range t.seen[:t.nodes+t.leaves] {
+		if s == n {
+			return
+		}
+	}
+	t.seen[t.nodes+t.leaves] = n
+	if n.store != nil {
+		t.leaves++
+		return
+	}
+	t.nodes++
+	for _, a := range n.operands() {
+		t.node(a.root())
+	}
+}
+
+// record makes an expression a value of the program, to be evaluated when it is
+// needed.
+func (c call) record(d *Device, n *node) handle {
+	n.call = c
+	h := handle{d, n}
+	if err := d.fits(c, &n.layout, n.typ); err != nil {
+		return h.failed(err)
+	}
+	for {
+		d.sh.mu.Lock()
+		large := (*node)(nil)
+		err := d.open(c)
+		if err == nil {
+			if large = n.tooLarge(); large == nil {
+				c.link(d, n)
+			}
+		}
+		d.sh.mu.Unlock()
+		if err != nil {
+			return h.failed(err)
+		}
+		if large == nil {
+			break
+		}
+		if err := c.evaluate(handle{d, large}); err != nil {
+			return h.failed(err)
+		}
+	}
+	if d.sh.eager {
+		if err := c.evaluate(h); err != nil {
+			return h.failed(err)
+		}
+	}
+	return h
+}
+
+// missing is the error of an evaluation that needs a kernel which is not assembled
+// yet: shared.missing is its key. The caller assembles it without the lock, and
+// tries again.
+var missing = &Error{Op: "evaluation"}
+
+// locked calls f under the lock, again and again until it does not return missing.
+// f must be able to start over.
+func (c call) locked(d *Device, f func() *Error) *Error {
+	for {
+		d.sh.mu.Lock()
+		err := f()
+		key := d.sh.missing
+		d.sh.mu.Unlock()
+		if err != missing {
+			return err
+		}
+		if _, err := d.kernel(c, key); err != nil {
+			return c.deviceError(err)
+		}
+	}
+}
+
+// evaluate materialises an array: after it, its elements are in its storage, and
+// will be as soon as the device gets there.
+func (c call) evaluate(h handle) *Error {
+	n := h.node.root()
+	if h.node.err != nil {
+		return h.node.err
+	}
+	sh := h.dev.sh
+	for {
+		sh.mu.Lock()
+		err := sh.try(n)
+		key := sh.missing
+		sh.mu.Unlock()
+		if err != missing {
+			return err
+		}
+		if _, failed := h.dev.kernel(n.call, key); failed != nil {
+			err := n.deviceError(failed)
+			sh.mu.Lock()
+			err = sh.fail(n, err)
+			sh.mu.Unlock()
+			return err
+		}
+	}
+}
+
+// fail makes n carry the error of its evaluation, and returns it.
+func (sh *shared) fail(n *node, err *Error) *Error {
+	if n.pending() {
+		var operands [3]handle
+		args := n.operands()
+		for i, a := range args {
+			operands[i].node = a
+		}
+		n.fault = n.of(err, operands[:len(args)]...)
+		sh.unlink(n)
+	}
+	return n.fault
+}
+
+// where is the Device on which n is evaluated: that which it was recorded on, if it
+// is still there.
+func (n *node) where() *Device {
+	if n.dev.stream.closed {
+		return n.dev.sh.root
+	}
+	return n.dev
+}
+
+// try evaluates n, a root, under the lock.
+func (sh *shared) try(n *node) *Error {
+	if !n.pending() {
+		return n.fault
+	}
+	w := newWork(n.call, n.where())
+	defer w.end()
+	err := w.dev.open(n.call)
+	if err == nil {
+		err = w.compute(n)
+	}
+	var s *storage
+	if err == nil {
+		s, err = w.runLocked(&n.layout, n.typ, nil)
+	}
+	if err == missing {
+		return err
+	}
+	if err != nil {
+		if !sh.relieving { // else that was only an attempt
+			err = sh.fail(n, err)
+		}
+		return err
+	}
+	w.count()
+	sh.stored(n, s)
+	return nil
+}
+
+// stored makes n an array whose elements are in s.
+func (sh *shared) stored(n *node, s *storage) {
+	if sc := n.scope; sc != nil && sc.ended.op != "" && n.freed.op == "" {
+		n.freed = sc.ended
+	}
+	s.readers, n.readers = n.readers, readers{}
+	sh.unlink(n)
+	n.store = s
+	if n.freed.op != "" { // only expressions read it
+		s.detached = true
+		if !s.readers.any() {
+			s.drop()
+		}
+	}
+}
+
+// compute plans the evaluation of n to memory of its own.
+func (w *work) compute(n *node) *Error {
+	if n.Len() == 0 {
+		return nil
+	}
+	w.size = n.Len()
+	_, err := w.operation(n, &n.layout, true)
+	if err == tooMany {
+		for _, a := range n.operands() {
+			if err := w.dev.sh.try(a.root()); err != nil {
+				return err
+			}
+		}
+		w.again()
+		w.size = n.Len()
+		_, err = w.operation(n, &n.layout, true)
+	}
+	if err != nil {
+		return err
+	}
+	if err := kernels.Elementwise(&w.plan, &w.expr, n.layout, w.layouts); err != nil {
+		return w.unsupported(err, handle{w.dev, n})
+	}
+	return nil
+}
+
+// tooMany is the error of an expression that takes more than maxExpanded nodes.
+var tooMany = &Error{Op: "evaluation"}
+
+// value adds an array or an expression, read with the layout l over the elements of
+// its root, to the work's expression, and makes sure that it fits: it is the whole
+// expression.
+func (w *work) value(n *node, l *layout) *Error {
+	w.size = l.Len()
+	_, err := w.place(n, l)
+	if err != tooMany {
+		return err
+	}
+	if err := w.dev.sh.try(n.root()); err != nil {
+		return err
+	}
+	w.again()
+	_, err = w.place(n, l)
+	return err
+}
+
+// place adds the elements of n's root, in the order of the layout m over them, to
+// the work's expression, once, and returns where.
+func (w *work) place(n *node, m *layout) (int, *Error) {
+	r := n.root()
+	for i := range w.placed {
+		if p := &w.placed[i]; p.node == r && (r.expr.kind == kernels.Immediate || sameElements(&p.layout, m)) {
+			return p.at, nil
+		}
+	}
+	switch {
+	case r.fault != nil:
+		return 0, r.fault
+	case r.store != nil:
+		return w.load(r, m)
+	case r.expr.kind != kernels.Apply:
+		return w.append(r, m, kernels.Node{Kind: r.expr.kind, Type: r.typ, Bits: r.expr.bits})
+	case w.keeps(r):
+		if err := w.dev.sh.try(r); err != nil {
+			return 0, err
+		}
+		return w.load(r, m)
+	}
+	return w.operation(r, m, false)
+}
+
+// keeps says whether a pending expression is to be stored rather than computed as
+// part of this one: there are more elements here than it has itself, or it was
+// computed before and is needed again. In the latter case it is computed again
+// while that takes few operations and reads about as much as reading it stored
+// would: each time moves at most 1/maxInlined of its bytes more, and storing it
+// would write all of them.
+func (w *work) keeps(r *node) bool {
+	if r.busy > 0 || !r.linked {
+		return false
+	}
+	if w.size > r.Len() && r.cost > fewCheapOps {
+		return true
+	}
+	again := r.inlined > 0 && r.consumers > 1
+	return again && (r.inlined >= maxInlined || r.cost > recompute || r.reads > r.Len()+r.Len()/maxInlined)
+}
+
+// operation adds r's operation and, before it, what it works on. Where r is read
+// through a layout that its operands cannot be read through, r is evaluated first;
+// whole says that r is read as it is.
+func (w *work) operation(r *node, m *layout, whole bool) (int, *Error) {
+	k := kernels.Node{Kind: kernels.Apply, Op: r.expr.op, Type: r.typ}
+	var maps [3]layout
+	args := r.operands()
+	for i, a := range args {
+		if a.root().expr.kind == kernels.Immediate {
+			continue
+		}
+		over, err := broadcastTo(&a.layout, dims(&r.layout))
+		if err != nil {
+			return 0, w.explain(err)
+		}
+		ok := true
+		if whole || m.Rank == r.Rank && sameElements(m, &r.layout) && m.Shape == r.Shape {
+			maps[i] = over
+		} else if maps[i], ok = through(m, &over); !ok {
+			if err := w.dev.sh.try(r); err != nil {
+				return 0, err
+			}
+			return w.load(r, m)
+		}
+	}
+	for i, a := range args {
+		var err *Error
+		if k.Args[i], err = w.place(a, &maps[i]); err != nil {
+			return 0, err
+		}
+	}
+	return w.append(r, m, k)
+}
+
+// load adds a load of r's elements.
+func (w *work) load(r *node, m *layout) (int, *Error) {
+	for i, s := range w.inputs {
+		if s == r.store && sameElements(&w.layouts[i], m) {
+			for at, k := range w.expr.Nodes {
+				if k.Kind == kernels.Load && k.Operand == i+1 {
+					return at, nil
+				}
+			}
+		}
+	}
+	w.layouts = append(w.layouts, *m)
+	w.inputs = append(w.inputs, r.store)
+	return w.append(r, m, kernels.Node{Kind: kernels.Load, Type: r.typ, Operand: len(w.inputs)})
+}
+
+// append adds a node to the expression.
+func (w *work) append(r *node, m *layout, k kernels.Node) (int, *Error) {
+	at := len(w.expr.Nodes)
+	if at == maxExpanded {
+		return 0, tooMany
+	}
+	w.expr.Nodes = append(w.expr.Nodes, k)
+	w.placed = append(w.placed, place{r, *m, at})
+	return at, nil
+}
+
+// count notes that the operations in the work were computed.
+func (w *work) count() {
+	for i := range w.placed {
+		if n := w.placed[i].node; n.store == nil {
+			n.inlined++
+		}
+	}
+}
+
+// busy keeps the work's expressions from being evaluated or dropped while memory is
+// looked for.
+func (w *work) busy(by int) {
+	for i := range w.placed {
+		w.placed[i].node.busy += by
+	}
+}
+
+// overwritten makes sure that expressions recorded so far keep their values when
+// elements of s are overwritten: it evaluates them.
+func (sh *shared) overwritten(s *storage) *Error {
+	for s.readers.any() {
+		n := s.readers.list[len(s.readers.list)-1].Value()
+		if n == nil {
+			continue
+		}
+		if err := sh.try(n); err == missing {
+			return err
+		}
+	}
+	return nil
+}
+
+// detach moves the memory of s, and the expressions that read it, to a storage that
+// nothing else refers to. s has no memory then.
+func (s *storage) detach() *storage {
+	old := &storage{sh: s.sh, elementSize: s.elementSize, err: s.err, detached: true, label: s.label}
+	if old.block = s.block; old.block != nil {
+		old.block.owner = weak.Make(old)
+		s.sh.setAside += old.block.bytes
+		old.block.aside = true
+	}
+	s.block = nil
+	s.moveReaders(old)
+	return old
+}
+
+// attach undoes detach.
+func (s *storage) attach(old *storage) {
+	if s.block = old.block; s.block != nil {
+		s.block.owner = weak.Make(s)
+		s.block.aside = false
+		s.sh.setAside -= s.block.bytes
+	}
+	old.block = nil
+	old.moveReaders(s)
+}
+
+// moveReaders makes the expressions that read s read to.
+func (s *storage) moveReaders(to *storage) {
+	to.readers, s.readers = s.readers, readers{}
+	for _, p := range to.readers.list {
+		n := p.Value()
+		if n == nil {
+			continue
+		}
+		for i, a := range n.operands() {
+			if a.root().store == s {
+				n.expr.args[i] = &node{typ: a.typ, layout: a.layout, store: to}
+			}
+		}
+	}
+}
+
+// maySetAside says whether n more bytes may be kept for expressions after what they
+// read was freed or overwritten. Much of that may be garbage that the collector has
+// not found yet, so it is bounded; beyond, expressions are evaluated.
+func (sh *shared) maySetAside(n uint64) bool {
+	room := sh.total / 8
+	if sh.limit > 0 {
+		room = min(room, sh.limit/8)
+	}
+	if sh.setAside+n <= max(room, minSetAside) {
+		return true
+	}
+	sh.sweep()
+	return sh.setAside+n <= max(room, minSetAside)
+}
+
+const minSetAside = 1 << 20
+
+// relieve evaluates the expressions that hold more memory than they need when they
+// are evaluated, where memory is short.
+func (sh *shared) relieve() {
+	if sh.relieving {
+		return
+	}
+	sh.relieving = true
+	defer func() { sh.relieving = false }()
+	var list []*node
+	for _, b := range sh.registry.blocks {
+		if s := b.owner.Value(); s != nil && s.readers.any() {
+			for _, p := range s.readers.list {
+				if n := p.Value(); n != nil && n.busy == 0 && n.consumers == 0 && n.reads > n.Len() {
+					list = append(list, n)
+				}
+			}
+		}
+	}
+	for _, n := range list {
+		for sh.try(n) == missing {
+			if _, err := sh.load(sh.missing); err != nil {
+				break
+			}
+		}
+	}
+	runtime.KeepAlive(list)
+}
+
+// free gives an array back: its memory, or, where it was not evaluated, its
+// expression.
+func (sh *shared) free(c call, n *node) {
+	if n.store != nil {
+		n.store.free(c)
+		return
+	}
+	if n.freed.op != "" {
+		return
+	}
+	n.freed = c
+	if !n.readers.any() && n.busy == 0 && n.pending() {
+		sh.unlink(n)
+	}
+}

@@ -1,0 +1,93 @@
+package array
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
+	"github.com/seed6486a2bb/gpuarray/internal/sim"
+)
+
+// TestFaultsOfExpressions fails each driver call while expressions are evaluated:
+// the arrays that need it carry the error, Assign leaves its destination as it was,
+// nothing leaks, and the device still works.
+func TestFaultsOfExpressions(t *testing.T) {
+	for _, result := range []abi.Result{abi.ErrorUnknown, abi.ErrorOutOfMemory} {
+		for _, warm := range []bool{false, true} {
+			runs := abitest.Sweep(result, func(f abitest.Fault) *abitest.API { return expressionsWithFault(t, warm, f) })
+			t.Log(runs, "faults injected")
+		}
+	}
+}
+
+func expressionsWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API {
+	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+	d, err := openAPI(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, w, part := Full(d, float32(3), 4), Full(d, float32(10), 4), Full(d, float32(20), 4)
+	program := func() (held, sum *Array[float32], errs [4]error) {
+		held = w.Sub(x)
+		mid := part.Add(x)
+		errs[0] = w.Assign(held.MulScalar(2))
+		errs[1] = part.Slice(R(0, 2)).Assign(mid.Slice(R(2, 4)))
+		sum = mid.Mul(x).Sum()
+		errs[2], errs[3] = held.Eval().Err(), sum.Err()
+		return held, sum, errs
+	}
+	if warm {
+		program()
+		w.Fill(10)
+		part.Fill(20)
+	}
+	if err := d.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	api.Record(abitest.RecordNames)
+	api.Inject(f)
+	held, sum, errs := program()
+	api.Heal()
+	what := fmt.Sprintf("call %d failing as %v", f.Nth, f.Result.Name())
+	for _, c := range api.Calls() {
+		if c.Injected {
+			what += " (" + c.Method + ")"
+			if err := errors.Join(errs[:]...); err == nil && c.Result != abi.ErrorOutOfMemory && !slices.Contains(forgiven, c.Method) {
+				t.Errorf("%s: no error came back", what)
+			}
+		}
+	}
+	for i, c := range []struct {
+		a    *Array[float32]
+		want []float32
+		old  []float32
+	}{{w, []float32{14, 14, 14, 14}, []float32{10, 10, 10, 10}}, {part, []float32{23, 23, 20, 20}, []float32{20, 20, 20, 20}}, {held, []float32{7, 7, 7, 7}, nil}, {sum, []float32{276}, nil}} {
+		if errs[i] != nil {
+			c.want = c.old
+		}
+		got, err := c.a.ToSlice()
+		if c.want == nil {
+			if err == nil {
+				t.Errorf("%s: an array that failed reads %v", what, got)
+			}
+		} else if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: array %d is %v, %v; want %v", what, i, got, err, c.want)
+		}
+	}
+	checkWorks(t, what, d)
+	for _, a := range []*Array[float32]{x, w, part, held, sum} {
+		a.Free()
+	}
+	x, w, part, held, sum = nil, nil, nil, nil, nil
+	checkReturned(t, what, d)
+	if err := d.Close(); err != nil {
+		t.Errorf("%s: Close: %v", what, err)
+	}
+	if leaks := api.Leaks(); leaks != "" {
+		t.Errorf("%s leaks:\n%s", what, leaks)
+	}
+	return api
+}

@@ -1,0 +1,578 @@
+package array
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestOneLaunch counts the kernels of expressions.
+func TestOneLaunch(t *testing.T) {
+	d, api := newRecorded(t)
+	r := NewRand(d, 1)
+	x, y, z := Normal[float32](r, 20, 30), Normal[float32](r, 20, 30), Normal[float32](r, 20, 30)
+	row, v, w := Normal[float32](r, 30), Normal[float32](r, 20, 30), Normal[float32](r, 20, 30)
+	var held []*Array[float32]
+	for _, c := range []struct {
+		name string
+		want int
+		run  func() error
+	}{
+		{"nothing is needed", 0, func() error { return x.Mul(y).Add(z).Tanh().Err() }},
+		{"a chain", 1, func() error { return x.Mul(y).Add(z).Tanh().Eval().Err() }},
+		{"a read of a chain", 1, func() error { return ignoring(x.Mul(y).Add(z).ToSlice()) }},
+		{"a broadcast operand", 1, func() error { return x.Add(row).MulScalar(2).Eval().Err() }},
+		{"a cheap broadcast expression", 1, func() error { return x.Add(row.MulScalar(2)).Eval().Err() }},
+		{"an expensive broadcast expression", 2, func() error { return x.Add(row.Exp()).Eval().Err() }},
+		{"a mask", 1, func() error { return Where(x.Greater(y), x, y).Eval().Err() }},
+		{"a cast", 1, func() error { return Cast[int32](x.AddScalar(1)).Eval().Err() }},
+		{"one node twice", 1, func() error { e := x.Exp(); return e.Mul(e).Add(e).Eval().Err() }},
+		{"a view of an expression", 1, func() error { return x.Exp().Transpose().Slice(R(3, 20)).MulScalar(3).Eval().Err() }},
+		{"a reshaped expression", 1, func() error { return x.Exp().Reshape(600).AddScalar(3).Eval().Err() }},
+		{"an expression broadcast", 2, func() error { return row.Exp().BroadcastTo(20, 30).AddScalar(3).Eval().Err() }},
+		{"a reduction", 1, func() error { return x.Sub(y).Square().Sum().Eval().Err() }},
+		{"a reduction of rows", 1, func() error { return x.Sub(y).Square().Mean(-1).Eval().Err() }},
+		{"a reduction of a transposed expression", 1, func() error { return x.Sub(y).Transpose().Max(0).Eval().Err() }},
+		{"a reduction of a mask", 1, func() error { return x.Greater(y).Any().Eval().Err() }},
+		{"Assign", 1, func() error { return w.Assign(w.Sub(x.MulScalar(0.1))) }},
+		{"Assign again", 1, func() error { return w.Assign(w.Sub(x.MulScalar(0.1))) }},
+		{"Assign of a longer expression", 1, func() error { return w.Assign(w.MulScalar(0.9).Add(x.Square())) }},
+		{"Assign of an expression that is held", 1, func() error { held = append(held, w.MulScalar(0.9)); return w.Assign(held[0].AddScalar(1)) }},
+		{"Assign to a view", 1, func() error { return v.Slice(All, I(0)).Assign(x.Slice(All, I(1)).Add(z.Slice(All, I(2)))) }},
+		{"Assign through another view", 1, func() error { return w.Slice(R(End, End, -1)).Assign(w.AddScalar(1)) }},
+		{"Assign of a broadcast expression", 1, func() error { return w.Assign(row.AddScalar(1)) }},
+		{"an operand that is freed", 1, func() error {
+			e := x.Clone()
+			s := e.MulScalar(2).AddScalar(1)
+			e.Free()
+			return s.Eval().Err()
+		}},
+	} {
+		for range 2 {
+			counted(api)
+			if err := c.run(); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			want := c.want
+			if c.name == "an operand that is freed" {
+				want++ // the clone
+			}
+			if got := counted(api)["LaunchKernel"]; got != want {
+				t.Errorf("%s: %d launches, want %d", c.name, got, want)
+			}
+		}
+	}
+	runtime.KeepAlive(held)
+}
+
+// usual are programs as users write them. They return what they compute.
+var usual = []struct {
+	name string
+	run  func(d *Device) []*Array[float32]
+}{
+	{"softmax by hand", func(d *Device) []*Array[float32] {
+		x := Normal[float32](NewRand(d, 1), 40, 50)
+		e := x.Sub(x.Max(-1).ExpandDims(-1)).Exp()
+		return []*Array[float32]{e.Div(e.Sum(-1).ExpandDims(-1)).Eval()}
+	}},
+	{"variance by hand", func(d *Device) []*Array[float32] {
+		x := Normal[float32](NewRand(d, 1), 40, 50)
+		c := x.Sub(x.Mean(-1).ExpandDims(-1))
+		return []*Array[float32]{c.Square().Mean(-1).Eval()}
+	}},
+	{"Adam", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		w, m, v := Normal[float32](r, 60, 20), Zeros[float32](d, 60, 20), Zeros[float32](d, 60, 20)
+		for range 3 {
+			g := Normal[float32](r, 60, 20)
+			m.Assign(m.MulScalar(0.9).Add(g.MulScalar(0.1)))
+			v.Assign(v.MulScalar(0.999).Add(g.Square().MulScalar(0.001)))
+			w.Assign(w.Sub(m.MulScalar(0.01).Div(v.Sqrt().AddScalar(1e-8))))
+		}
+		return []*Array[float32]{w, m, v}
+	}},
+	{"GELU by hand", func(d *Device) []*Array[float32] {
+		x := Normal[float32](NewRand(d, 1), 2000)
+		inner := x.Add(x.PowScalar(3).MulScalar(0.044715)).MulScalar(0.7978845608)
+		return []*Array[float32]{x.MulScalar(0.5).Mul(inner.Tanh().AddScalar(1)).Eval()}
+	}},
+	{"layer normalisation by hand", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, scale, shift := Normal[float32](r, 40, 50), Normal[float32](r, 50), Normal[float32](r, 50)
+		c := x.Sub(x.Mean(-1).ExpandDims(-1))
+		s := c.Square().Mean(-1).AddScalar(1e-5).Sqrt()
+		return []*Array[float32]{c.Div(s.ExpandDims(-1)).Mul(scale).Add(shift).Eval()}
+	}},
+	{"a mask with two consumers", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, y := Normal[float32](r, 2000), Normal[float32](r, 2000)
+		mask := x.Greater(y)
+		return []*Array[float32]{Where(mask, x, y).Eval(), Where(mask, y, x).Eval()}
+	}},
+	{"an expensive expression with four consumers", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, y := Normal[float32](r, 2000), Normal[float32](r, 2000)
+		e := x.Exp().Add(y.Tanh()).Sigmoid()
+		return []*Array[float32]{e.AddScalar(1).Eval(), e.AddScalar(2).Eval(), e.AddScalar(3).Eval(), e.Sum().Eval()}
+	}},
+	{"a perceptron's step", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, w, b, target := Normal[float32](r, 32, 16), Normal[float32](r, 16, 8), Zeros[float32](d, 8), Uniform[float32](r, 32, 8)
+		for range 2 {
+			h := x.MatMul(w).Add(b).Sigmoid()
+			g := h.Sub(target).Mul(h).Mul(h.Neg().AddScalar(1))
+			dw := x.Transpose().MatMul(g)
+			w.Assign(w.Sub(dw.MulScalar(0.1)))
+			b.Assign(b.Sub(g.Sum(0).MulScalar(0.1)))
+			for _, a := range []*Array[float32]{h, g, dw} {
+				a.Free()
+			}
+		}
+		return []*Array[float32]{w, b}
+	}},
+	{"a long chain", func(d *Device) []*Array[float32] {
+		x := Normal[float32](NewRand(d, 1), 2000)
+		y := x
+		for i := range 100 {
+			y = y.MulScalar(0.5).Add(x).AddScalar(float32(i))
+		}
+		return []*Array[float32]{y.Eval()}
+	}},
+	{"doubling", func(d *Device) []*Array[float32] {
+		y := Normal[float32](NewRand(d, 1), 2000)
+		for range 80 {
+			y = y.Mul(y).Sub(y)
+		}
+		return []*Array[float32]{y.Eval()}
+	}},
+	{"many arrays", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		y := Normal[float32](r, 2000)
+		for range 30 {
+			y = y.Add(Normal[float32](r, 2000))
+		}
+		return []*Array[float32]{y.Eval()}
+	}},
+	{"two images of each step", func(d *Device) []*Array[float32] {
+		y := Normal[float32](NewRand(d, 1), 30, 30)
+		for range 10 {
+			y = y.Add(y.Transpose().Flip(0)).MulScalar(0.5)
+		}
+		return []*Array[float32]{y.Eval()}
+	}},
+}
+
+// TestNeverMoreThanEager runs the usual programs with and without deferral: results
+// have the same bits, and there are no more launches nor bytes moved.
+func TestNeverMoreThanEager(t *testing.T) {
+	for _, p := range usual {
+		var launches, moved [2]int
+		var results [2][]byte
+		for k := range 2 {
+			d, _ := newRecorded(t)
+			d.sh.eager, d.sh.moved = k == 1, &moved[k]
+			for _, a := range p.run(d) {
+				results[k] = append(results[k], bytesOf(values(t, a))...)
+			}
+			launches[k] = int(d.Stats().Launches)
+		}
+		if !bytes.Equal(results[0], results[1]) {
+			t.Errorf("%s: the results differ from those of one operation after the other", p.name)
+		}
+		if launches[0] > launches[1] || moved[0] > moved[1] {
+			t.Errorf("%s: %d launches and %d bytes, one by one %d and %d", p.name, launches[0], moved[0], launches[1], moved[1])
+		}
+		t.Logf("%s: %d launches and %d bytes, one by one %d and %d", p.name, launches[0], moved[0], launches[1], moved[1])
+	}
+}
+
+// A twin is an array computed twice: as expressions, and one operation at a time.
+type twin[T Element] struct {
+	name  string
+	array [2]*Array[T]
+}
+
+// twins runs random programs on two devices, of which one defers.
+type twins[T Element] struct {
+	*testing.T
+	rng  *rand.Rand
+	devs [2][]*Device
+	live []twin[T]
+	log  []string
+}
+
+func TestRandomExpressions(t *testing.T) {
+	t.Run("float32", func(t *testing.T) {
+		runTwins(t, func(r *rand.Rand) float32 { return float32(anyFloat(r)) }, floatSteps[float32]())
+	})
+	t.Run("float64", func(t *testing.T) { runTwins(t, anyFloat, floatSteps[float64]()) })
+	t.Run("Float16", func(t *testing.T) {
+		runTwins(t, func(r *rand.Rand) Float16 { return F16(float32(anyFloat(r))) }, floatSteps[Float16]())
+	})
+	t.Run("BFloat16", func(t *testing.T) {
+		runTwins(t, func(r *rand.Rand) BFloat16 { return BF16(float32(anyFloat(r))) }, floatSteps[BFloat16]())
+	})
+	t.Run("int32", func(t *testing.T) {
+		runTwins(t, func(r *rand.Rand) int32 { return int32(r.Uint32()) >> r.IntN(32) }, nil)
+	})
+	t.Run("uint8", func(t *testing.T) { runTwins(t, func(r *rand.Rand) uint8 { return uint8(r.Uint32()) }, nil) })
+}
+
+func floatSteps[T Element]() []func(a *Array[T]) *Array[T] {
+	return []func(a *Array[T]) *Array[T]{
+		(*Array[T]).Exp, (*Array[T]).Tanh, (*Array[T]).Sqrt, (*Array[T]).Sigmoid, (*Array[T]).Log,
+		func(a *Array[T]) *Array[T] { return Cast[T](Cast[int32](a)) },
+		func(a *Array[T]) *Array[T] { return Cast[T](Cast[Float16](a)) },
+		func(a *Array[T]) *Array[T] { return a.Sum(-1) },
+		func(a *Array[T]) *Array[T] { return a.Var() },
+		func(a *Array[T]) *Array[T] { return a.Mean(0).ExpandDims(0) },
+		func(a *Array[T]) *Array[T] { return a.Softmax(0) },
+	}
+}
+
+func runTwins[T Element](t *testing.T, value func(*rand.Rand) T, more []func(a *Array[T]) *Array[T]) {
+	seed := rand.Uint64()
+	p := &twins[T]{T: t}
+	for k := range p.devs {
+		d, err := Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		f, err := d.Fork()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.sh.eager = k == 1
+		p.devs[k] = []*Device{d, d, f}
+	}
+	programs := 60
+	if testing.Short() {
+		programs = 15
+	}
+	for n := range uint64(programs) {
+		rng := rand.New(rand.NewPCG(seed, n))
+		p.rng, p.live, p.log = rng, nil, nil
+		for range 50 {
+			p.step(func() T { return value(rng) }, more)
+		}
+		for _, a := range p.live {
+			p.same(a)
+			p.free(a)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, program %d:\n%s", seed, n, strings.Join(p.log, "\n"))
+		}
+	}
+}
+
+// do runs a step on both devices.
+func (p *twins[T]) do(what string, f func(k int) *Array[T]) {
+	a := twin[T]{name: fmt.Sprintf("a%d", len(p.log)), array: [2]*Array[T]{f(0), f(1)}}
+	p.log = append(p.log, fmt.Sprintf("%s = %s, shape %v", a.name, what, a.array[0].Shape()))
+	e0, e1 := a.array[0].Err(), a.array[1].Err()
+	if (e0 == nil) != (e1 == nil) {
+		p.Errorf("%s: %v; one by one: %v", p.log[len(p.log)-1], e0, e1)
+	}
+	if e0 != nil || e1 != nil {
+		return
+	}
+	if a.array[0].Size() > 3000 || a.array[0].Rank() > 5 {
+		p.free(a)
+		return
+	}
+	p.live = append(p.live, a)
+}
+
+func (p *twins[T]) pick() twin[T] { return p.live[p.rng.IntN(len(p.live))] }
+
+func (p *twins[T]) step(value func() T, more []func(a *Array[T]) *Array[T]) {
+	if len(p.live) == 0 || p.rng.IntN(9) == 0 {
+		shape := [][]int{{}, {1}, {7}, {4, 5}, {5, 4}, {4, 1}, {1, 5}, {2, 4, 5}, {33, 40}}[p.rng.IntN(9)]
+		n := 1
+		for _, s := range shape {
+			n *= s
+		}
+		data := make([]T, n)
+		for i := range data {
+			data[i] = value()
+		}
+		p.do("FromSlice", func(k int) *Array[T] { return FromSlice(p.devs[k][0], data, shape...) })
+		return
+	}
+	a, b := p.pick(), p.pick()
+	switch p.rng.IntN(20) {
+	case 0, 1:
+		p.do(a.name+" + "+b.name, func(k int) *Array[T] { return a.array[k].Add(b.array[k]) })
+	case 2, 3:
+		p.do(a.name+" · "+b.name, func(k int) *Array[T] { return a.array[k].Mul(b.array[k]) })
+	case 4:
+		p.do(a.name+" − "+a.name, func(k int) *Array[T] { return a.array[k].Sub(a.array[k]) })
+	case 5:
+		p.do("Where "+a.name+" < "+b.name, func(k int) *Array[T] { return Where(a.array[k].Less(b.array[k]), b.array[k], a.array[k]) })
+	case 6:
+		v := value()
+		p.do(fmt.Sprintf("%s · %v", a.name, v), func(k int) *Array[T] { return a.array[k].MulScalar(v) })
+	case 7:
+		p.do(a.name+".Transpose", func(k int) *Array[T] { return a.array[k].Transpose() })
+	case 8:
+		if r := a.array[0].Rank(); r > 0 {
+			n := a.array[0].Shape()[0]
+			lo := p.rng.IntN(n + 1)
+			p.do(fmt.Sprintf("%s.Slice(R(%d, End))", a.name, lo), func(k int) *Array[T] { return a.array[k].Slice(R(lo, End)) })
+		}
+	case 9:
+		p.do(a.name+".Flip", func(k int) *Array[T] { return a.array[k].Flip() })
+	case 10:
+		p.do(a.name+".Flatten", func(k int) *Array[T] { return a.array[k].Flatten() })
+	case 11:
+		if n := a.array[0].Size(); n%4 == 0 {
+			p.do(a.name+".Reshape(-1, 2, 2)", func(k int) *Array[T] { return a.array[k].Reshape(-1, 2, 2) })
+		}
+	case 12:
+		if shape := a.array[0].Shape(); len(shape) < 3 {
+			p.do(a.name+".BroadcastTo", func(k int) *Array[T] { return a.array[k].BroadcastTo(append([]int{2}, shape...)...) })
+		}
+	case 13, 14:
+		p.log = append(p.log, a.name+".Assign("+b.name+")")
+		e0, e1 := a.array[0].Assign(b.array[0]), a.array[1].Assign(b.array[1])
+		if (e0 == nil) != (e1 == nil) {
+			p.Errorf("%s: %v; one by one: %v", p.log[len(p.log)-1], e0, e1)
+		}
+	case 15:
+		v := value()
+		p.log = append(p.log, fmt.Sprintf("%s.Fill(%v)", a.name, v))
+		for k := range p.devs {
+			a.array[k].Fill(v)
+		}
+	case 16:
+		i := p.rng.IntN(3)
+		p.do(fmt.Sprintf("%s.On(%d)", a.name, i), func(k int) *Array[T] { return a.array[k].On(p.devs[k][i]) })
+	case 17:
+		switch p.rng.IntN(4) {
+		case 0:
+			p.same(a)
+		case 1:
+			p.free(a)
+		}
+	default:
+		if len(more) > 0 {
+			i := p.rng.IntN(len(more))
+			p.do(fmt.Sprintf("more[%d](%s)", i, a.name), func(k int) *Array[T] { return more[i](a.array[k]) })
+		}
+	}
+}
+
+// free frees an array, and drops what shares its memory.
+func (p *twins[T]) free(a twin[T]) {
+	p.log = append(p.log, a.name+".Free()")
+	for _, x := range a.array {
+		x.Free()
+	}
+	p.live = slices.DeleteFunc(p.live, func(b twin[T]) bool {
+		e0, e1 := b.array[0].Err(), b.array[1].Err()
+		if (e0 == nil) != (e1 == nil) {
+			p.Errorf("after %s, %s: %v; one by one: %v", p.log[len(p.log)-1], b.name, e0, e1)
+		}
+		return e0 != nil
+	})
+}
+
+// same reads an array.
+func (p *twins[T]) same(a twin[T]) {
+	p.log = append(p.log, a.name+".ToSlice()")
+	got, err := a.array[0].ToSlice()
+	want, err1 := a.array[1].ToSlice()
+	if (err == nil) != (err1 == nil) {
+		p.Errorf("%s: %v; one by one: %v", a.name, err, err1)
+		return
+	}
+	for i := range got {
+		if g, w := scalarOf(got[i]), scalarOf(want[i]); g != w && !(g.typ.IsFloat() && g.float() != g.float() && w.float() != w.float()) {
+			p.Errorf("%s has %v at %d; one by one it is %v", a.name, got[i], i, want[i])
+			return
+		}
+	}
+}
+
+// TestExpressionsOfManyGoroutines records over and evaluates the same expressions
+// from several goroutines.
+func TestExpressionsOfManyGoroutines(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := Arange[float64](d, 0, 1000, 1)
+	for range 20 {
+		shared := x.MulScalar(2).AddScalar(1)
+		view := shared.Slice(R(0, 10))
+		var wg sync.WaitGroup
+		for g := range 6 {
+			wg.Go(func() {
+				y := shared.AddScalar(float64(g))
+				switch g {
+				case 0:
+					shared.Eval()
+				case 1:
+					if got, err := view.ToSlice(); err != nil || got[9] != 19 {
+						t.Errorf("the view is %v, %v", got, err)
+					}
+				case 2:
+					shared.Sub(shared).Err() // dropped
+				}
+				got, err := y.Sum().Item()
+				if want := 1000000 + 1000*float64(g); got != want || err != nil {
+					t.Errorf("goroutine %d: %v, %v; want %v", g, got, err, want)
+				}
+				if v, err := y.At(999); err != nil || v != 1999+float64(g) {
+					t.Errorf("goroutine %d: element 999 is %v, %v", g, v, err)
+				}
+				y.Free()
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// TestDroppedExpressions looks for what expressions hold when nobody can reach them.
+func TestDroppedExpressions(t *testing.T) {
+	d, _ := newRecorded(t)
+	y := Ones[float32](d, 1000)
+	launches := d.Stats().Launches
+	func() {
+		x := Ones[float32](d, 1000)
+		z := x.Add(y).Exp()
+		x.Free()
+		if s := d.Stats(); s.Arrays != 2 {
+			t.Errorf("%d arrays while an expression reads one that was freed, want 2", s.Arrays)
+		}
+		if err := y.Fill(3); err != nil {
+			t.Error(err)
+		}
+		z.Free()
+	}()
+	runtime.GC()
+	runtime.GC()
+	if s := d.Stats(); s.Arrays != 1 || d.sh.setAside != 0 {
+		t.Errorf("%d arrays and %d bytes set aside after the expression was dropped", s.Arrays, d.sh.setAside)
+	}
+	if n := d.Stats().Launches - launches; n > 1 { // Fill
+		t.Errorf("%d launches for an expression that nobody needs", n)
+	}
+	if v, err := y.At(5); v != 3 || err != nil {
+		t.Errorf("y is %v, %v", v, err)
+	}
+}
+
+// TestExpressionsUnderALimit runs a loop that never frees anything, whose
+// expressions hold more than they give.
+func TestExpressionsUnderALimit(t *testing.T) {
+	d, _ := newRecorded(t)
+	if err := d.Limit("48MiB"); err != nil {
+		t.Fatal(err)
+	}
+	w := Zeros[float32](d, 1<<18)
+	var sums []*Array[float32]
+	for i := range 200 {
+		a, b := Full(d, float32(i), 1<<18), Full(d, float32(1), 1<<18)
+		sums = append(sums, a.Slice(R(0, 4)).Add(b.Slice(R(0, 4)))) // holds 2 MiB for 16 bytes
+		if err := w.Assign(w.MulScalar(0.5).Add(a)); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	for i, s := range sums {
+		if v, err := s.At(2); v != float32(i+1) || err != nil {
+			t.Fatalf("sum %d is %v, %v", i, v, err)
+		}
+	}
+	if s := d.Stats(); s.Reserved > 48<<20 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestExpressionsInScopes frees expressions with their scope, as if each were in
+// memory, but not what is made on its Device later.
+func TestExpressionsInScopes(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := Ones[float32](d, 10)
+	var lost, outer, kept, view *Array[float32]
+	var scope *Device
+	d.Scope(func(s *Device) error {
+		scope = s
+		lost = x.On(s).AddScalar(1)
+		view = lost.Slice(R(0, 2))
+		outer = x.Mul(lost) // made on d
+		kept = lost.AddScalar(5).Keep()
+		return nil
+	})
+	for name, a := range map[string]*Array[float32]{"an expression": lost, "a view of it": view, "an operation on it": lost.Exp()} {
+		if err := a.Err(); !errors.Is(err, ErrFreed) || !strings.Contains(err.Error(), "Scope") {
+			t.Errorf("%s: %v, want ErrFreed", name, err)
+		}
+	}
+	for _, c := range []struct {
+		a    *Array[float32]
+		want float32
+	}{{outer, 2}, {kept, 7}, {x.On(scope).AddScalar(3), 4}} {
+		if v, err := c.a.At(3); v != c.want || err != nil {
+			t.Errorf("%v, %v; want %v", v, err, c.want)
+		}
+	}
+}
+
+// TestThrough compares layouts of layouts with positions.
+func TestThrough(t *testing.T) {
+	rng := seeded(t)
+	followed, refused := 0, 0
+	for range 20000 {
+		shape := make([]int, 1+rng.IntN(3))
+		for i := range shape {
+			shape[i] = 1 + rng.IntN(4)
+		}
+		whole, _ := newLayout(shape, typeOf[int8]())
+		leaf := whole
+		for i := range leaf.Rank { // any strides
+			leaf.Strides[i] = []int{0, 1, 2, -1, 5, whole.Strides[i], whole.Strides[i]}[rng.IntN(7)]
+		}
+		leaf.Offset = 100
+		m, g := whole, gridOf(&whole)
+		for range rng.IntN(4) {
+			var err error
+			if _, m, g, err = randomView(rng, m, g); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := m.Len(); rng.IntN(2) == 0 {
+			if r, ok := reshape(&m, []int{n}); ok && n > 0 {
+				m, g.shape = r, []int{n}
+				for k := 2; k < n; k++ {
+					if n%k == 0 {
+						if r, ok := reshape(&m, []int{k, n / k}); ok {
+							m, g.shape = r, []int{k, n / k}
+						}
+						break
+					}
+				}
+			}
+		}
+		r, ok := through(&m, &leaf)
+		if !ok {
+			refused++
+			continue
+		}
+		followed++
+		at := gridOf(&leaf).at
+		got := gridOf(&r)
+		for i, p := range g.at {
+			if got.at[i] != at[p] {
+				t.Fatalf("%+v through %+v is %+v: element %d at %d, want %d", m, leaf, r, i, got.at[i], at[p])
+			}
+		}
+	}
+	if followed < 1000 || refused < 100 {
+		t.Errorf("%d layouts were followed, %d refused", followed, refused)
+	}
+}
