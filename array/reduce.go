@@ -309,7 +309,7 @@ func softmax(name string, h handle, axis int, plan func(p *kernels.Plan, t kerne
 	}
 	out := contiguousLike(&h.node.layout)
 	if err := h.dev.fits(c, &out, h.node.typ); err != nil {
-		return h.failed(err)
+		return h.failed(c.of(err, h))
 	}
 	w := newWork(c, h.dev)
 	defer w.end()
@@ -317,7 +317,8 @@ func softmax(name string, h handle, axis int, plan func(p *kernels.Plan, t kerne
 	if err := plan(&w.plan, h.node.typ, out, h.node.layout, a); err != nil {
 		return h.failed(c.unsupported(err, h))
 	}
-	return h.dev.made(w.create(out, h.node.typ))
+	n, failed := w.create(out, h.node.typ)
+	return h.dev.made(n, c.of(failed, h))
 }
 
 func variance(name string, h handle, axes []int, root bool) handle {
