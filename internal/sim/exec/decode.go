@@ -397,11 +397,6 @@ func (d *decoder) constant(v uint64, wide bool) slot {
 	return d.filled(fill{kind: fillConst, wide: wide, bits: v})
 }
 
-// constPred is a predicate that never changes.
-func (d *decoder) constPred(b bool) slot {
-	return d.filled(fill{kind: fillConst, pred: true, bits: uint64(spread(b))})
-}
-
 var specials = map[string]fill{
 	"%laneid": {kind: fillLane}, "%warpid": {kind: fillWarp}, "%nwarpid": {kind: fillNwarp},
 	"%smid": {kind: fillConst}, "%nsmid": {kind: fillConst, bits: 1}, "%gridid": {kind: fillConst},
