@@ -44,6 +44,7 @@ func TestHopperFaults(t *testing.T) {
 		{"misaligned", Misaligned, 1, leader("mbarrier.init.shared.b64 [bar+4], 1;"), "multiple of 8"},
 		{"beyond", OutOfBounds, 1, leader("mbarrier.init.shared.b64 [bar+4096], 1;"), "not in shared memory"},
 		{"too many arrivals", BarrierMisuse, 1, leader("mbarrier.init.shared.b64 [bar], 2;\nmbarrier.arrive.shared.b64 _, [bar], 3;"), "3 arrivals at a barrier whose phase 0 expects 2 more of 2"},
+		{"arrival after a drop", BarrierMisuse, 1, leader("mbarrier.init.shared.b64 [bar], 2;\nmbarrier.arrive_drop.shared.b64 _, [bar];\nmbarrier.arrive.shared.b64 _, [bar];\nmbarrier.arrive.shared.b64 _, [bar], 2;"), "2 arrivals at a barrier whose phase 1 expects 1 more of 1"},
 		{"noComplete completes", BarrierMisuse, 1, leader("mbarrier.init.shared.b64 [bar], 2;\nmbarrier.arrive.noComplete.shared.b64 %rd4, [bar], 2;"), "would complete the phase"},
 		{"too many bytes", BarrierMisuse, 1, leader("mbarrier.init.shared.b64 [bar], 2;\nmbarrier.expect_tx.shared.b64 [bar], 1048576;"), "1048576 bytes expected"},
 		{"old state", BarrierMisuse, 1, leader("mbarrier.init.shared.b64 [bar], 1;\nmbarrier.arrive.shared.b64 %rd4, [bar];\nmbarrier.arrive.shared.b64 _, [bar];\nmbarrier.test_wait.shared.b64 %p1, [bar], %rd4;"), "only the current phase"},
