@@ -162,7 +162,7 @@ var forms = []form{
 	{names: "set." + fcmp + ".|ftz.u32.f32"},
 	{names: "set." + fcmp + ".|ftz.f16x2|bf16x2.f16x2|bf16x2"},
 	{names: "set.lt|neu|nan.|ftz.u32|s32|f32|u16|s16|f16|bf16.f32|f64|f16|bf16"},
-	{names: "setp.lt|ne|gtu.and|or|xor.|ftz.u32|s64|f32|f64|f16|bf16"},
+	{names: "setp.lt|ne|gtu|ltu.and|or|xor.|ftz.u32|s64|f32|f64|f16|bf16"},
 	{names: "set.lt|gtu.and|or|xor.u32|f32.u32|s64|f32|f64|f16"},
 	{names: "selp.b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64"},
 	{names: "slct.|ftz.b16|b32|b64|f32|f64.s32|f32"},
