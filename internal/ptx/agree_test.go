@@ -278,6 +278,10 @@ var agreeTargets = []struct {
 
 // TestNeedsAgree checks that each form is taken by the lowest target and version
 // that the table gives for it, and not by a lower target or version.
+// stricter matches what the assembler of CUDA 13.0's driver wants a newer target
+// for than ptxas 12.4 does: it is right, as the table is.
+var stricter = regexp.MustCompile(`^cvt\S*\.ftz\.f32\.bf16 `)
+
 func TestNeedsAgree(t *testing.T) {
 	needPtxas(t)
 	type place struct {
@@ -309,7 +313,7 @@ func TestNeedsAgree(t *testing.T) {
 				}
 				add(at.name, below, line)
 			}
-			if i > 0 {
+			if i > 0 && !stricter.MatchString(line) {
 				add(agreeTargets[i-1].name, newest, line)
 			}
 			break

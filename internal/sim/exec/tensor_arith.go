@@ -10,8 +10,8 @@ import (
 //
 // Floats: the exact products of a group and the addend are shifted to the
 // largest exponent among them, where that of a product is the sum of its
-// factors' (it is not normalised first), and their magnitudes cut to 23+extra
-// fraction bits. These are added as integers, and the sum is rounded once:
+// factors' (it is not normalised first), and which is at least −133, and their
+// magnitudes cut to 23+extra fraction bits. These are added as integers, and the sum is rounded once:
 // towards zero for float32 (an overflow is infinite nevertheless), to nearest
 // even for float16. A sum of nothing is +0. Subnormal numbers count. A NaN is
 // all ones but for its sign.
@@ -19,10 +19,8 @@ import (
 // Compute capability 9.0 adds 16 products of 16 bits or 8 of tf32 at a time,
 // with 2 extra bits. Every element of the corpus' products on an H100 agrees
 // (testdata/corpus), and changes of these rules show there: of the group, of
-// the extra bits for float32, of cutting and rounding, of overflow. What does
-// not show there: whether zeros have an exponent that others are shifted to,
-// the sign of a sum of negative zeros alone, and more than 21 fraction bits
-// before a float16 result is rounded.
+// the extra bits for float32, of cutting and rounding, of overflow, of the least
+// exponent.
 //
 // 7.5 and 8.0 add half as many, with 1 extra bit, one group after the other;
 // between them the sum is rounded to D's type. That is what is published of
@@ -204,6 +202,10 @@ func (t *tensorOp) integers(a, b string, sat bool) {
 	}
 }
 
+// leastExponent is that below which terms are not shifted any less, as found on
+// an H100.
+const leastExponent = -133
+
 // add is c plus the products of a and b, which have values v and w, exponents
 // e and f.
 func (s *tensorSum) add(v, w []float64, e, f []int32, c uint32) uint32 {
@@ -218,6 +220,7 @@ func (s *tensorSum) add(v, w []float64, e, f []int32, c uint32) uint32 {
 	case top <= zeroExponent/2:
 		return 0
 	}
+	top = max(top, leastExponent)
 	// In units of the last place that is kept, a term is its value times a
 	// power of two. That is exact, or less than one, so that converting cuts it.
 	frac := 23 + s.extra
@@ -251,6 +254,9 @@ func (s *tensorSum) round(total int64, exp int) uint32 {
 		m <<= uint(-shift)
 	}
 	v := uint32(m)
+	if v == 0 && l.bits == 32 {
+		return 0 // what is cut to nothing has no sign left
+	}
 	if m >= 1<<l.mant {
 		v += uint32(e+bias-1) << l.mant
 	}
