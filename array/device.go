@@ -89,6 +89,9 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	}
 	sh := &shared{ctx: ctx, simulated: simulated, announces: simulated, cc: 10*major + minor, total: total, segments: map[uint64]*driver.Mem{}}
 	sh.idle.L = &sh.mu
+	if !simulated {
+		sh.limit = platformOf(dev, ctx).defaultLimit()
+	}
 	sh.name = fmt.Sprintf("%s (cuda:%d, compute capability %d.%d)", model, dev.Ordinal(), major, minor)
 	if simulated {
 		sh.name = fmt.Sprintf("%s, compute capability %d.%d; no GPU is used", model, major, minor)

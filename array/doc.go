@@ -76,8 +76,32 @@
 //
 // Memory given back is cached for later arrays; [Device.Trim] returns it to the
 // driver. Where memory runs out, what is unreachable is collected, expressions that
-// hold more than they are are evaluated, and the cache is given back before an operation fails with ErrOutOfMemory. [Device.Limit] bounds
-// what is taken, [Device.Stats] says what is used.
+// hold more than their results are evaluated, and the cache is given back before an
+// operation fails with ErrOutOfMemory. [Device.Limit] bounds
+// what is taken, [Device.Stats] says what is used. Under WDDM (Windows) and WSL 2,
+// where the system pages device memory instead of refusing it, the limit begins at
+// what is free when the Device is opened.
+//
+// # Differences from NumPy
+//
+// Element types never convert by themselves: operands have the same type, and
+// [Cast] converts. Div of integers truncates as in Go (FloorDivide and Remainder
+// are NumPy's); dividing an integer by zero gives 0. A float becomes an integer by
+// truncation that saturates, NaN giving 0. Shifts by the width or more give 0, or
+// the sign. Sum and Prod of bool and of 8- and 16-bit integers, and Mean of
+// integers, are errors that name [SumAs] and [MeanAs]. Add, Minimum, Maximum, Max,
+// Min, ArgMax and ArgMin do not take bool. Reductions take several axes or none for
+// all, and their axes come back with ExpandDims. Max and Min of an empty axis are
+// errors. Slice bounds beyond an axis are errors, [End] standing for its end. There
+// are at most 8 axes. Sums follow a fixed tree, so that their bits depend on type,
+// shape and axes only. float16 and bfloat16 sums and products accumulate in float32
+// and round once. bool prints as true and false.
+//
+// # Differences from gonum
+//
+// Nothing panics: shapes that do not fit are errors. Var and Std divide by n, as
+// NumPy does, where gonum's stat divides by n−1. Max and Min propagate NaN, and −0
+// is less than +0. Results live on the device until they are asked for.
 //
 // # Environment
 //
