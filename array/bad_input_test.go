@@ -212,6 +212,7 @@ var operations = []operation{
 	{name: "Array.Softmax", operands: 1, run: func(o *operands) error { return o.f[0].Softmax(-1).Err() }, wrongType: func(o *operands) error { return o.i[0].Softmax(0).Err() }, misuses: []misuse{
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Softmax(2).Err() }},
 		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Softmax(0).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "4 TiB asked", func(o *operands) error { return huge(o.dev, 1<<40).Softmax(0).Err() }},
 	}},
 	{name: "Array.LogSoftmax", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].LogSoftmax(-1).Err() }, wrongType: func(o *operands) error { return o.i[0].LogSoftmax(0).Err() }, misuses: []misuse{
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].LogSoftmax(2).Err() }},
