@@ -27,7 +27,6 @@ func libraryCandidates(goos, goarch string) []string {
 			"/usr/lib/libcuda.so.1",                 // Arch
 			"/run/opengl-driver/lib/libcuda.so.1",   // NixOS
 			"/opt/nvidia/lib64/libcuda.so.1",        // Container-Optimized OS
-			"/home/kubernetes/bin/nvidia/lib64/libcuda.so.1",
 		}
 		if goarch == "arm64" {
 			list = append(list,
