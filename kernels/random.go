@@ -41,6 +41,17 @@ func (d Dist) String() string {
 // depends on key, counter and j only. The next draw may start at counter +
 // ⌈n / per⌉.
 func Random(p *Plan, dist Dist, t Type, n int, key, counter uint64) error {
+	return planRandom(p, dist, t, n, key, counter, false)
+}
+
+// RandomStored is Random with the counter in device memory: it is the 64-bit
+// number that operand 1 holds when the kernel runs, plus offset. A graph that is
+// launched again and again thus makes other numbers each time.
+func RandomStored(p *Plan, dist Dist, t Type, n int, key, offset uint64) error {
+	return planRandom(p, dist, t, n, key, offset, true)
+}
+
+func planRandom(p *Plan, dist Dist, t Type, n int, key, counter uint64, stored bool) error {
 	if err := checkRandom(dist, t); err != nil {
 		return err
 	}
@@ -55,14 +66,20 @@ func Random(p *Plan, dist Dist, t Type, n int, key, counter uint64) error {
 	if grid > math.MaxInt32 {
 		return fmt.Errorf("%d random numbers are more than one launch makes", n)
 	}
-	k := newKey("random").word(dist.String()).word(t.String()).String()
+	k := newKey("random").word(dist.String()).word(t.String()).flag(storedCounter, stored).String()
 	l := p.launch(k, [3]uint32{uint32(grid), 1, 1}, [3]uint32{randomThreads, 1, 1}, 0)
 	l.pointer(0, 0)
 	l.value64(uint64(n))
 	l.value64(key)
 	l.value64(counter)
+	if stored {
+		l.pointer(1, 0)
+	}
 	return nil
 }
+
+// storedCounter ends the keys of kernels that read the counter's start.
+const storedCounter = "stored"
 
 // RandomPerBlock returns how many numbers of type t are made of one counter.
 func RandomPerBlock(t Type) int {
@@ -96,6 +113,7 @@ func randomFamily() family {
 func generateRandom(key string, target int) (*ptx.Module, error) {
 	r := readKey(key)
 	dist, t := Dist(r.word(distNames...)), r.elem()
+	stored := r.flag(storedCounter)
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -103,22 +121,31 @@ func generateRandom(key string, target int) (*ptx.Module, error) {
 		return nil, err
 	}
 	m := ptx.NewModule(fmt.Sprintf("sm_%d", target))
-	emitRandom(m.Entry(EntryName(key)), dist, t)
+	emitRandom(m.Entry(EntryName(key)), dist, t, stored)
 	return m, nil
 }
 
 // emitRandom writes a kernel each of whose threads makes the numbers of one
 // block.
-func emitRandom(b *ptx.Builder, dist Dist, t Type) {
+func emitRandom(b *ptx.Builder, dist Dist, t Type, stored bool) {
 	out, count := b.Param("out", ptx.U64), b.Param("n", ptx.U64)
 	key, counter := b.Param("key", ptx.U64), b.Param("counter", ptx.U64)
+	var start *ptx.Reg
+	if stored {
+		start = b.Reg(ptx.U64)
+		b.Do("ld.global.u64", start, b.At(b.Ld(b.Param("start", ptx.U64)), 0))
+	}
 	b.MaxThreads(randomThreads)
 	per := RandomPerBlock(t)
 	thread := b.Op("mad.wide.u32", b.Special("%ctaid.x"), randomThreads, b.Op("cvt.u64.u32", b.Special("%tid.x")))
 	first := b.Op("mul.lo.u64", thread, per)
 	exit := b.NewLabel("exit")
 	b.BraIf(b.Op("setp.ge.u64", first, b.Ld(count)), exit)
-	words := emitPhilox(b, b.Op("add.u64", b.Ld(counter), thread), b.Ld(key))
+	place := b.Op("add.u64", b.Ld(counter), thread)
+	if stored {
+		place = b.Op("add.u64", place, start)
+	}
+	words := emitPhilox(b, place, b.Ld(key))
 	values := emitDistribution(b, dist, t, words)
 	at := b.Op("mad.lo.u64", thread, per*t.Size(), b.Ld(out))
 	tail := b.NewLabel("tail")

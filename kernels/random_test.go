@@ -82,6 +82,36 @@ func TestRandomBits(t *testing.T) {
 	}
 }
 
+// TestRandomStored reads the counter from memory: the numbers are those of the
+// sum of what lies there and the offset.
+func TestRandomStored(t *testing.T) {
+	r := newRand(t)
+	for _, n := range []int{0, 1, 5, 1025} {
+		key, start, offset := r.Uint64(), r.Uint64(), r.Uint64()>>r.IntN(64)
+		var p Plan
+		if err := RandomStored(&p, Bits, Uint32, n, key, offset); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]uint32, n)
+		runPlan(t, &p, got, []uint64{start}, none)
+		if want := words(n, key, start+offset); !slices.Equal(got, want) {
+			t.Errorf("%d words from %x + %x: %x, want %x", n, start, offset, got, want)
+		}
+	}
+	const n, key, start, offset = 1000, 42, 7, 11
+	for _, d := range []Dist{Uniform, Normal} {
+		var p Plan
+		if err := RandomStored(&p, d, Float64, n, key, offset); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float64, n)
+		runPlan(t, &p, got, []uint64{start}, none)
+		if want := draw[float64](t, d, Float64, n, key, start+offset); !slices.Equal(got, want) {
+			t.Errorf("%v numbers differ from those of the counter given as a value", d)
+		}
+	}
+}
+
 func TestUniform(t *testing.T) {
 	const n, key, counter = 4001, 42, 7
 	ws := words(2*n, key, counter)
