@@ -1,11 +1,16 @@
 package driver
 
-import "github.com/seed6486a2bb/gpuarray/internal/sim"
+import (
+	"io"
+
+	"github.com/seed6486a2bb/gpuarray/internal/sim"
+)
 
 // SimulatedConfig says what [Simulated] makes. The zero value is one device of
 // compute capability 9.0 that uses every processor. The variables
 // GPUARRAY_SIM_CC and GPUARRAY_SIM_SEED decide where the fields are zero;
-// GPUARRAY_SIM_RACES is 1 for Races, 2 for both kinds.
+// GPUARRAY_SIM_RACES is 1 for Races, 2 for both kinds; GPUARRAY_SIM_COUNTS=1 is
+// standard error for Counts.
 type SimulatedConfig struct {
 	Devices           int    // 0 is 1
 	ComputeCapability int    // 75, 80 or 90; 0 is 90
@@ -14,7 +19,14 @@ type SimulatedConfig struct {
 	Seed              uint64 // not 0: blocks and warps run one after another, in an order drawn from it
 	Races             bool   // accesses to shared memory that no barrier orders are faults; slower
 	GlobalRaces       bool   // the same for global memory, also between blocks; much slower, one worker
-	Fuel              uint64 // instructions that a block may issue before its kernel counts as endless, a fault; 0 is 2³¹
+	Fuel              uint64 // instructions that a block may issue before its kernel counts as endless, a fault; 0 is 2³⁰
+
+	// Counts, if not nil, is where a table is printed when a device's last context
+	// closes: for each PTX instruction that accesses shared memory in how many
+	// wavefronts it did so, and for global memory how many sectors of 32 bytes it
+	// moved, beside the least that the best addresses would have taken. Bank
+	// conflicts and accesses that do not coalesce show as waste.
+	Counts io.Writer
 }
 
 // Simulated returns a driver whose devices are simulated within this process:
@@ -26,6 +38,6 @@ type SimulatedConfig struct {
 func Simulated(cfg SimulatedConfig) (*Driver, error) {
 	return initialise(sim.New(sim.Options{
 		Devices: cfg.Devices, ComputeCapability: cfg.ComputeCapability, MemoryLimit: cfg.MemoryLimit,
-		Workers: cfg.Workers, Seed: cfg.Seed, Fuel: cfg.Fuel, Races: cfg.Races, GlobalRaces: cfg.GlobalRaces,
+		Workers: cfg.Workers, Seed: cfg.Seed, Fuel: cfg.Fuel, Races: cfg.Races, GlobalRaces: cfg.GlobalRaces, CountsTo: cfg.Counts,
 	}), simulatedSource)
 }

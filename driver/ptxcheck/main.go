@@ -11,6 +11,14 @@
 //	in:FILE     device memory filled from the file
 //	u32:N  s32:N  u64:N  f32:X  f64:X   a value
 //
+// With -counts it prints, for each line of PTX that accesses shared or global
+// memory: how often a warp executed it (accesses), how many wavefronts of shared
+// memory or sectors of 32 bytes of global memory that took (cost), and how many it
+// would have taken with the best addresses (least), the most waste first. Shared
+// memory has 32 banks of 4 bytes; a wavefront serves one word of each, to as many
+// lanes as want it. Accesses by cp.async are counted, those by bulk copies and
+// wgmma are not.
+//
 // With -dump, each buffer's content after the run goes to DIR/0.bin, DIR/1.bin, …
 // by its position among the arguments.
 //
@@ -48,7 +56,7 @@ type job struct {
 	args              []arg
 	cc                int
 	fuel              uint64
-	global            bool
+	global, counts    bool
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -57,7 +65,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return clean
 	}
 	if err == nil {
-		err = j.run()
+		err = j.run(stdout)
 	}
 	if err == nil {
 		fmt.Fprintf(stdout, "%s in %s: clean\n", j.entry, j.file)
@@ -99,6 +107,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	f.StringVar(&j.dump, "dump", "", "write each buffer after the run into this `folder`")
 	f.IntVar(&j.cc, "cc", 0, "compute capability to simulate: 75, 80 or 90 (default the lowest of them that the file's .target allows)")
 	f.BoolVar(&j.global, "global-races", false, "report races in global memory too, also between blocks (slow)")
+	f.BoolVar(&j.counts, "counts", false, "print a table of bank conflicts and of sectors moved, by PTX line")
 	f.Uint64Var(&j.fuel, "fuel", 1<<28, "`instructions` that a block may issue before the kernel counts as endless")
 	f.Usage = func() {
 		fmt.Fprintln(stderr, "usage: ptxcheck -entry NAME [flags] FILE.ptx")
@@ -143,12 +152,16 @@ func dim(name, s string) (d driver.Dim, err error) {
 	return d, nil
 }
 
-func (j *job) run() error {
+func (j *job) run(stdout io.Writer) error {
 	image, err := os.ReadFile(j.file)
 	if err != nil {
 		return err
 	}
-	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: j.capability(string(image)), Fuel: j.fuel, Races: true, GlobalRaces: j.global})
+	cfg := driver.SimulatedConfig{ComputeCapability: j.capability(string(image)), Fuel: j.fuel, Races: true, GlobalRaces: j.global}
+	if j.counts {
+		cfg.Counts = stdout
+	}
+	drv, err := driver.Simulated(cfg)
 	if err != nil {
 		return err
 	}
@@ -177,7 +190,9 @@ func (j *job) run() error {
 	}
 	values := make([]any, len(j.args))
 	for i := range j.args {
-		if values[i], err = j.args[i].value(ctx, i); err != nil {
+		values[i], err = j.args[i].value(ctx, i)
+		defer j.args[i].mem.Close()
+		if err != nil {
 			return err
 		}
 	}

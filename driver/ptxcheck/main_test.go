@@ -131,3 +131,28 @@ func TestEndless(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}
 }
+
+func TestCounts(t *testing.T) {
+	dir := t.TempDir()
+	ptx, in := filepath.Join(dir, "copy.ptx"), filepath.Join(dir, "in.bin")
+	// The input read 4 bytes late: each warp touches five sectors instead of four.
+	text := strings.Replace(copyKernel, "[%a];", "[%a+4];", 1)
+	for path, content := range map[string][]byte{ptx: []byte(text), in: make([]byte, 260)} {
+		if err := os.WriteFile(path, content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs bytes.Buffer
+	if code := run([]string{"-entry", "copy", "-block", "64", "-counts", "-args", "buf:256,in:" + in + ",f32:1", ptx}, &out, &errs); code != clean {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	var rows [][]string
+	for _, line := range strings.Split(out.String(), "\n") {
+		rows = append(rows, strings.Fields(line))
+	}
+	for i, want := range []string{"accesses cost least waste unit", "2 10 8 2 sectors 20 copy: ld.global.f32", "2 8 8 0 sectors 22 copy: st.global.f32"} {
+		if got := strings.Join(rows[i], " "); !strings.HasPrefix(got, want) {
+			t.Errorf("row %d is %q, want %q", i, got, want)
+		}
+	}
+}

@@ -73,6 +73,9 @@ func (s *Sim) DevicePrimaryCtxRelease(h abi.Device) abi.Result {
 	}
 	if d.retains--; d.retains == 0 {
 		s.destroyContext(d)
+		if s.countsTo != nil {
+			_ = s.opts.Counts.Write(s.countsTo) // a report that nobody reads fails nobody
+		}
 	}
 	return abi.Success
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -25,6 +26,12 @@ type Options struct {
 	Races             bool   // report races in shared memory; the variable GPUARRAY_SIM_RACES=1 does so too
 	GlobalRaces       bool   // report races in global memory as well, on one worker; GPUARRAY_SIM_RACES=2
 	Fuel              uint64 // instructions a block may issue before it counts as endless; 0 is exec.DefaultFuel
+
+	// Counts, if not nil, adds up what the kernels' accesses to memory cost. With
+	// CountsTo (GPUARRAY_SIM_COUNTS=1: standard error) the counts are printed there
+	// whenever a device's context ends.
+	Counts   *exec.Counter
+	CountsTo io.Writer
 }
 
 // driverVersion is the CUDA version that the simulated device reports: 12.4,
@@ -41,6 +48,8 @@ type Sim struct {
 	opts exec.Options
 	caps *capability
 	mem  *exec.Memory // one address space for all devices
+
+	countsTo io.Writer // where opts.Counts is printed, or nil
 
 	// run is held while work touches device memory, so that the work of all
 	// streams happens one after another. It is taken before mu.
@@ -101,6 +110,12 @@ func New(o Options) abi.API {
 	}
 	races, _ := strconv.Atoi(os.Getenv("GPUARRAY_SIM_RACES"))
 	o.Races, o.GlobalRaces = o.Races || races >= 1, o.GlobalRaces || races >= 2
+	if o.CountsTo == nil && os.Getenv("GPUARRAY_SIM_COUNTS") == "1" {
+		o.CountsTo = os.Stderr
+	}
+	if o.CountsTo != nil && o.Counts == nil {
+		o.Counts = new(exec.Counter)
+	}
 	if o.Seed != 0 || o.GlobalRaces {
 		o.Workers = 1
 	}
@@ -109,8 +124,8 @@ func New(o Options) abi.API {
 	}
 	o.Devices = max(o.Devices, 1)
 	s := &Sim{
-		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel, Races: o.Races, GlobalRaces: o.GlobalRaces},
-		caps: caps,
+		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel, Races: o.Races, GlobalRaces: o.GlobalRaces, Counts: o.Counts},
+		caps: caps, countsTo: o.CountsTo,
 		// Each device's share is enforced here; the margin is for modules' variables.
 		mem:        exec.NewMemory(uint64(o.Devices) * (o.MemoryLimit + moduleMargin)),
 		current:    map[int]*device{},

@@ -940,6 +940,7 @@ func (d *decoder) atomVector(to, address *ptx.Operand, args []ptx.Operand) error
 			n.mem.bytes *= uint32(len(args))
 		}
 		n.off += int64(i) * int64(n.mem.size)
+		n.mem.part = i > 0
 		if to != nil {
 			results[i] = d.newSlot(ptx.B32)
 			n.d, n.sets = results[i], []slot{results[i]}
@@ -976,7 +977,7 @@ func decodeCp(d *decoder) error {
 	}
 	from.mem = &memOp{space: ptx.GlobalSpace, bytes: bytes}
 	n.mem = &memOp{space: ptx.SharedSpace, bytes: bytes, store: true, from: &from}
-	n.sink, n.fn = true, copyAsync
+	n.sink, n.fn = true, countedCopyAsync
 	d.address(&n, &args[0])
 	d.address(&from, &args[1])
 	n.reads = append(n.reads, from.reads...)

@@ -53,6 +53,12 @@
 // 26.3 s without. What is not asked for costs one test for each memory
 // instruction.
 //
+// # What it counts
+//
+// With Options.Counts: wavefronts of shared memory and sectors of global memory
+// by instruction, beside the least possible, and instructions by lane (counts.go).
+// Accesses by bulk copies and wgmma are not counted.
+//
 // # Asynchronous instructions
 //
 // cp.async, bulk and tensor copies and wgmma take effect when their threads wait

@@ -62,6 +62,8 @@ type Options struct {
 
 	Races       bool // report races in shared memory: up to ten times slower where it is used most
 	GlobalRaces bool // report races in global memory as well; blocks then run on one worker, an order of magnitude slower
+
+	Counts *Counter // not nil: count what the accesses to memory cost
 }
 
 // DefaultFuel ends a loop that never ends within a minute or two.

@@ -27,6 +27,7 @@ type memOp struct {
 	wide    []bool // regs are 64-bit rows
 	gather  func(x *ctx, d slot, p ptr, lo uint64)
 	scatter func(x *ctx, s slot, p ptr, lo uint64)
+	part    bool   // of an access that is counted elsewhere
 	cut     uint32 // mask of what a register narrower than 32 bits keeps, 0: all
 	cache   int
 	from    *inst // of cp.async: its global half, with an address of its own
@@ -53,6 +54,9 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 	}
 	if or&uint64(m.bytes-1) != 0 {
 		x.misaligned(in)
+	}
+	if x.counts != nil {
+		x.count(in)
 	}
 	if m.space == ptx.LocalSpace {
 		return x.localSpan(in)
@@ -226,12 +230,14 @@ func (x *ctx) outOfBounds(in *inst, addr uint64) {
 // apart runs an instruction for each active lane alone: the way out where the
 // lanes' addresses have nothing in common.
 func (x *ctx) apart(in *inst) {
-	lane0, n := x.lane0, x.n
+	lane0, n, counts := x.lane0, x.n, x.counts
+	x.counts = nil // span counted the access
 	for i := range n {
 		if x.isActive(i) {
 			x.within(in, lane0+i&^31, 1<<(i&31))
 		}
 	}
+	x.counts = counts
 }
 
 // loadRows is ld.

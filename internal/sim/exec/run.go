@@ -30,8 +30,9 @@ type worker struct {
 	fence  uint32
 	turn   uint64
 	hopper
-	races *races // nil: not looked for
-	async asyncCopies
+	races  *races // nil: not looked for
+	counts *tally // nil: not counted
+	async  asyncCopies
 }
 
 // block is one thread block.
@@ -100,7 +101,9 @@ func (r *runState) work(k *Kernel, l Launch, o Options, fuel uint64, many bool) 
 		}
 	}
 	c.watch(o)
+	c.count(o)
 	defer c.put()
+	defer c.counted(o)
 	for !r.stop.Load() {
 		i := r.next.Add(1) - 1
 		if i >= r.total {

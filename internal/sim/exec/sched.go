@@ -269,6 +269,9 @@ func (x *ctx) runFrag(f *frag, limit int32) bool {
 			x.view0()
 			x.fail(&c.insts[min(int(end), len(c.insts)-1)], OutOfFuel, x.firstActive(), 0, 0, "", "the block has issued more instructions than its fuel allows; most likely a loop that does not end, or a wait for a block that cannot run")
 		}
+		if x.counts != nil {
+			x.countLanes(end - pc)
+		}
 		x.exec(pc, end)
 		in := &c.insts[end]
 		if pc = end; pc >= limit {
@@ -278,6 +281,9 @@ func (x *ctx) runFrag(f *frag, limit int32) bool {
 		if in.ctl != straight {
 			if x.wave.tainted {
 				x.taint(in)
+			}
+			if x.counts != nil {
+				x.countLanes(1)
 			}
 			next := x.flow(f, in, pc)
 			if next < 0 {

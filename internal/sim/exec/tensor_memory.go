@@ -39,7 +39,7 @@ func (d *decoder) matrices(address, regs *ptx.Operand, store bool) error {
 		op.regs = append(op.regs, s)
 	}
 	// Of the lanes' addresses some are used, of a store's registers all lanes.
-	used := uint32(1<<(8*len(op.regs)) - 1)
+	used := op.rows()
 	n.merge = func(x *ctx, in *inst, warp int) uint32 {
 		u := *x.undefined(in.a, warp) & used
 		if store {
@@ -59,9 +59,15 @@ func (d *decoder) matrices(address, regs *ptx.Operand, store bool) error {
 	return nil
 }
 
+// rows is the mask of the lanes that have a row's address.
+func (op *matrixOp) rows() uint32 { return 1<<(8*len(op.regs)) - 1 }
+
 // load is ldmatrix.
 func (op *matrixOp) load(x *ctx, in *inst) {
 	x.wholeWarp(in)
+	if x.counts != nil {
+		x.countPlaces(in, in, func(lane int) bool { return op.rows()>>(lane&31)&1 != 0 })
+	}
 	for w := range x.n / 32 {
 		for j, s := range op.regs {
 			var m [8][8]uint16
@@ -117,6 +123,9 @@ func (op *matrixOp) loadUndefined(x *ctx, s slot, w int, elements [8]uint8) {
 // store is stmatrix.
 func (op *matrixOp) store(x *ctx, in *inst) {
 	x.wholeWarp(in)
+	if x.counts != nil {
+		x.countPlaces(in, in, func(lane int) bool { return op.rows()>>(lane&31)&1 != 0 })
+	}
 	for w := range x.n / 32 {
 		for j, s := range op.regs {
 			var m [8][8]uint16
