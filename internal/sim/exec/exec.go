@@ -60,10 +60,12 @@ type Options struct {
 	Seed    uint64 // with one worker, not 0: shuffles the order of blocks and of warps
 	Fuel    uint64 // instructions a block may issue before Run gives up on it; 0 is DefaultFuel
 
-	Races       bool // report races in shared memory: up to ten times slower where it is used most
+	Races       bool // report races in shared memory: up to twice as slow where it is used most
 	GlobalRaces bool // report races in global memory as well; blocks then run on one worker, an order of magnitude slower
 
 	Counts *Counter // not nil: count what the accesses to memory cost
+
+	allCells bool // of tests: no access to shared memory is only listed (see race_recent.go)
 }
 
 // DefaultFuel ends a loop that never ends within a minute or two.

@@ -85,7 +85,7 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 		x.inFlight(in, r, lo, hi)
 	}
 	if x.races != nil {
-		x.race(in, r)
+		x.race(in, r, lo, hi)
 	}
 	return r, lo, hi, contiguous
 }

@@ -120,13 +120,14 @@ type races struct {
 	block  uint32
 	syncs  map[syncAt]map[uint32][]uint32 // what those had seen that released there, by block
 	shared shadow
+	recent recent
 	warps  []clock
 	bars   [16][]uint32 // what those that arrived at a barrier without waiting had seen
 	global *globalRaces // nil: only shared memory is watched
 }
 
-// start begins a block of a number of warps.
-func (r *races) start(warps int) {
+// start begins a block of a number of warps, with bytes of shared memory.
+func (r *races) start(warps int, shared uint64) {
 	r.time++
 	base := r.time
 	if len(r.warps) != warps {
@@ -149,6 +150,7 @@ func (r *races) start(warps int) {
 	for i := range r.bars {
 		r.bars[i] = nil
 	}
+	r.recent.begin(shared, false)
 	if r.global == nil && len(r.syncs) > 0 {
 		clear(r.syncs)
 	}
@@ -203,6 +205,9 @@ func (r *races) join(all []uint32, warps []int) {
 	r.time++
 	for _, w := range warps {
 		r.warps[w].now = r.time
+	}
+	if len(warps) == len(r.warps) {
+		r.met()
 	}
 }
 
@@ -337,13 +342,17 @@ func (x *ctx) watched(r *region) *shadow {
 	return nil
 }
 
-// race looks at the view's accesses to r, whose addresses are in x.addrs.
-func (x *ctx) race(in *inst, r *region) {
+// race looks at the view's accesses to bytes [lo, hi) of r, whose addresses are
+// in x.addrs.
+func (x *ctx) race(in *inst, r *region, lo, hi uint64) {
 	s := x.watched(r)
 	if s == nil {
 		return
 	}
 	x.races.issue++
+	if s == &x.races.shared && x.listed(in, r.base, lo, hi) {
+		return
+	}
 	if m := in.mem; m.bytes%4 == 0 && m.update == nil && !m.strong {
 		x.raceWords(in, r, s)
 		return
@@ -420,6 +429,9 @@ func (c *cell) quick(mine *stamp, floor uint32, write bool) bool {
 func (x *ctx) raceLane(in *inst, r *region, lane int, addr, n uint64) {
 	if s := x.watched(r); s != nil {
 		x.races.issue++
+		if s == &x.races.shared && x.listedLane(in, lane, addr-r.base, n) {
+			return
+		}
 		x.raceAt(in, r, s, lane, addr, n)
 	}
 }
@@ -530,7 +542,7 @@ func (c *cluster) watch(o Options) {
 		case x.races == nil || x.races.time > 1<<30:
 			x.races = new(races)
 		}
-		x.races.global, x.races.syncs = global, syncs
+		x.races.global, x.races.syncs, x.races.recent.off = global, syncs, o.allCells
 	}
 }
 
@@ -546,7 +558,7 @@ func (x *ctx) startRaces(id [3]uint32) {
 		g.ids[g.blocks] = id
 		x.races.block = g.blocks
 	}
-	x.races.start(warps)
+	x.races.start(warps, x.shared.size)
 }
 
 // joinRaces joins the clocks of those that a barrier lets go on. Warps that have

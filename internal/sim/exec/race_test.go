@@ -2,6 +2,7 @@ package exec
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -65,6 +66,46 @@ func TestSharedRaces(t *testing.T) {
 				t.Errorf("%s, seed %d: %v, want %v that says %q", c.name, seed, err, c.want, c.says)
 			}
 		}
+	}
+}
+
+// TestListedAccesses holds what is found with a list of recent accesses against
+// what is found where every access goes to its cells at once, in random kernels.
+func TestListedAccesses(t *testing.T) {
+	const seed = 21
+	r := newRand(seed)
+	steps := []string{
+		"st.shared.u32 [%r3], %r0;", "ld.shared.u32 %r9, [%r3];", "ld.shared.u32 %r9, [%r4];", "ld.shared.u32 %r9, [%r5];", "st.shared.u32 [%r5], %r0;",
+		"st.shared.u32 [%r3+512], %r0;", "ld.shared.u32 %r9, [%r5+512];", "@%p1 st.shared.u32 [%r3+512], %r0;", "@%p2 ld.shared.u32 %r9, [%r4+512];",
+		"bar.sync 0;", "bar.sync 0;", "bar.warp.sync -1;", "bar.sync 1, 64;", "add.u32 %r9, %r2, 2; bar.sync %r9, 32;", "@%p2 ld.shared.u32 %r9, [%r4];", "@%p0 st.shared.u32 [tile], %r0;",
+		"ld.shared.v2.u32 {%r9, %r10}, [%r11];", "st.shared.v2.u32 [%r11], {%r0, %r1};", "ld.shared.u8 %r9, [%r3+1];", "st.shared.u8 [%r3+2], %r0;",
+		"red.shared.add.u32 [%r3], 1;", "ld.volatile.shared.u32 %r9, [%r4];", "st.shared.u32 [%r12], %r6;", "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r9}, [%r13];",
+	}
+	races := 0
+	for n := range 400 {
+		body := []string{"mad.lo.u32 %r11, %r0, 8, %r7; mad.lo.u32 %r12, %r1, 4, %r7; mad.lo.u32 %r13, %r1, 16, %r7; mad.lo.u32 %r14, %r0, 16, %r7; st.shared.v4.u32 [%r14], {%r6, %r6, %r6, %r6}; bar.sync 0;"}
+		for range 2 + r.IntN(8) {
+			body = append(body, steps[r.IntN(len(steps))])
+		}
+		d := newDevice(t, raceKernel(strings.Join(body, "\n")))
+		o := Options{Workers: 1, Seed: r.Uint64N(3), Races: true}
+		got := d.run("k", 2, 64, o, uint64(0))
+		o.allCells = true
+		want := d.run("k", 2, 64, o, uint64(0))
+		// Which earlier access a race is with may differ.
+		at := func(err error) string {
+			s, _, _ := strings.Cut(fmt.Sprint(err), ": tile")
+			return s
+		}
+		if at(got) != at(want) {
+			t.Fatalf("seed %d, kernel %d:\n%s\nlisted: %v\ncells: %v", seed, n, strings.Join(body, "\n"), got, want)
+		}
+		if want != nil {
+			races++
+		}
+	}
+	if races < 100 || races > 300 {
+		t.Errorf("%d of 400 kernels have races: too few of one kind to tell", races)
 	}
 }
 
