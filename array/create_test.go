@@ -77,28 +77,6 @@ func TestArangeMistakes(t *testing.T) {
 	}
 }
 
-// TestLargeTransfers goes round the ring of staging buffers more than once.
-func TestLargeTransfers(t *testing.T) {
-	n := 5*stagingBytes/8 + 3
-	data := make([]uint64, n)
-	for i := range data {
-		data[i] = uint64(i) * 0x9e3779b97f4a7c15
-	}
-	x := FromSlice(dev, data)
-	clear(data[:10]) // FromSlice must not need them any more
-	got := values(t, x)
-	for i := range got {
-		if got[i] != uint64(i)*0x9e3779b97f4a7c15 {
-			t.Fatalf("element %d came back as %#x", i, got[i])
-		}
-	}
-	part := make([]uint64, n-1)
-	if err := x.Slice(R(1, End)).CopyTo(part); err != nil || !slices.Equal(part, got[1:]) {
-		t.Fatalf("CopyTo of a view: %v", err)
-	}
-	x.Free()
-}
-
 func TestRandom(t *testing.T) {
 	const n = 20000
 	u := values(t, Uniform[float64](NewRand(dev, 7), n))

@@ -194,6 +194,14 @@ func (c call) deviceError(err error, operands ...handle) *Error {
 	return c.fail(&reason{ErrDevice, "the device failed", err}, operands...)
 }
 
+// asDeviceError is deviceError where there may be none.
+func (c call) asDeviceError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	return c.deviceError(err)
+}
+
 // asError returns nil for a nil *Error, which an error holding one is not.
 func asError(e *Error) error {
 	if e == nil {

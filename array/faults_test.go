@@ -247,32 +247,6 @@ func TestFaultsOfPrinting(t *testing.T) {
 	}
 }
 
-// TestFaultsOfStaging fails to record the event after a copy: the buffer goes back
-// when the copy is done.
-func TestFaultsOfStaging(t *testing.T) {
-	d, api := newRecorded(t)
-	x := Ones[float32](d, 10)
-	for name, run := range map[string]func() error{
-		"upload":   func() error { return FromSlice(d, make([]float32, 10)).Err() },
-		"download": func() error { _, err := x.ToSlice(); return err },
-	} {
-		if err := run(); err != nil { // all that is made only once
-			t.Fatal(err)
-		}
-		for range stagingBuffers {
-			run()
-		}
-		counted(api)
-		api.Inject(abitest.Fault{Method: "EventRecord", Nth: 1, Result: abi.ErrorUnknown})
-		err := run()
-		api.Heal()
-		if got := counted(api); !errors.Is(err, driver.ErrorUnknown) || got["StreamSynchronize"] != 1 {
-			t.Errorf("%s: %v and %d synchronisations, want the fault and 1", name, err, got["StreamSynchronize"])
-		}
-	}
-	runtime.KeepAlive(x)
-}
-
 // line is the number of the line that it is called on.
 func line() int {
 	_, _, n, _ := runtime.Caller(1)

@@ -305,15 +305,15 @@ func TestLimits(t *testing.T) {
 func TestFreeOfHeldMemory(t *testing.T) {
 	d, _ := newRecorded(t)
 	x := Ones[float32](d, 100)
-	s := x.node.store
-	if err := s.hold(call{}); err != nil {
+	held := transfer{dev: d, store: x.node.store}
+	if err := held.begin(call{}); err != nil {
 		t.Fatal(err)
 	}
 	x.Free()
 	if n := d.Stats().Arrays; n != 1 {
 		t.Errorf("%d blocks are in use while one is held", n)
 	}
-	s.unhold()
+	held.end()
 	if n := d.Stats().Arrays; n != 0 {
 		t.Errorf("%d blocks are in use after the read", n)
 	}

@@ -1,0 +1,175 @@
+package array
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
+	"github.com/seed6486a2bb/gpuarray/internal/sim"
+)
+
+// TestHostCopies takes slices of all types, of sizes around those of the staging
+// buffers and of several times all of them, to the device and back.
+func TestHostCopies(t *testing.T) {
+	rng := seeded(t)
+	bytes := []int{1, smallBytes - 1, smallBytes, smallBytes + 1, largeBytes, largeBytes + 1, 3*largeBytes + 17}
+	testHostCopies(t, rng, bytes, func(x uint64) uint8 { return uint8(x) })
+	testHostCopies(t, rng, bytes, func(x uint64) bool { return x&1 != 0 })
+	testHostCopies(t, rng, bytes, func(x uint64) int16 { return int16(x) })
+	testHostCopies(t, rng, bytes, func(x uint64) Float16 { return F16(float32(int8(x))) })
+	testHostCopies(t, rng, bytes, func(x uint64) float32 { return float32(int32(x)) })
+	testHostCopies(t, rng, bytes, func(x uint64) float64 { return float64(int64(x)) })
+	testHostCopies(t, rng, append(bytes, (largeBuffers+2)*largeBytes+8), func(x uint64) uint64 { return x })
+}
+
+func testHostCopies[T Element](t *testing.T, rng *rand.Rand, bytes []int, value func(x uint64) T) {
+	t.Helper()
+	for _, n := range bytes {
+		data := make([]T, max(n/typeOf[T]().Size(), 1))
+		for i := range data {
+			data[i] = value(rng.Uint64())
+		}
+		want := slices.Clone(data)
+		x := FromSlice(dev, data)
+		clear(data) // FromSlice must not need them any more
+		if got := values(t, x); !slices.Equal(got, want) {
+			t.Errorf("%d bytes of %s: ToSlice differs", n, x.DType())
+		}
+		part := data[1:]
+		if err := x.Slice(R(1, End)).CopyTo(part); err != nil || !slices.Equal(part, want[1:]) {
+			t.Errorf("%d bytes of %s: CopyTo of all but the first: %v", n, x.DType(), err)
+		}
+		if err := x.Slice(R(End, End, -1)).CopyTo(data); err != nil {
+			t.Error(err)
+		}
+		if slices.Reverse(data); !slices.Equal(data, want) {
+			t.Errorf("%d bytes of %s: CopyTo in reverse differs", n, x.DType())
+		}
+		x.Free()
+	}
+}
+
+// TestHostCopiesAtOnce has more goroutines copy both ways than there are buffers.
+func TestHostCopiesAtOnce(t *testing.T) {
+	d, _ := newRecorded(t)
+	d.sh.staging.workers = 3
+	var wg sync.WaitGroup
+	for g := range largeBuffers + 4 {
+		wg.Go(func() {
+			data := make([]uint32, (2*largeBytes+g*4096)/4)
+			for i := range data {
+				data[i] = uint32(i*31 + g)
+			}
+			x := FromSlice(d, data)
+			got, err := x.ToSlice()
+			if err != nil || !slices.Equal(got, data) {
+				t.Errorf("goroutine %d: %v, or other elements", g, err)
+			}
+			x.Free()
+		})
+	}
+	wg.Wait()
+}
+
+// TestFaultsOfHostCopies fails each driver call of large copies in turn.
+func TestFaultsOfHostCopies(t *testing.T) {
+	data := make([]byte, 4*largeBytes+1)
+	runs := abitest.Sweep(abi.ErrorUnknown, func(f abitest.Fault) *abitest.API {
+		api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+		d, err := openAPI(api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.sh.staging.workers = 2
+		api.Record(abitest.RecordNames)
+		api.Inject(f)
+		x := FromSlice(d, data)
+		_, err = x.ToSlice()
+		x.Free()
+		api.Heal()
+		for _, c := range api.Calls() {
+			if c.Injected && !slices.Contains(forgiven, c.Method) && !errors.Is(err, driver.ErrorUnknown) {
+				t.Errorf("call %d, %s, failed: %v", f.Nth, c.Method, err)
+			}
+		}
+		what := fmt.Sprintf("copies with call %d failing", f.Nth)
+		checkWorks(t, what, d)
+		checkReturned(t, what, d)
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if leaks := api.Leaks(); leaks != "" {
+			t.Errorf("call %d leaks:\n%s", f.Nth, leaks)
+		}
+		return api
+	})
+	if runs < 30 {
+		t.Errorf("only %d calls were made to fail", runs)
+	}
+}
+
+// TestCloseDuringHostCopies closes a device under copies: they end well or with
+// ErrDevice, and nothing leaks.
+func TestCloseDuringHostCopies(t *testing.T) {
+	for range 5 {
+		api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+		d, err := openAPI(api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.sh.staging.workers = 2
+		started := make(chan bool, 4)
+		var wg sync.WaitGroup
+		for range cap(started) {
+			wg.Go(func() {
+				data := make([]byte, 3*largeBytes)
+				started <- true
+				x := FromSlice(d, data)
+				if err := x.CopyTo(data); err != nil && !errors.Is(err, ErrDevice) {
+					t.Error(err)
+				}
+			})
+		}
+		<-started
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		if leaks := api.Leaks(); leaks != "" {
+			t.Errorf("leaks:\n%s", leaks)
+		}
+	}
+}
+
+// TestFaultsOfStaging fails to record the event after a copy: the buffer goes back
+// when the copy is done.
+func TestFaultsOfStaging(t *testing.T) {
+	d, api := newRecorded(t)
+	x := Ones[float32](d, 10)
+	for name, run := range map[string]func() error{
+		"upload":   func() error { return FromSlice(d, make([]float32, 10)).Err() },
+		"download": func() error { _, err := x.ToSlice(); return err },
+	} {
+		if err := run(); err != nil { // all that is made only once
+			t.Fatal(err)
+		}
+		for range smallBuffers {
+			run()
+		}
+		counted(api)
+		api.Inject(abitest.Fault{Method: "EventRecord", Nth: 1, Result: abi.ErrorUnknown})
+		err := run()
+		api.Heal()
+		if got := counted(api); !errors.Is(err, driver.ErrorUnknown) || got["StreamSynchronize"] != 1 {
+			t.Errorf("%s: %v and %d synchronisations, want the fault and 1", name, err, got["StreamSynchronize"])
+		}
+	}
+	runtime.KeepAlive(x)
+}
