@@ -28,6 +28,10 @@ const (
 	TensorFloat64  = TensorType(abi.TensorMapDataTypeFloat64)
 	TensorBFloat16 = TensorType(abi.TensorMapDataTypeBFloat16)
 	TensorTFloat32 = TensorType(abi.TensorMapDataTypeTFloat32) // float32 in memory, rounded to TF32 as it is copied
+
+	// As above, with subnormal numbers copied as zeros.
+	TensorFloat32FTZ  = TensorType(abi.TensorMapDataTypeFloat32FTZ)
+	TensorTFloat32FTZ = TensorType(abi.TensorMapDataTypeTFloat32FTZ)
 )
 
 // Swizzle is the pattern in which a box lies in shared memory, so that its
@@ -39,6 +43,17 @@ const (
 	Swizzle32B  = Swizzle(abi.TensorMapSwizzle32B)
 	Swizzle64B  = Swizzle(abi.TensorMapSwizzle64B)
 	Swizzle128B = Swizzle(abi.TensorMapSwizzle128B)
+)
+
+// Interleave says that the first axis, the channels, is cut into slices that lie
+// apart in memory, each of 16 or 32 bytes: the layouts NC/8HWC8 and NC/16HWC16
+// of 2-byte elements.
+type Interleave int32
+
+const (
+	InterleaveNone = Interleave(abi.TensorMapInterleaveNone)
+	Interleave16B  = Interleave(abi.TensorMapInterleave16B)
+	Interleave32B  = Interleave(abi.TensorMapInterleave32B) // needs Swizzle32B, and multiples of 32 for address and strides
 )
 
 // Promotion is how much the L2 cache fetches at a time.
@@ -55,11 +70,12 @@ const (
 // adjacent first: the reverse of the usual order of a row-major array.
 type TensorMapConfig struct {
 	Type           TensorType
-	Address        Ptr      // a multiple of 16
-	Shape          []uint64 // elements along each axis
-	Strides        []uint64 // bytes from one index to the next, for all axes but the first; multiples of 16
-	Box            []uint32 // elements along each axis of what one copy moves; at most 256 each
-	ElementStrides []uint32 // of the elements that are copied; nil is all of them
+	Address        Ptr        // a multiple of 16
+	Shape          []uint64   // elements along each axis
+	Strides        []uint64   // bytes from one index to the next, for all axes but the first; multiples of 16
+	Box            []uint32   // elements along each axis of what one copy moves; at most 256 each
+	ElementStrides []uint32   // of the elements that are copied; nil is all of them
+	Interleave     Interleave // of at least 3 axes
 	Swizzle        Swizzle
 	Promotion      Promotion
 	NaNOutside     bool // elements outside the tensor read as NaN, not 0
@@ -89,10 +105,10 @@ func (c *Context) NewTensorMap(cfg TensorMapConfig) (*TensorMap, error) {
 	err := c.call(op, func(api abi.API) abi.Result {
 		return api.TensorMapEncodeTiled(m, abi.TensorMapDataType(cfg.Type), uint32(rank), abi.DevicePtr(cfg.Address),
 			cfg.Shape, cfg.Strides, cfg.Box, steps,
-			abi.TensorMapInterleaveNone, abi.TensorMapSwizzle(cfg.Swizzle), abi.TensorMapL2Promotion(cfg.Promotion), fill)
+			abi.TensorMapInterleave(cfg.Interleave), abi.TensorMapSwizzle(cfg.Swizzle), abi.TensorMapL2Promotion(cfg.Promotion), fill)
 	})
 	if err != nil {
-		return nil, named(err, "type %d, address %#x, shape %v, strides %v, box %v, swizzle %d", cfg.Type, cfg.Address, cfg.Shape, cfg.Strides, cfg.Box, cfg.Swizzle)
+		return nil, named(err, "type %d, address %#x, shape %v, strides %v, box %v, interleave %d, swizzle %d", cfg.Type, cfg.Address, cfg.Shape, cfg.Strides, cfg.Box, cfg.Interleave, cfg.Swizzle)
 	}
 	return &TensorMap{abi: m}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
 
@@ -20,9 +21,18 @@ type Program struct {
 	SM          int    // lowest compute capability that can load it, as 80
 
 	In     [][]uint64 // the lanes' operands: In[j][lane], the low bits of each
+	Maps   []Map      // the parameters behind the results' and the operands' addresses
 	Outs   []ptx.Type // the lanes' results
 	Bound  *Bound     // how far results may lie from each other; nil: not at all
 	AnyNaN bool       // PTX leaves open which NaN a NaN result is
+}
+
+// A Map is a tensor map that the device's driver makes of its description before
+// the launch. Its address is an offset in the operands, as a column of In is
+// 8·Lanes bytes, or in the scratch memory.
+type Map struct {
+	driver.TensorMapConfig
+	Scratch bool
 }
 
 // Lanes is the number of threads in all.
@@ -30,6 +40,9 @@ func (p *Program) Lanes() int { return int(p.Grid * p.Block) }
 
 // scratchBytes is room behind the results that programs may use.
 const scratchBytes = 16 << 10
+
+// scratch is its offset.
+func (p *Program) scratch() int { return (p.OutBytes() + 255) / 256 * 256 }
 
 // outBytes is the size of a result in memory.
 func outBytes(t ptx.Type) int { return max(2, t.Size()) }
@@ -66,6 +79,9 @@ func (p *Program) Key() [8]byte {
 	for _, c := range p.In {
 		_ = binary.Write(h, binary.LittleEndian, c)
 	}
+	for _, m := range p.Maps {
+		fmt.Fprintf(h, "%+v", m)
+	}
 	return [8]byte(h.Sum(nil))
 }
 
@@ -85,6 +101,7 @@ type draft struct {
 	entry  string // directives of the kernel, as .reqnctapercluster 2, 1, 1
 	decl   string // declarations at its beginning
 	body   string // from %i0, %i1, … to %o0, %o1, …
+	maps   []Map  // parameters map0, map1, …
 	bound  *Bound
 	anyNaN bool
 	fill   func(r *rand.Rand, d *draft) [][]uint64 // the inputs; nil: by pools
@@ -122,7 +139,7 @@ func (d *draft) finish() *Program {
 	if d.lanes == 0 {
 		d.lanes = 256
 	}
-	p := &Program{Name: d.name, Grid: uint32(d.lanes / d.block), Block: uint32(d.block), SM: max(75, d.sm), Bound: d.bound, AnyNaN: d.anyNaN}
+	p := &Program{Name: d.name, Grid: uint32(d.lanes / d.block), Block: uint32(d.block), SM: max(75, d.sm), Bound: d.bound, AnyNaN: d.anyNaN, Maps: d.maps}
 	for _, t := range d.outs {
 		p.Outs = append(p.Outs, d.stored(t))
 	}
@@ -147,7 +164,11 @@ func (d *draft) text(p *Program) string {
 	}
 	w(".version %d.%d\n.target sm_%d%s\n.address_size 64", version/10, version%10, p.SM, suffix)
 	b.WriteString(d.vars)
-	w(".visible .entry k(.param .u64 out, .param .u64 in)%s\n{", d.entry)
+	b.WriteString(".visible .entry k(.param .u64 out, .param .u64 in")
+	for i := range d.maps {
+		fmt.Fprintf(&b, ", .param .align 64 .b8 map%d[128]", i)
+	}
+	w(")%s\n{", d.entry)
 	w("\t.reg .b32 %%t, %%g, %%n, %%lane, %%x<30>;\n\t.reg .b64 %%ia, %%oa, %%at, %%out, %%scratch, %%y<10>;\n\t.reg .b16 %%h<10>;\n\t.reg .pred %%q<10>;")
 	for j, t := range d.ins {
 		w("\t.reg .%s %%i%d;", d.register(t), j)
@@ -158,7 +179,7 @@ func (d *draft) text(p *Program) string {
 	b.WriteString(d.decl)
 	w("\tld.param.u64 %%out, [out];\n\tld.param.u64 %%ia, [in];")
 	w("\tmov.u32 %%t, %%tid.x;\n\tmov.u32 %%g, %%ctaid.x;\n\tmov.u32 %%n, %%ntid.x;\n\tmad.lo.u32 %%g, %%g, %%n, %%t;\n\tmov.u32 %%lane, %%laneid;")
-	w("\tadd.u64 %%scratch, %%out, %d;", (p.OutBytes()+255)/256*256)
+	w("\tadd.u64 %%scratch, %%out, %d;", p.scratch())
 	w("\tmul.wide.u32 %%at, %%g, 8;\n\tadd.u64 %%ia, %%ia, %%at;")
 	for j, t := range d.ins {
 		reg, off := d.register(t), 8*j*d.lanes

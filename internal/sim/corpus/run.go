@@ -94,7 +94,7 @@ func (l *Loaded) Run() (out []byte, err error) {
 		in = append(in, c...)
 	}
 	in = append(in, 0) // memory is never empty
-	zeros := make([]byte, (p.OutBytes()+255)/256*256+scratchBytes)
+	zeros := make([]byte, p.scratch()+scratchBytes)
 	src, err := m.ctx.Alloc(uint64(8 * len(in)))
 	if err != nil {
 		return nil, err
@@ -105,12 +105,25 @@ func (l *Loaded) Run() (out []byte, err error) {
 		return nil, err
 	}
 	defer dst.Close()
+	args := []any{dst, src}
+	for _, t := range p.Maps {
+		cfg, from := t.TensorMapConfig, src.Ptr()
+		if t.Scratch {
+			from = dst.Ptr() + driver.Ptr(p.scratch())
+		}
+		cfg.Address += from
+		tm, err := m.ctx.NewTensorMap(cfg)
+		if err != nil {
+			return nil, &LoadError{err}
+		}
+		args = append(args, tm)
+	}
 	out = make([]byte, p.OutBytes())
 	for _, step := range []func() error{
 		func() error { return driver.Write(src, 0, in) },
 		func() error { return driver.Write(dst, 0, zeros) },
 		func() error {
-			return l.k.Launch(m.stream, driver.LaunchConfig{Grid: driver.Dim{p.Grid}, Block: driver.Dim{p.Block}}, dst, src)
+			return l.k.Launch(m.stream, driver.LaunchConfig{Grid: driver.Dim{p.Grid}, Block: driver.Dim{p.Block}}, args...)
 		},
 		m.stream.Synchronize,
 		func() error { return driver.Read(out, dst, 0) },

@@ -60,7 +60,9 @@ func decodeTensorMap(m *abi.TensorMap) (t TensorMap, ok bool) {
 			t.Strides[i] = m[7+i]
 		}
 	}
-	t.ElementStrides[0] = 1 // the innermost is not used without an interleave
+	if t.Interleave == abi.TensorMapInterleaveNone {
+		t.ElementStrides[0] = 1 // not used
+	}
 	return t, true
 }
 
@@ -150,8 +152,6 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 			x.fail(in, OutOfBounds, lane, a, 128, text(m.label), "there is no tensor map at this address")
 		case t.Rank != len(op.coords):
 			x.fail(in, OutOfBounds, lane, a, 128, text(m.label), "%d coordinates for a tensor of %d dimensions", len(op.coords), t.Rank)
-		case t.Interleave != abi.TensorMapInterleaveNone:
-			x.fail(in, Trap, lane, a, 128, text(m.label), "the simulated device does not have interleaved layouts")
 		}
 		b := &box{TensorMap: t}
 		n := TensorElementBytes(t.Type)
@@ -162,6 +162,11 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 		}
 		b.find(x, in, op, lane)
 		to, at := x.lanePlace(&op.shared, lane, n)
+		b.eachUnit(at-to.base, n, func(a, n uint64) {
+			if a += to.base; !to.holds(a, n) {
+				x.fail(in, OutOfBounds, lane, a, uint32(n), text(to.label), "the box swizzled reaches beyond %s", text(to.label))
+			}
+		})
 		if op.bar == nil {
 			update := b.reduction(x, in, lane, op.reduce)
 			x.start(in, lane, &bulkCopy{make: func() { b.store(to, at, update) }}, func() {
@@ -176,7 +181,7 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 			return
 		}
 		x.eachTarget(in, lane, op.mask, to, at, n, op.bar, func(to *region, at uint64, m *ctx, bar *mbarrier) {
-			to.init.clear(at, n)
+			b.eachUnit(at, n, func(a, n uint64) { to.init.clear(a, n) })
 			x.await(in, lane, m, bar, &bulkCopy{bytes: int64(n), make: func() { b.load(to, at) }})
 		})
 	})
@@ -190,33 +195,88 @@ type box struct {
 	global       *region
 }
 
-// each calls f for every element: its global address (where it is inside the
-// tensor) and its place in a box without a swizzle.
-func (b *box) each(f func(global, at uint64, inside bool)) {
-	var i [5]int64
-	for at := uint64(0); ; at += b.unit {
-		global, inside := b.Address, true
-		for d := range b.Rank {
-			c := b.first[d] + i[d]*int64(b.ElementStrides[d])
-			inside = inside && c >= 0 && uint64(c) < b.Dims[d]
-			if d == 0 {
-				global += uint64(c) * b.unit
-			} else {
-				global += uint64(c) * b.Strides[d]
-			}
+// eachUnit calls f for every 16 bytes of the box, n bytes from at on, with where
+// they lie and how many they are.
+func (b *box) eachUnit(at, n uint64, f func(a, n uint64)) {
+	for off := uint64(0); off < n; off += 16 {
+		f(swizzle(b.Swizzle, at+off), min(16, n-off))
+	}
+}
+
+// an axis is what is counted within a box: a dimension, or the slices of the
+// interleaved channels, which are dimension 0 too.
+type axis struct {
+	dim    int
+	count  int64
+	step   int64  // of the coordinate
+	stride uint64 // bytes from a coordinate to the next
+}
+
+// axes lists them, innermost first, as the box lies in shared memory.
+func (b *box) axes() (list []axis) {
+	if b.Interleave == abi.TensorMapInterleaveNone {
+		list = append(list, axis{0, b.count[0], 1, b.unit})
+		for d := 1; d < b.Rank; d++ {
+			list = append(list, axis{d, b.count[d], int64(b.ElementStrides[d]), b.Strides[d]})
 		}
+		return list
+	}
+	slice, step := uint64(8)<<b.Interleave, int64(b.ElementStrides[0]) // bytes, channels
+	per := int64(slice / b.unit)
+	list = append(list, axis{0, max(1, min(per/step, b.count[0])), step, b.unit}, axis{1, b.count[1], int64(b.ElementStrides[1]), slice})
+	for d := 2; d < b.Rank-1; d++ {
+		list = append(list, axis{d, b.count[d], int64(b.ElementStrides[d]), b.Strides[d-1]})
+	}
+	last := b.Rank - 1
+	return append(list, axis{0, (b.count[0]*step + per - 1) / per, per, b.Strides[last-1] / uint64(per)}, axis{last, b.count[last], int64(b.ElementStrides[last]), b.Strides[last]})
+}
+
+// each calls f for every element: its global address (where it is inside the
+// tensor), its place in the box, and whether it is inside.
+func (b *box) each(f func(global, at uint64, inside bool)) {
+	axes := b.axes()
+	var i [6]int64
+	for at := uint64(0); ; at += b.unit {
+		global, c := b.Address, b.first
+		for d, x := range axes {
+			c[x.dim] += i[d] * x.step
+		}
+		inside := true
+		for d := range b.Rank {
+			inside = inside && c[d] >= 0 && uint64(c[d]) < b.Dims[d]
+		}
+		for d, x := range axes {
+			global += uint64(i[d]*x.step) * x.stride
+		}
+		global += b.corner(axes)
 		f(global, at, inside)
 		d := 0
-		for ; d < b.Rank; d++ {
-			if i[d]++; i[d] < b.count[d] {
+		for ; d < len(axes); d++ {
+			if i[d]++; i[d] < axes[d].count {
 				break
 			}
 			i[d] = 0
 		}
-		if d == b.Rank {
+		if d == len(axes) {
 			return
 		}
 	}
+}
+
+// corner is where the box begins, from the tensor's address.
+func (b *box) corner(axes []axis) (n uint64) {
+	slices := b.Interleave != abi.TensorMapInterleaveNone
+	for d, x := range axes {
+		switch c := uint64(b.first[x.dim]); {
+		case !slices || x.dim > 0:
+			n += c * x.stride
+		case d == 0:
+			n += c % uint64(axes[len(axes)-2].step) * x.stride
+		default:
+			n += c / uint64(x.step) * uint64(x.step) * x.stride
+		}
+	}
+	return n
 }
 
 // find looks up the memory of the box's elements, which must be in one array.

@@ -411,9 +411,10 @@ func (p *groupProduct) fromShared(x *ctx, desc uint64, rows int, trans bool, fil
 	start, leading, stride := desc&0x3fff<<4, desc>>16&0x3fff<<4, desc>>32&0x3fff<<4
 	kind := descriptorSwizzles[desc>>62]
 	span := [...]uint64{16, 32, 64, 128}[kind]
-	if desc>>49&7 != 0 {
-		p.fail(Trap, 0, "the simulated device does not have descriptors with a base offset")
-	}
+	// The base offset says by how many times 128 bytes the swizzle's pattern begins
+	// past a multiple of its size.
+	base := desc >> 49 & 7 << 7
+	place := func(at uint64) uint64 { return swizzle(kind, at-base) + base }
 	undefined = make([]bool, rows)
 	if !trans {
 		step := uint64(16)
@@ -423,7 +424,7 @@ func (p *groupProduct) fromShared(x *ctx, desc uint64, rows int, trans bool, fil
 		for r := range rows {
 			for u := range 2 {
 				at := start + uint64(r%8)*span + uint64(r/8)*stride + uint64(u)*step
-				unit, ok := p.unit(x, swizzle(kind, at))
+				unit, ok := p.unit(x, place(at))
 				undefined[r] = undefined[r] || !ok
 				for i := range 16 / p.bytes {
 					l := r*p.k + u*16/p.bytes + i
@@ -440,7 +441,7 @@ func (p *groupProduct) fromShared(x *ctx, desc uint64, rows int, trans bool, fil
 	for m := range rows / 8 {
 		for k := range p.k {
 			at := start + uint64(m%width)*16 + uint64(m/width)*leading + uint64(k%8)*span + uint64(k/8)*stride
-			unit, ok := p.unit(x, swizzle(kind, at))
+			unit, ok := p.unit(x, place(at))
 			for i := range 8 {
 				l := (8*m+i)*p.k + k
 				to.v[l], to.e[l] = fill(p.element(unit, i))
