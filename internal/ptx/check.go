@@ -255,6 +255,9 @@ func (a *ArgSpec) checkSpecial(o *Operand) string {
 }
 
 func (a *ArgSpec) checkVarAddress(o *Operand) string {
+	if a.Kind == ArgAddress && a.Space == GenericSpace {
+		return fmt.Sprintf("%s is in .%s, the instruction is for generic addresses", o.Var.Name, o.Var.Space)
+	}
 	if a.Kind == ArgAddress && o.Var.Space != a.Space {
 		return fmt.Sprintf("%s is in .%s, the instruction is for .%s", o.Var.Name, o.Var.Space, a.Space)
 	}

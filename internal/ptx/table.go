@@ -461,8 +461,8 @@ var table = []row{
 	{"st", "@90:81 async weak? S=shared::cluster? mbarrier::complete_tx::bytes V=v2|v4? T=b32|b64|u32|u64|s32|s64|f32|f64", "[S] VxT [shared]"},
 
 	// Clusters and cache policies.
-	{"mapa", "@90:78 shared::cluster? T=u32|u64", ">T addr:T u32"},
-	{"getctarank", "@90:78 shared::cluster? T=u32|u64", ">u32 addr:T"},
+	{"mapa", "@90:78 S=shared::cluster? T=u32|u64", ">T addr:T u32"},
+	{"getctarank", "@90:78 S=shared::cluster? T=u32|u64", ">u32 addr:T"},
 	{"createpolicy", "@80:74 fractional L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">u64 f32?"},
 	{"createpolicy", "@80:74 range global? L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">u64 [global] u32 u32"},
 	{"setmaxnreg", "@90a:80 inc|dec sync aligned u32", "#24:256"},

@@ -20,7 +20,7 @@ var Programs = sync.OnceValue(func() []*Program {
 			add(forms[i].draft(name))
 		}
 	}
-	for _, family := range [][]*draft{moves(), carries(), accesses(), warps(), barriers(), atomics(), flows(), matrices(), arrivals(), bulks(), clusters(), groups(), descriptors(), boxes()} {
+	for _, family := range [][]*draft{moves(), carries(), accesses(), warps(), barriers(), atomics(), flows(), matrices(), arrivals(), bulks(), clusters(), remotes(), hints(), groups(), descriptors(), boxes()} {
 		for _, d := range family {
 			if seen[d.name] {
 				panic(fmt.Sprintf("two programs are named %q", d.name))
