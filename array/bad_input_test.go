@@ -64,6 +64,7 @@ type operation struct {
 	shape      []int  // of the operands; nil is (3, 3)
 	broadcasts bool   // shapes must broadcast
 	makes      bool   // run makes something on the operands' device
+	optional   bool   // operands after the first may be nil
 	alike      bool   // run makes the driver's calls that another row's does
 	quiet      bool   // run has no error to give: bad input must do no harm
 	run        func(o *operands) error
@@ -224,6 +225,39 @@ var operations = []operation{
 	}},
 	{name: "MeanAs", operands: 1, run: func(o *operands) error { return MeanAs[float64](o.i[0]).Err() }, wrongType: func(o *operands) error { return MeanAs[int64](o.f[0]).Err() }, misuses: []misuse{
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return MeanAs[float32](o.i[0], 2).Err() }},
+	}},
+
+	// Rows.
+	{name: "Array.LogSumExp", operands: 1, run: func(o *operands) error { return o.f[0].LogSumExp(0).Err() }, wrongType: func(o *operands) error { return o.i[0].LogSumExp().Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].LogSumExp(2).Err() }},
+		{"axis twice", ErrIndex, "twice", func(o *operands) error { return o.f[0].LogSumExp(1, -1).Err() }},
+	}},
+	{name: "Array.LayerNorm", operands: 3, optional: true, shape: []int{5}, run: func(o *operands) error { return o.f[0].LayerNorm(o.f[1], o.f[2], 1e-5, -1).Err() }, wrongType: func(o *operands) error { return o.i[0].LayerNorm(nil, nil, 1e-5, 0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].LayerNorm(nil, nil, 1e-5, 2).Err() }},
+		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).LayerNorm(nil, nil, 1e-5, 0).Err() }},
+		{"weight of another size", ErrShape, "the weight has shape (4,); along axis 0 it needs (5,)", func(o *operands) error { return o.f[0].LayerNorm(ones(o, 4), nil, 1e-5, -1).Err() }},
+		{"bias of another rank", ErrShape, "the bias has shape (5, 5)", func(o *operands) error { return o.f[0].LayerNorm(nil, ones(o, 5, 5), 1e-5, -1).Err() }},
+		{"zero weight", ErrDevice, "operand 2 of 2 is nil or a zero Array", func(o *operands) error { return o.f[0].LayerNorm(new(Array[float32]), nil, 1e-5, -1).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "4 TiB asked", func(o *operands) error { return huge(o.dev, 1<<40).LayerNorm(nil, nil, 1e-5, 0).Err() }},
+	}},
+	{name: "Array.RMSNorm", alike: true, operands: 2, optional: true, shape: []int{5}, run: func(o *operands) error { return o.f[0].RMSNorm(o.f[1], 1e-5, -1).Err() }, wrongType: func(o *operands) error { return o.b[0].RMSNorm(nil, 1e-5, 0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis -3", func(o *operands) error { return o.f[0].RMSNorm(nil, 1e-5, -3).Err() }},
+		{"weight of another size", ErrShape, "(5,), float32 (4,)", func(o *operands) error { return o.f[0].RMSNorm(ones(o, 4), 1e-5, -1).Err() }},
+	}},
+	{name: "Array.CumSum", operands: 1, run: func(o *operands) error { return o.f[0].CumSum(-1).Err() }, wrongType: func(o *operands) error { return o.b[0].CumSum(0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].CumSum(2).Err() }},
+		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).CumSum(0).Err() }},
+		{"uint8", ErrType, "would wrap; use array.CumSumAs[int64](a, axis)", func(o *operands) error { return Ones[uint8](o.dev, 2).CumSum(0).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "4 TiB asked", func(o *operands) error { return huge(o.dev, 1<<40).CumSum(0).Err() }},
+	}},
+	{name: "Array.CumProd", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].CumProd(0).Err() }, wrongType: func(o *operands) error { return o.b[0].CumProd(0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 5", func(o *operands) error { return o.f[0].CumProd(5).Err() }},
+		{"int8", ErrType, "would wrap; use array.Cast[int64](a).CumProd", func(o *operands) error { return Ones[int8](o.dev, 2).CumProd(0).Err() }},
+	}},
+	{name: "CumSumAs", alike: true, operands: 1, run: func(o *operands) error { return CumSumAs[int64](o.i[0], 0).Err() }, wrongType: func(o *operands) error { return CumSumAs[int64](o.f[0], 0).Err() }, misuses: []misuse{
+		{"to bool", ErrType, "bool", func(o *operands) error { return CumSumAs[bool](o.i[0], 0).Err() }},
+		{"to a narrow integer", ErrType, "would wrap", func(o *operands) error { return CumSumAs[int16](Ones[int16](o.dev, 2), 0).Err() }},
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return CumSumAs[int64](o.i[0], 2).Err() }},
 	}},
 
 	// Products.
@@ -629,6 +663,9 @@ func (op *operation) badOperands(t *testing.T, good *operands, wrong map[string]
 		for k := range op.operands {
 			if name == "operand of another device" && op.operands == 1 {
 				continue // it is at home there
+			}
+			if name == "nil operand" && op.optional && k > 0 {
+				continue
 			}
 			o := good.with(k, w.o)
 			if name == "operand with an error" && !op.quiet {

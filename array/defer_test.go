@@ -40,6 +40,14 @@ func TestOneLaunch(t *testing.T) {
 		{"a reduction of rows", 1, func() error { return x.Sub(y).Square().Mean(-1).Eval().Err() }},
 		{"a reduction of a transposed expression", 1, func() error { return x.Sub(y).Transpose().Max(0).Eval().Err() }},
 		{"a reduction of a mask", 1, func() error { return x.Greater(y).Any().Eval().Err() }},
+		{"softmax of a matrix", 1, func() error { return x.Softmax(-1).Err() }},
+		{"softmax of columns", 1, func() error { return x.Softmax(0).Err() }},
+		{"layer normalisation", 1, func() error { return x.LayerNorm(row, row, 1e-5, -1).Err() }},
+		{"layer normalisation of columns", 1, func() error { return x.LayerNorm(nil, nil, 1e-5, 0).Err() }},
+		{"RMS normalisation", 1, func() error { return x.RMSNorm(row, 1e-5, -1).Err() }},
+		{"log-sum-exp of rows", 1, func() error { return x.LogSumExp(-1).Err() }},
+		{"cumulative sums", 1, func() error { return x.CumSum(-1).Err() }},
+		{"cumulative sums of columns", 1, func() error { return x.CumSum(0).Err() }},
 		{"Assign", 1, func() error { return w.Assign(w.Sub(x.MulScalar(0.1))) }},
 		{"Assign again", 1, func() error { return w.Assign(w.Sub(x.MulScalar(0.1))) }},
 		{"Assign of a longer expression", 1, func() error { return w.Assign(w.MulScalar(0.9).Add(x.Square())) }},
@@ -233,6 +241,9 @@ func floatSteps[T Element]() []func(a *Array[T]) *Array[T] {
 		func(a *Array[T]) *Array[T] { return a.Var() },
 		func(a *Array[T]) *Array[T] { return a.Mean(0).ExpandDims(0) },
 		func(a *Array[T]) *Array[T] { return a.Softmax(0) },
+		func(a *Array[T]) *Array[T] { return a.LogSumExp(-1) },
+		func(a *Array[T]) *Array[T] { return a.CumSum(0) },
+		func(a *Array[T]) *Array[T] { return a.LayerNorm(nil, a.Slice(I(0)), 1e-5, -1) },
 	}
 }
 

@@ -2,6 +2,7 @@ package array
 
 import (
 	"math"
+	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
@@ -72,18 +73,6 @@ func (a *Array[T]) Var(axes ...int) *Array[T] { return to[T](variance("Var", a.h
 // Std returns the standard deviation: the square root of Var.
 func (a *Array[T]) Std(axes ...int) *Array[T] { return to[T](variance("Std", a.h(), axes, true)) }
 
-// Softmax returns exp(a − max a) / Σ exp(a − max a) along an axis, of
-// floating-point types.
-func (a *Array[T]) Softmax(axis int) *Array[T] {
-	return to[T](softmax("Softmax", a.h(), axis, kernels.Softmax))
-}
-
-// LogSoftmax returns the logarithm of Softmax, a − max a − log Σ exp(a − max a),
-// along an axis, of floating-point types.
-func (a *Array[T]) LogSoftmax(axis int) *Array[T] {
-	return to[T](softmax("LogSoftmax", a.h(), axis, kernels.LogSoftmax))
-}
-
 // SumAs returns the sum over axes of elements converted to U first: integers and
 // bool to 32- and 64-bit integers and to floating-point types, floating-point types
 // to one another.
@@ -149,16 +138,7 @@ func (c call) reducible(op kernels.Op, h handle, result kernels.Type, axes int, 
 	t := h.node.typ
 	switch op {
 	case kernels.OpSum, kernels.OpProd:
-		if result == t && wraps(t) {
-			advice := "array.SumAs[int64](a)"
-			if op == kernels.OpProd {
-				advice = "array.Cast[int64](a).Prod"
-			}
-			return because(ErrType, "%s of %v would wrap; use %s", c.op, t, advice)
-		}
-		if t.IsFloat() && !result.IsFloat() || result == kernels.Bool || result.Size() < 4 && !result.IsFloat() {
-			return because(ErrType, "%s of %v to %v would lose what the elements hold; sum to a 32- or 64-bit or floating-point type", c.op, t, result)
-		}
+		return summable(c.op, op, t, result)
 	case kernels.OpMean:
 		if !result.IsFloat() {
 			return because(ErrType, "%s of %v is no %v; use array.MeanAs[float64](a)", c.op, t, result)
@@ -176,6 +156,25 @@ func (c call) reducible(op kernels.Op, h handle, result kernels.Type, axes int, 
 				return because(ErrShape, "%s of no elements", c.op)
 			}
 		}
+	}
+	return nil
+}
+
+// summable returns why elements of type t are not added up, or multiplied, to a
+// result, with advice.
+func summable(name string, op kernels.Op, t, result kernels.Type) error {
+	if result == t && wraps(t) {
+		advice := "array.SumAs[int64](a)"
+		switch {
+		case op == kernels.OpProd:
+			advice = "array.Cast[int64](a)." + name
+		case strings.HasPrefix(name, "Cum"):
+			advice = "array.CumSumAs[int64](a, axis)"
+		}
+		return because(ErrType, "%s of %v would wrap; use %s", name, t, advice)
+	}
+	if t.IsFloat() && !result.IsFloat() || result == kernels.Bool || result.Size() < 4 && !result.IsFloat() {
+		return because(ErrType, "%s of %v to %v would lose what the elements hold; sum to a 32- or 64-bit or floating-point type", name, t, result)
 	}
 	return nil
 }
@@ -293,32 +292,6 @@ func (s *chain) end(h handle, last *node) handle {
 		return h.failed(s.of(s.err, h))
 	}
 	return handle{s.dev, last}
-}
-
-func softmax(name string, h handle, axis int, plan func(p *kernels.Plan, t kernels.Type, out, in layout, axis int) error) handle {
-	c := here(name)
-	if err := c.floating(h); err != nil {
-		return h.failed(err)
-	}
-	a, err := axisOf(axis, h.node.Rank)
-	if err != nil {
-		return h.failed(c.fail(err, h))
-	}
-	if err := c.ready(h); err != nil {
-		return h.failed(err)
-	}
-	out := contiguousLike(&h.node.layout)
-	if err := h.dev.fits(c, &out, h.node.typ); err != nil {
-		return h.failed(c.of(err, h))
-	}
-	w := newWork(c, h.dev)
-	defer w.end()
-	w.input(h.node, h.node.layout)
-	if err := plan(&w.plan, h.node.typ, out, h.node.layout, a); err != nil {
-		return h.failed(c.unsupported(err, h))
-	}
-	n, failed := w.create(out, h.node.typ)
-	return h.dev.made(n, c.of(failed, h))
 }
 
 func variance(name string, h handle, axes []int, root bool) handle {

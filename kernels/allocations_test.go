@@ -25,7 +25,7 @@ func TestPlanAllocates(t *testing.T) {
 		{"copy", func(p *Plan) error { return Copy(p, Float32, square, square) }},
 		{"transposed copy", func(p *Plan) error { return Copy(p, Float32, square, turned) }},
 		{"softmax", func(p *Plan) error { return Softmax(p, Float32, square, square, 1) }},
-		{"layer norm", func(p *Plan) error { return LayerNorm(p, Float32, 1e-5, square, square, &row, &row) }},
+		{"layer norm", func(p *Plan) error { return LayerNorm(p, Float32, 1e-5, square, square, 1, &row, &row) }},
 		{"variance", func(p *Plan) error { return Variance(p, Float32, 1, row, square, 2) }},
 		{"scan", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, long, long, 0) }},
 		{"random", func(p *Plan) error { return Random(p, Normal, Float32, 1000, 1, 2) }},

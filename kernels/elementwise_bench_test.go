@@ -174,7 +174,7 @@ func BenchmarkRows(b *testing.B) {
 		{"softmax/float32", []Type{Float32, Float32}, []Layout{square, square}, func(p *Plan) error { return Softmax(p, Float32, square, square, 1) }},
 		{"softmax/bfloat16", []Type{BFloat16, BFloat16}, []Layout{square, square}, func(p *Plan) error { return Softmax(p, BFloat16, square, square, 1) }},
 		{"layernorm/float32", []Type{Float32, Float32, Float32, Float32}, []Layout{square, square, line, line}, func(p *Plan) error {
-			return LayerNorm(p, Float32, 1e-5, square, square, &line, &line)
+			return LayerNorm(p, Float32, 1e-5, square, square, 1, &line, &line)
 		}},
 		{"variance/rows/float32", []Type{Float32, Float32}, []Layout{column, square}, func(p *Plan) error { return Variance(p, Float32, 0, column, square, 2) }},
 		{"variance/whole/float32", []Type{Float32, Float32}, []Layout{one, whole}, func(p *Plan) error { return Variance(p, Float32, 0, one, whole, 1) }},

@@ -530,9 +530,11 @@ func (s *rowPlan) parameters(l *Launch) {
 	} else if s.kind >= rowLayerNorm {
 		l.count(s.eps, c)
 	}
-	for i, w := range s.scales {
+	operand := 2
+	for _, w := range s.scales {
 		if w != nil {
-			l.pointer(2+i, w.Offset*s.t.Size())
+			l.pointer(operand, w.Offset*s.t.Size())
+			operand++
 			l.value64(uint64(w.Strides[0] * s.t.Size()))
 		}
 	}

@@ -38,8 +38,8 @@ const (
 // by ReduceAs; float16 and bfloat16 are accumulated in float32, each result
 // rounded once.
 //
-// An axis that lies along memory takes one launch, which reads and writes once;
-// another is copied to scratch memory and back.
+// It takes one launch, which reads and writes once; rows that lie across memory,
+// where there is much of it, are copied to scratch memory and back.
 func Scan(p *Plan, op Op, t, u Type, out, in Layout, axis int) error {
 	if op != OpSum && op != OpProd {
 		return fmt.Errorf("%v is not a cumulative operation; OpSum and OpProd are", op)
@@ -63,22 +63,10 @@ func Scan(p *Plan, op Op, t, u Type, out, in Layout, axis int) error {
 		return nil
 	}
 	s := scanPlan{op: op, in: t, out: u, n: in.Shape[axis]}
-	if in.crosses(axis) || out.crosses(axis) {
-		return s.planAcross(p, out, in, axis)
+	if acrossMemory(t, &out, &in, axis) {
+		return planAcross(p, t, u, out, in, axis, func(work Layout, last int) error { return s.planRows(p, work, work, last) })
 	}
 	return s.planRows(p, out, in, axis)
-}
-
-// crosses says whether memory runs along another axis than this one, so that it
-// is better turned around first.
-func (l *Layout) crosses(axis int) bool {
-	const few = 4
-	for i, d := range l.Shape[:l.Rank] {
-		if s := magnitude(l.Strides[i]); i != axis && d >= few && l.Shape[axis] >= few && s != 0 && s < magnitude(l.Strides[axis]) {
-			return true
-		}
-	}
-	return false
 }
 
 // A scanPlan is what Scan is to plan.
@@ -86,27 +74,6 @@ type scanPlan struct {
 	op      Op
 	in, out Type
 	n       int
-}
-
-// planAcross scans a copy whose rows lie along memory.
-func (s scanPlan) planAcross(p *Plan, out, in Layout, axis int) error {
-	in.toLast(axis)
-	out.toLast(axis)
-	work := RowMajor(in.Shape[:in.Rank]...)
-	from := operandPlace{ScratchOperand, p.scratch(work.Len() * s.in.Size())}
-	to := operandPlace{ScratchOperand, p.scratch(work.Len() * s.out.Size())}
-	return p.steps(
-		step{[]operandPlace{from, {1, 0}}, func() error { return Copy(p, s.in, work, in) }},
-		step{[]operandPlace{to, from}, func() error { return s.planRows(p, work, work, in.Rank-1) }},
-		step{[]operandPlace{{0, 0}, to}, func() error { return Copy(p, s.out, out, work) }})
-}
-
-// toLast makes an axis the last.
-func (l *Layout) toLast(axis int) {
-	size, stride := l.Shape[axis], l.Strides[axis]
-	copy(l.Shape[axis:], l.Shape[axis+1:l.Rank])
-	copy(l.Strides[axis:], l.Strides[axis+1:l.Rank])
-	l.Shape[l.Rank-1], l.Strides[l.Rank-1] = size, stride
 }
 
 // planRows plans the one launch.

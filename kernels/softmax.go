@@ -10,8 +10,8 @@ import "fmt"
 //
 // A row (the elements along the axis) with a NaN or +Inf, or of −Inf only, has
 // NaNs where the formula gives them. Rows of up to longestRow elements are read
-// once, in one launch; longer ones take several launches and give the same bits
-// as if they did not.
+// once, in one launch, if they lie along memory; others take several launches and
+// give the same bits as if they did not.
 func Softmax(p *Plan, t Type, out, in Layout, axis int) error {
 	return softmax(p, false, t, out, in, axis)
 }
@@ -41,6 +41,9 @@ func softmax(p *Plan, log bool, t Type, out, in Layout, axis int) error {
 	}
 	if in.Len() == 0 {
 		return nil
+	}
+	if in.Shape[axis] <= longestRow(t) && acrossMemory(t, &out, &in, axis) {
+		return planAcross(p, t, t, out, in, axis, func(work Layout, last int) error { return softmax(p, log, t, work, work, last) })
 	}
 	rows := newNest([]Layout{out, in})
 	defer rows.release()

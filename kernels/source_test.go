@@ -269,7 +269,7 @@ func generatedRows() []string {
 			keys = append(keys, plannedKeys("row", func(p *Plan) error {
 				return errors.Join(
 					Variance(p, t, 1, RowMajor(10), x, 2), LogSumExp(p, t, RowMajor(10), x, 2),
-					LayerNorm(p, t, 1e-5, x, x, &row, &row), RMSNorm(p, t, 1e-5, x, x, &row), RMSNorm(p, t, 1e-5, x, x, nil))
+					LayerNorm(p, t, 1e-5, x, x, x.Rank-1, &row, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, nil))
 			})...)
 		}
 	}

@@ -33,21 +33,21 @@ func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) erro
 	return s.plan(p, out, in, axes)
 }
 
-// LayerNorm appends (x − mean) / √(variance + eps) · weight + bias along the last
-// axis to the plan. Operand 0 is out, operand 1 in, of the same shape; operands
-// 2 and 3 are weight and bias, of the last axis alone; either may be nil: there
-// is none. The variance is the mean of (x − mean)²; sums follow the order of a
-// reduction. It is defined for floating-point types; float16 and bfloat16 are
-// float32 inside and rounded once. Rows of up to longestRow elements take one
+// LayerNorm appends (x − mean) / √(variance + eps) · weight + bias along an axis
+// to the plan. Operand 0 is out, operand 1 in, of the same shape; the operands after
+// it are weight and bias, of that axis alone; where one is nil, there is none. The
+// variance is the mean of (x − mean)²; sums follow the order of a reduction. It is
+// defined for floating-point types; float16 and bfloat16 are float32 inside and
+// rounded once. Rows of up to longestRow elements that lie along memory take one
 // launch and are read once. out may be in, through the same layout.
-func LayerNorm(p *Plan, t Type, eps float64, out, in Layout, weight, bias *Layout) error {
-	return planNorm(p, rowLayerNorm, t, eps, out, in, weight, bias)
+func LayerNorm(p *Plan, t Type, eps float64, out, in Layout, axis int, weight, bias *Layout) error {
+	return planNorm(p, rowLayerNorm, t, eps, out, in, axis, weight, bias)
 }
 
-// RMSNorm appends x / √(mean of x² + eps) · weight along the last axis to the
-// plan, in the manner of LayerNorm.
-func RMSNorm(p *Plan, t Type, eps float64, out, in Layout, weight *Layout) error {
-	return planNorm(p, rowRMSNorm, t, eps, out, in, weight, nil)
+// RMSNorm appends x / √(mean of x² + eps) · weight along an axis to the plan, in
+// the manner of LayerNorm.
+func RMSNorm(p *Plan, t Type, eps float64, out, in Layout, axis int, weight *Layout) error {
+	return planNorm(p, rowRMSNorm, t, eps, out, in, axis, weight, nil)
 }
 
 // A statistic is one number computed of many.
@@ -157,7 +157,7 @@ func (p *Plan) steps(steps ...step) error {
 	return nil
 }
 
-func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight, bias *Layout) error {
+func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, axis int, weight, bias *Layout) error {
 	name := rowKinds[kind]
 	if !t.IsFloat() {
 		return &UnsupportedError{name, t}
@@ -165,10 +165,12 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight
 	if err := in.check("the operand"); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if in.Rank == 0 || !in.sameShape(&out) {
-		return fmt.Errorf("%s of shape %v gives that shape, with at least one axis, not %v", name, in.shape(), out.shape())
+	if !in.sameShape(&out) {
+		return fmt.Errorf("%s of shape %v gives that shape, not %v", name, in.shape(), out.shape())
 	}
-	axis := in.Rank - 1
+	if axis < 0 || axis >= in.Rank {
+		return fmt.Errorf("%s along axis %d of an operand with %d axes", name, axis, in.Rank)
+	}
 	for _, l := range []*Layout{weight, bias} {
 		if l == nil {
 			continue
@@ -177,12 +179,20 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, weight
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if l.Rank != 1 || l.Shape[0] != in.Shape[axis] {
-			return fmt.Errorf("%s of shape %v takes weight and bias of shape [%d], not %v", name, in.shape(), in.Shape[axis], l.shape())
+			return fmt.Errorf("%s along axis %d of shape %v takes weight and bias of shape [%d], not %v", name, axis, in.shape(), in.Shape[axis], l.shape())
 		}
 	}
 	if in.Len() == 0 {
 		return nil
 	}
+	if in.Shape[axis] <= longestRow(t) && acrossMemory(t, &out, &in, axis) {
+		return planAcross(p, t, t, out, in, axis, func(work Layout, last int) error {
+			return planNorm(p, kind, t, eps, work, work, last, weight, bias)
+		})
+	}
+	out.toLast(axis)
+	in.toLast(axis)
+	axis = in.Rank - 1
 	rows := newNest([]Layout{out, in})
 	defer rows.release()
 	s := rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows,
@@ -227,7 +237,7 @@ func (s rowPlan) planLongNorm(p *Plan, out, in Layout) error {
 		row := in
 		row.Strides, row.Offset = [MaxRank]int{}, l.Offset
 		row.Strides[axis] = l.Strides[0]
-		layouts, places = append(layouts, row), append(places, operandPlace{2 + i, 0})
+		layouts, places = append(layouts, row), append(places, operandPlace{len(layouts) - 1, 0})
 		y = result.apply([]Op{OpMul, OpAdd}[i], c, y, result.load(len(layouts), s.t, c))
 	}
 	result.cast(s.t)

@@ -89,9 +89,9 @@ func memoryRows() []row {
 		reduceAxis("midsum_f32", kernels.OpSum, f32, 1, func(s sizes) []int { return s.mid[:] }, sumOf),
 		reduceAxis("rowargmax_f32", kernels.OpArgMax, i64, 1, func(s sizes) []int { return []int{s.side, s.side} }, argmaxOf),
 		arrayRow("softmax_f32", softmax[float32](4, 1e-5)),
-		notYet("layernorm_f32", "gbs", "no LayerNorm yet"),
-		notYet("cumsum_f32", "gbs", "no CumSum yet"),
-		notYet("rowcumsum_f32", "gbs", "no CumSum yet"),
+		arrayRow("layernorm_f32", layerNorm),
+		arrayRow("cumsum_f32", func(s sizes) arrayTask[float32] { return cumSum(s, s.n) }),
+		arrayRow("rowcumsum_f32", func(s sizes) arrayTask[float32] { return cumSum(s, s.side, s.side) }),
 		notYet("sort_f32", "gbs", "no Sort yet"),
 		notYet("topk16_rows_f32", "gbs", "no TopK yet"),
 		arrayRow("dot_f32", func(s sizes) arrayTask[float32] {
@@ -299,6 +299,46 @@ func softmax[T array.Element](size int, tol float64) func(s sizes) arrayTask[T] 
 				return y
 			},
 		}
+	}
+}
+
+// layerNorm normalises rows, with weight and bias.
+func layerNorm(s sizes) arrayTask[float32] {
+	const eps = 1e-5
+	return arrayTask[float32]{
+		inputs: 1, shape: []int{s.side, s.side}, more: [][]int{{s.side}, {s.side}}, read: uint64(4*s.n + 8*s.side), written: uint64(4 * s.n), tol: 1e-4,
+		of: func(x []*array.Array[float32]) *array.Array[float32] { return x[0].LayerNorm(x[1], x[2], eps, 1) },
+		plain: func(in [][]float64) []float64 {
+			var y []float64
+			for i := 0; i < len(in[0]); i += s.side {
+				row := in[0][i : i+s.side]
+				mean, root := sumOf(row)/float64(s.side), math.Sqrt(varianceOf(row)+eps)
+				for j, x := range row {
+					y = append(y, (x-mean)/root*in[1][j]+in[2][j])
+				}
+			}
+			return y
+		},
+	}
+}
+
+// cumSum is cumulative sums along the last axis.
+func cumSum(s sizes, shape ...int) arrayTask[float32] {
+	return arrayTask[float32]{
+		inputs: 1, shape: shape, read: uint64(4 * s.n), written: uint64(4 * s.n), tol: 1e-2, // sums of thousands come near 0
+		of: func(x []*array.Array[float32]) *array.Array[float32] { return x[0].CumSum(-1) },
+		plain: func(in [][]float64) []float64 {
+			y := make([]float64, len(in[0]))
+			sum := 0.0
+			for i, x := range in[0] {
+				if i%shape[len(shape)-1] == 0 {
+					sum = 0
+				}
+				sum += x
+				y[i] = sum
+			}
+			return y
+		},
 	}
 }
 

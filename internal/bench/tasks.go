@@ -185,7 +185,8 @@ func binary2(op kernels.Op, t kernels.Type) kernels.Expr {
 // program writes.
 type arrayTask[T array.Element] struct {
 	inputs        int
-	shape         []int
+	shape         []int   // of each of them
+	more          [][]int // of the inputs after them
 	of            func(x []*array.Array[T]) *array.Array[T]
 	plain         func(in [][]float64) []float64
 	tol           float64
@@ -197,6 +198,9 @@ func (k arrayTask[T]) start(r *runner) (*task, error) {
 	var x []*array.Array[T]
 	for range k.inputs {
 		x = append(x, array.Normal[T](rng, k.shape...))
+	}
+	for _, shape := range k.more {
+		x = append(x, array.Normal[T](rng, shape...))
 	}
 	run := func(keep bool) (y *array.Array[T], err error) {
 		err = r.arr.Scope(func(s *array.Device) error {
