@@ -469,18 +469,27 @@ func newSplit(parts int) split {
 	}
 }
 
-// scratch takes room for the partial results of columns results and for the
-// tickets of groups of blocks, and adds the arguments.
-func (s split) scratch(p *Plan, l *Launch, r *reduction, columns, groups int) {
-	acc := r.accumulator()
+// scratch takes room for the partial results of columns results, whose fields
+// have the sizes given, and for the tickets of groups of blocks, and adds the
+// arguments.
+func (s split) scratch(p *Plan, l *Launch, columns, groups int, fields ...int) {
 	p.Tickets = max(p.Tickets, uint64(4*groups)) // each launch leaves them zero for the next
 	l.pointer(TicketOperand, 0)
-	l.pointer(ScratchOperand, p.scratch(columns*s.lines*max(acc.Size(), 4)))
-	if isArg(r.op) {
-		l.pointer(ScratchOperand, p.scratch(columns*s.lines*positionSize(r.wide)))
+	for _, size := range fields {
+		if size > 0 {
+			l.pointer(ScratchOperand, p.scratch(columns*s.lines*size))
+		}
 	}
 	l.value32(uint32(s.parts))
 	l.value32(uint32(s.lines))
+}
+
+// fieldSizes are the bytes of a partial result and, or 0, of its position.
+func (r *reduction) fieldSizes() (value, position int) {
+	if isArg(r.op) {
+		position = positionSize(r.wide)
+	}
+	return max(r.accumulator().Size(), 4), position
 }
 
 func positionSize(wide bool) int {

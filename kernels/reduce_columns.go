@@ -107,7 +107,8 @@ func (r *reduction) planColumns(p *Plan) bool {
 		l.value64(uint64(r.kept.strides[o][lane] * sizes[i]))
 	}
 	if k.split {
-		s.scratch(p, l, r, columns*outer, tiles*outer)
+		value, position := r.fieldSizes()
+		s.scratch(p, l, columns*outer, tiles*outer, value, position)
 	}
 	if r.op == OpMean {
 		l.count(float64(r.n-r.correction), r.accumulator())

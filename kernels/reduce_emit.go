@@ -14,23 +14,59 @@ type reducer struct {
 	in, out Type
 	acc     Type // of the accumulator
 	wide    bool // positions have 64 bits
+	form    partialForm
 
-	values, positions *ptx.Var // shared memory that accumulators are exchanged through
+	memory []*ptx.Var // shared memory that the fields of partials are exchanged through
 }
 
 // A partial is the reduction of some elements: its value and, for argmax and
-// argmin, the position it was found at.
-type partial struct{ v, at *ptx.Reg }
+// argmin, the position it was found at. Of a pair the mean is another sum. Of
+// moments the value is the sum of the squares of the differences from the mean,
+// which has two parts, and count is how many elements that were.
+type partial struct{ v, at, mean, low, count *ptx.Reg }
+
+// A partialForm says which fields partials have besides those of their operation.
+type partialForm uint8
+
+const (
+	plainPartial partialForm = iota
+	pairPartial
+	momentsPartial
+)
+
+// A field is one register of a partial.
+type field struct {
+	name   string
+	reg    *ptx.Reg
+	typ    ptx.Type
+	suffix string // of instructions that move it
+}
+
+// fields takes a partial apart, value first.
+func (r *reducer) fields(p partial) []field {
+	value := func(name string, reg *ptx.Reg) field { return field{name, reg, r.acc.reg(), "." + r.acc.suffix()} }
+	fs := []field{value("values", p.v)}
+	if isArg(r.op) {
+		fs = append(fs, field{"positions", p.at, r.position(), r.pos("")})
+	}
+	if r.form != plainPartial {
+		fs = append(fs, value("means", p.mean))
+	}
+	if r.form == momentsPartial {
+		fs = append(fs, value("lows", p.low), value("counts", p.count))
+	}
+	return fs
+}
 
 func newReducer(b *ptx.Builder, op Op, in, out Type, wide bool) *reducer {
 	return &reducer{b: b, op: op, in: in, out: out, acc: accumulator(op, in, out), wide: wide}
 }
 
-// exchange declares the shared memory for n accumulators.
+// exchange declares the shared memory for n accumulators, as far as there is
+// none yet.
 func (r *reducer) exchange(n int) {
-	r.values = r.b.Shared("values", r.acc.reg(), 16, n)
-	if isArg(r.op) {
-		r.positions = r.b.Shared("positions", r.position(), 16, n)
+	for _, f := range r.fields(partial{})[len(r.memory):] {
+		r.memory = append(r.memory, r.b.Shared(f.name, f.typ, 16, n))
 	}
 }
 
@@ -96,6 +132,17 @@ func (r *reducer) newPartial(at *ptx.Reg) partial {
 		p.at = r.b.Reg(r.position())
 		r.b.Do(r.pos("mov"), p.at, at)
 	}
+	zero := func() *ptx.Reg {
+		z := r.b.Reg(r.acc.reg())
+		r.b.Do("mov."+r.acc.suffix(), z, floatConst(r.acc, 0))
+		return z
+	}
+	if r.form != plainPartial {
+		p.mean = zero()
+	}
+	if r.form == momentsPartial {
+		p.low, p.count = zero(), zero()
+	}
 	return p
 }
 
@@ -152,8 +199,17 @@ func (r *reducer) better(x, y *ptx.Reg) *ptx.Reg {
 }
 
 // combine combines q into p. Which of them comes first does not matter: the
-// operations are commutative to the bit.
+// operations are commutative to the bit, but for moments.
 func (r *reducer) combine(p, q partial) {
+	switch r.form {
+	case pairPartial:
+		r.b.Do("add.rn."+r.acc.suffix(), p.v, p.v, q.v)
+		r.b.Do("add.rn."+r.acc.suffix(), p.mean, p.mean, q.mean)
+		return
+	case momentsPartial:
+		r.combineMoments(p, q)
+		return
+	}
 	if !isArg(r.op) {
 		r.take(p, q.v, nil)
 		return
@@ -175,6 +231,25 @@ func (r *reducer) combine(p, q partial) {
 	b.DoIf(replace, r.pos("mov"), p.at, q.at)
 }
 
+// combineMoments puts two groups of elements together (Chan, Golub and LeVeque,
+// Updating formulae and a pairwise algorithm for computing sample variances,
+// 1979): p's come first.
+func (r *reducer) combineMoments(p, q partial) {
+	op := func(name string, args ...any) *ptx.Reg { return r.b.Op(name+".rn."+r.acc.suffix(), args...) }
+	move := func(to, from *ptx.Reg) { r.b.Do("mov."+r.acc.suffix(), to, from) }
+	count := op("add", p.count, q.count)
+	share := op("div", q.count, r.b.Op("max."+r.acc.suffix(), count, floatConst(r.acc, 1))) // 0 where there are none
+	d := op("add", op("sub", q.mean, p.mean), op("sub", q.low, p.low))
+	d = r.b.Op("selp."+r.acc.suffix(), d, floatConst(r.acc, 0), r.b.Op("setp.gt."+r.acc.suffix(), q.count, floatConst(r.acc, 0)))
+	between := op("mul", op("mul", d, d), op("mul", p.count, share))
+	move(p.v, op("add", op("add", p.v, q.v), between))
+	shift := op("fma", d, share, p.low)
+	mean := op("add", p.mean, shift)
+	move(p.low, op("add", op("sub", p.mean, mean), shift))
+	move(p.mean, mean)
+	move(p.count, count)
+}
+
 // fold combines neighbours pairwise until one partial is left, which it
 // returns; len(ps) is a power of two.
 func (r *reducer) fold(ps []partial) partial {
@@ -188,12 +263,19 @@ func (r *reducer) fold(ps []partial) partial {
 }
 
 // foldLanes combines p over groups of n neighbouring lanes of a warp; every
-// lane gets the result.
+// lane gets the result. (Where order matters, the group's first lane has the
+// right one: what it takes in comes from first lanes of smaller groups.)
 func (r *reducer) foldLanes(p partial, n int) {
 	for mask := 1; mask < n; mask *= 2 {
 		q := partial{v: emitShuffle(r.b, p.v, mask)}
 		if isArg(r.op) {
 			q.at = emitShuffle(r.b, p.at, mask)
+		}
+		if r.form != plainPartial {
+			q.mean = emitShuffle(r.b, p.mean, mask)
+		}
+		if r.form == momentsPartial {
+			q.low, q.count = emitShuffle(r.b, p.low, mask), emitShuffle(r.b, p.count, mask)
 		}
 		r.combine(p, q)
 	}
@@ -246,23 +328,17 @@ func (r *reducer) foldThreads(p partial, n int) {
 
 // share stores p at place i of the shared memory if the predicate holds.
 func (r *reducer) share(pred, i *ptx.Reg, p partial) {
-	b := r.b
-	at := b.Op("mad.lo.u32", i, r.acc.reg().Size(), b.Addr(r.values))
-	b.DoIf(pred, "st.shared."+r.acc.suffix(), b.At(at, 0), p.v)
-	if isArg(r.op) {
-		at := b.Op("mad.lo.u32", i, r.position().Size(), b.Addr(r.positions))
-		b.DoIf(pred, r.pos("st.shared"), b.At(at, 0), p.at)
+	for k, f := range r.fields(p) {
+		at := r.b.Op("mad.lo.u32", i, f.typ.Size(), r.b.Addr(r.memory[k]))
+		r.b.DoIf(pred, "st.shared"+f.suffix, r.b.At(at, 0), f.reg)
 	}
 }
 
 // unshare loads place i of the shared memory into p.
 func (r *reducer) unshare(p partial, i *ptx.Reg) {
-	b := r.b
-	at := b.Op("mad.lo.u32", i, r.acc.reg().Size(), b.Addr(r.values))
-	b.Do("ld.shared."+r.acc.suffix(), p.v, b.At(at, 0))
-	if isArg(r.op) {
-		at := b.Op("mad.lo.u32", i, r.position().Size(), b.Addr(r.positions))
-		b.Do(r.pos("ld.shared"), p.at, b.At(at, 0))
+	for k, f := range r.fields(p) {
+		at := r.b.Op("mad.lo.u32", i, f.typ.Size(), r.b.Addr(r.memory[k]))
+		r.b.Do("ld.shared"+f.suffix, f.reg, r.b.At(at, 0))
 	}
 }
 

@@ -7,21 +7,21 @@ import "github.com/seed6486a2bb/gpuarray/internal/ptx"
 
 // A finish is that protocol in a kernel.
 type finish struct {
-	r                 *reducer
-	values, positions *ptx.Var // partial results, [group][place][column]
-	tickets           *ptx.Var // one for each group of blocks
-	parts             *ptx.Var // blocks that share a result
-	lines             *ptx.Var // places a group has room for
-	columns           *ptx.Reg // results in a group's line; nil means 1
-	last              *ptx.Var // shared memory that says whether this block came last
+	r       *reducer
+	fields  []*ptx.Var // of partial results, each [group][place][column]
+	tickets *ptx.Var   // one for each group of blocks
+	parts   *ptx.Var   // blocks that share a result
+	lines   *ptx.Var   // places a group has room for
+	columns *ptx.Reg   // results in a group's line; nil means 1
+	last    *ptx.Var   // shared memory that says whether this block came last
 }
 
 // declareFinish adds the parameters, in the order of split.scratch.
 func declareFinish(r *reducer) *finish {
 	b := r.b
-	f := &finish{r: r, tickets: b.Param("tickets", ptx.U64), values: b.Param("partial_values", ptx.U64)}
-	if isArg(r.op) {
-		f.positions = b.Param("partial_positions", ptx.U64)
+	f := &finish{r: r, tickets: b.Param("tickets", ptx.U64)}
+	for _, field := range r.fields(partial{}) {
+		f.fields = append(f.fields, b.Param("partial_"+field.name, ptx.U64))
 	}
 	f.parts, f.lines = b.Param("parts", ptx.U32), b.Param("lines", ptx.U32)
 	f.last = b.Shared("last", ptx.U32, 4, 1)
@@ -42,16 +42,14 @@ func (f *finish) address(base *ptx.Var, i *ptx.Reg, size int) ptx.Operand {
 }
 
 func (f *finish) store(pred, i *ptx.Reg, p partial) {
-	f.r.b.DoIf(pred, "st.global."+f.r.acc.suffix(), f.address(f.values, i, f.r.acc.reg().Size()), p.v)
-	if isArg(f.r.op) {
-		f.r.b.DoIf(pred, f.r.pos("st.global"), f.address(f.positions, i, f.r.position().Size()), p.at)
+	for k, x := range f.r.fields(p) {
+		f.r.b.DoIf(pred, "st.global"+x.suffix, f.address(f.fields[k], i, x.typ.Size()), x.reg)
 	}
 }
 
 func (f *finish) load(pred, i *ptx.Reg, p partial) {
-	f.r.b.DoIf(pred, "ld.global."+f.r.acc.suffix(), p.v, f.address(f.values, i, f.r.acc.reg().Size()))
-	if isArg(f.r.op) {
-		f.r.b.DoIf(pred, f.r.pos("ld.global"), p.at, f.address(f.positions, i, f.r.position().Size()))
+	for k, x := range f.r.fields(p) {
+		f.r.b.DoIf(pred, "ld.global"+x.suffix, x.reg, f.address(f.fields[k], i, x.typ.Size()))
 	}
 }
 

@@ -143,7 +143,8 @@ func (r *reduction) launchRows(p *Plan, k *rowsKernel, s split) {
 	l.index(r.n, k.wide)
 	l.index(rows, k.wide)
 	if k.form == rowsSplit {
-		s.scratch(p, l, r, rows, rows)
+		value, position := r.fieldSizes()
+		s.scratch(p, l, rows, rows, value, position)
 	}
 	if r.op == OpMean {
 		l.count(float64(r.n-r.correction), r.accumulator())

@@ -19,6 +19,7 @@ type rowKernel struct {
 	out, in        int    // bytes of an access
 	scales         [2]int // bytes of an access to weight and bias; 0: there is none
 	kept           int    // axes
+	split          bool   // a variance: a block takes a piece of the row, the last one combines them
 }
 
 // A rowKind is what is computed of a row.
@@ -68,6 +69,9 @@ func (k *rowKernel) key() string {
 	if k.kind >= rowLayerNorm {
 		w.number("w", k.scales[0]).number("b", k.scales[1])
 	}
+	if k.kind == rowVariance {
+		w.flag("split", k.split)
+	}
 	return w.String()
 }
 
@@ -84,6 +88,9 @@ func parseRowKernel(key string) (*rowKernel, error) {
 	if k.kind >= rowLayerNorm {
 		k.scales = [2]int{r.number("w", 16), r.number("b", 16)}
 	}
+	if k.kind == rowVariance {
+		k.split = r.flag("split")
+	}
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -98,7 +105,7 @@ func parseRowKernel(key string) (*rowKernel, error) {
 		}
 	}
 	if slots := k.run * k.lanes; !k.t.IsFloat() || slots > reduceSlots || k.passes > 1 && (slots < reduceSlots || k.lanes < k.threads) ||
-		k.lanes > k.threads || k.threads < 32 || k.passes*reduceSlots > longestRow(k.t) || min(k.out, k.in) < k.t.Size() {
+		k.lanes > k.threads || k.threads < 32 || k.passes*reduceSlots > longestRow(k.t) || min(k.out, k.in) < k.t.Size() || k.split && k.lanes < k.threads {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}
 	return k, nil
@@ -126,6 +133,10 @@ type rowEmitter struct {
 	outBase, outStride *ptx.Reg
 	lane, inside       *ptx.Reg
 
+	row, part *ptx.Reg // of a split
+	moments   *reducer
+	finish    *finish
+
 	count, divisor, eps *ptx.Reg // of the kinds that have them
 	weight, bias        scale
 }
@@ -139,20 +150,29 @@ type scale struct {
 func (k *rowKernel) emit(b *ptx.Builder) {
 	e := &rowEmitter{rowKernel: k, b: b, c: k.t.compute()}
 	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
-	e.n = b.Ld(b.Param("n", ptx.U32))
+	length := ptx.U32
+	if k.split {
+		length = ptx.U64
+	}
+	e.n = b.Ld(b.Param("n", length))
 	rows := b.Ld(b.Param("rows", ptx.U32))
 	e.outStride, e.stride = b.Ld(b.Param("step_out", ptx.U64)), b.Ld(b.Param("step_in", ptx.U64))
 	e.parameters()
-	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
-	b.MaxThreads(k.threads)
 	e.most, e.sum = newReducer(b, OpMax, e.c, e.c, false), newReducer(b, OpSum, e.c, e.c, false)
 	if k.lanes > 32 {
 		e.most.exchange(k.threads / 32)
-		e.sum.values = e.most.values
+		e.sum.memory = e.most.memory
 	}
-	row := e.whichRow(rows)
-	bases := emitOffsets(b, kept, row, false, b.Ld(out), b.Ld(in))
+	if k.split {
+		e.declareSplit()
+	}
+	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
+	b.MaxThreads(k.threads)
+	bases := emitOffsets(b, kept, e.whichRow(rows), false, b.Ld(out), b.Ld(in))
 	e.outBase, e.base = bases[0], bases[1]
+	if k.split {
+		e.takePart()
+	}
 
 	xs := e.load()
 	switch k.kind {
@@ -163,8 +183,7 @@ func (k *rowKernel) emit(b *ptx.Builder) {
 	case rowLogSumExp:
 		e.logSumExp(xs)
 	case rowVariance:
-		e.deviations(xs)
-		e.storeOne(e.float("div", e.total(e.squares(xs)), e.divisor))
+		e.storeVariance(xs, e.deviations(xs))
 	case rowLayerNorm:
 		e.deviations(xs)
 		e.storeNorm(xs)
@@ -177,7 +196,7 @@ func (k *rowKernel) emit(b *ptx.Builder) {
 func (e *rowEmitter) parameters() {
 	b := e.b
 	number := func(name string) *ptx.Reg { return b.Ld(b.Param(name, e.c.reg())) }
-	if e.kind >= rowVariance {
+	if e.kind >= rowVariance && !e.split {
 		e.count = number("count")
 	}
 	if e.kind == rowVariance {
@@ -216,10 +235,65 @@ func (e *rowEmitter) storeOne(v *ptx.Reg) {
 	e.b.Do("ret")
 }
 
-// deviations replaces x by its difference from the row's mean. What is beyond the
-// row's end stays −0, as in load.
-func (e *rowEmitter) deviations(xs [][]*ptx.Reg) {
-	mean := e.float("div", e.total(xs), e.count)
+// declareSplit declares what the blocks of a row share.
+func (e *rowEmitter) declareSplit() {
+	e.moments = newReducer(e.b, OpSum, e.c, e.c, false)
+	e.moments.form, e.moments.memory = momentsPartial, e.sum.memory
+	e.moments.exchange(e.threads / 32)
+	e.finish = declareFinish(e.moments)
+}
+
+// takePart moves to the block's piece of the row.
+func (e *rowEmitter) takePart() {
+	b, n, size := e.b, e.n, e.passes*reduceSlots
+	first := b.Op("mul.wide.u32", e.part, size)
+	e.n = b.Op("cvt.u32.u64", b.Op("min.u64", b.Op("sub.u64", n, first), size))
+	e.base = b.Op("mad.lo.u64", first, e.stride, e.base)
+	e.count = b.Op("cvt.rn."+e.c.suffix()+".u32", e.n)
+}
+
+// storeVariance takes the differences from the mean.
+func (e *rowEmitter) storeVariance(xs [][]*ptx.Reg, mean *ptx.Reg) {
+	if !e.split {
+		e.storeOne(e.float("div", e.total(e.squares(xs)), e.divisor))
+		return
+	}
+	b, f := e.b, e.finish
+	group := b.Op("mul.lo.u32", e.row, b.Ld(f.lines))
+	f.store(b.Op("setp.eq.u32", e.lane, 0), b.Op("add.u32", group, e.part), e.pieceMoments(xs, mean))
+	exit := b.NewLabel("exit")
+	f.arrive(e.row, exit)
+	all := f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, e.lanes)[0]
+	e.moments.foldThreads(all, e.lanes)
+	e.storeOne(e.float("div", all.v, e.divisor))
+	b.Bind(exit)
+	b.Do("ret")
+}
+
+// pieceMoments returns those of the block's elements. The sum of the differences
+// is what the mean lost in rounding: where pieces lie far from zero it is
+// needed to see how far they are apart.
+func (e *rowEmitter) pieceMoments(xs [][]*ptx.Reg, mean *ptx.Reg) partial {
+	pairs := *e.moments
+	pairs.form = pairPartial
+	slots := make([]partial, e.run)
+	for j := range slots {
+		slots[j] = pairs.newPartial(nil)
+		for p := range xs {
+			d := xs[p][j]
+			pairs.combine(slots[j], partial{v: e.float("mul", d, d), mean: d})
+		}
+	}
+	both := pairs.fold(slots)
+	pairs.foldThreads(both, e.lanes)
+	low := e.float("div", both.mean, e.count)
+	return partial{v: e.float("sub", both.v, e.float("mul", both.mean, low)), mean: mean, low: low, count: e.count}
+}
+
+// deviations replaces x by its difference from the row's mean, which it returns.
+// What is beyond the row's end stays −0, as in load.
+func (e *rowEmitter) deviations(xs [][]*ptx.Reg) (mean *ptx.Reg) {
+	mean = e.float("div", e.total(xs), e.count)
 	for p, run := range xs {
 		left := e.b.Op("sub.s32", e.n, e.starts[p])
 		for j, x := range run {
@@ -227,6 +301,7 @@ func (e *rowEmitter) deviations(xs [][]*ptx.Reg) {
 			run[j] = e.b.Op("selp."+e.c.suffix(), e.float("sub", x, mean), x, inside)
 		}
 	}
+	return mean
 }
 
 // squares returns x². Beyond the row's end that is +0, which changes no sum of
@@ -280,6 +355,11 @@ func (e *rowEmitter) loadScale(s scale, p int) []*ptx.Reg {
 func (e *rowEmitter) whichRow(rows *ptx.Reg) *ptx.Reg {
 	b, tid := e.b, e.b.Special("%tid.x")
 	e.lane = b.Op("and.b32", tid, e.lanes-1)
+	if e.split {
+		e.row, e.part = emitDivRem(b, b.Special("%ctaid.x"), b.Ld(e.finish.parts))
+		e.inside = b.Op("setp.lt.u32", e.row, rows)
+		return e.row
+	}
 	row := b.Op("mad.lo.u32", b.Special("%ctaid.x"), e.threads/e.lanes, b.Op("shr.u32", tid, log2(e.lanes)))
 	e.inside = b.Op("setp.lt.u32", row, rows)
 	return b.Op("min.u32", row, b.Op("sub.u32", rows, 1))
@@ -478,7 +558,14 @@ type rowPlan struct {
 	scales              [2]*Layout // weight and bias of a norm, along the row; nil: none
 	correction          int        // of a variance
 	eps                 float64    // of a norm
+	split               bool       // a row is taken in pieces
 }
+
+// rowPiece is the number of elements that a block of a split holds.
+const rowPiece = 4 * reduceSlots
+
+// parts is the number of a row's pieces.
+func (s *rowPlan) parts() int { return ceilDiv(s.n, rowPiece) }
 
 func (s *rowPlan) count() int {
 	n := 1
@@ -508,21 +595,30 @@ func (s *rowPlan) planRows(p *Plan) {
 		k.lanes, k.passes = reduceSlots/k.run, ceilPow2(ceilDiv(s.n, reduceSlots))
 	}
 	k.threads = max(k.lanes, 128)
-	l := p.launch(k.key(), [3]uint32{uint32(ceilDiv(rows, k.threads/k.lanes)), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
+	grid := ceilDiv(rows, k.threads/k.lanes)
+	if s.split {
+		k.split, k.passes = true, rowPiece/reduceSlots
+		grid = rows * s.parts()
+	}
+	l := p.launch(k.key(), [3]uint32{uint32(grid), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
 	l.pointer(0, s.rows.offsets[0]*size)
 	l.pointer(1, s.rows.offsets[1]*size)
-	l.value32(uint32(s.n))
+	l.index(s.n, s.split)
 	l.value32(uint32(rows))
 	l.value64(uint64(s.outStride * size))
 	l.value64(uint64(s.inStride * size))
 	s.parameters(l)
+	if s.split {
+		c := s.t.compute().Size()
+		newSplit(s.parts()).scratch(p, l, rows, rows, c, c, c, c)
+	}
 	l.axes(s.rows, 0, s.rows.rank, false, []int{0, 1}, []int{size, size})
 }
 
 // parameters adds those that only some kinds have.
 func (s *rowPlan) parameters(l *Launch) {
 	c := s.t.compute()
-	if s.kind >= rowVariance {
+	if s.kind >= rowVariance && !s.split {
 		l.count(float64(s.n), c)
 	}
 	if s.kind == rowVariance {

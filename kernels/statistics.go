@@ -26,8 +26,10 @@ func LogSumExp(p *Plan, t Type, out, in Layout, axes uint32) error {
 // Operand 0 is out, with the remaining axes, operand 1 in. It is defined for
 // floating-point types. Where n − correction is not positive, the divisor is 0.
 //
-// Rows of up to longestRow elements that lie along memory take one launch and
-// are read once; what is longer or lies across is read twice.
+// Rows that lie along memory take one launch and are read once. Those of more
+// than longestRow elements are taken in pieces of rowPiece: each gives its mean
+// and the sum of the squares around it in the order of a reduction, and these
+// are combined pairwise, neighbours first. What lies across is read twice.
 func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
 	s := statistic{kind: rowVariance, t: t, correction: max(correction, 0)}
 	return s.plan(p, out, in, axes)
@@ -86,23 +88,51 @@ func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
 		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: stride, rows: &r.kept, correction: s.correction}
 		w.planRows(p)
 		return nil
+	case s.kind == rowVariance && r.overRows() && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, rowPiece) < 1<<31:
+		if r.red.rank > 1 {
+			return s.planCopied(p, r)
+		}
+		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: r.red.strides[1][0], rows: &r.kept, correction: s.correction, split: true}
+		w.planRows(p)
+		return nil
 	}
 	return s.planSteps(p, r)
+}
+
+// walked returns the operands' layouts with their axes as r walks them: the kept
+// ones, then the others.
+func (r *reduction) walked() (out, in Layout) {
+	in, out = Layout{Offset: r.kept.offsets[1]}, Layout{Offset: r.kept.offsets[0]}
+	for i := range r.kept.rank {
+		out.append(r.kept.shape[i], r.kept.strides[0][i])
+		in.append(r.kept.shape[i], r.kept.strides[1][i])
+	}
+	for i := range r.red.rank {
+		in.append(r.red.shape[i], r.red.strides[1][i])
+	}
+	return out, in
+}
+
+// planCopied brings the elements together first: a kernel that takes rows in
+// pieces wants them at equal distances.
+func (s statistic) planCopied(p *Plan, r *reduction) error {
+	out, in := r.walked()
+	work := RowMajor(in.Shape[:in.Rank]...)
+	axes := uint32(1)<<in.Rank - uint32(1)<<out.Rank
+	from := operandPlace{ScratchOperand, p.scratch(work.Len() * s.t.Size())}
+	return p.steps(
+		step{[]operandPlace{from, {1, 0}}, func() error { return Copy(p, s.t, work, in) }},
+		step{[]operandPlace{{0, 0}, from}, func() error { return s.plan(p, out, work, axes) }})
 }
 
 // planSteps takes several launches. The axes are walked as the first of them
 // does, so that all have one order.
 func (s statistic) planSteps(p *Plan, r *reduction) error {
 	c := s.t.compute()
-	in, out := Layout{Offset: r.kept.offsets[1]}, Layout{Offset: r.kept.offsets[0]}
-	for i := range r.kept.rank {
-		out.append(r.kept.shape[i], r.kept.strides[0][i])
-		in.append(r.kept.shape[i], r.kept.strides[1][i])
-	}
+	out, in := r.walked()
 	kept := RowMajor(out.Shape[:out.Rank]...)
 	each := kept
 	for i := range r.red.rank {
-		in.append(r.red.shape[i], r.red.strides[1][i])
 		each.append(r.red.shape[i], 0)
 	}
 	axes := uint32(1)<<in.Rank - uint32(1)<<out.Rank

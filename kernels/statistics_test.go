@@ -16,7 +16,7 @@ import (
 var statisticCases = []reduceCase{
 	{[]int{1}, 1}, {[]int{7}, 1}, {[]int{2048}, 1}, {[]int{2049}, 1}, {[]int{9000}, 1}, {[]int{100_000}, 1},
 	{[]int{5, 7}, 2}, {[]int{100, 64}, 2}, {[]int{3, 8192}, 2}, {[]int{2, 40_000}, 2}, {[]int{7, 5}, 1}, {[]int{3000, 64}, 1}, {[]int{40_000, 4}, 1},
-	{[]int{6, 40, 16}, 5}, {[]int{6, 40, 16}, 6}, {[]int{6, 40, 16}, 7}, {[]int{4, 3}, 0},
+	{[]int{6, 40, 16}, 5}, {[]int{6, 40, 16}, 6}, {[]int{6, 40, 16}, 7}, {[]int{4, 3}, 0}, {[]int{40, 30, 40}, 7}, {[]int{2, 300, 200}, 6},
 }
 
 // statisticRun returns the rows of the operand and the results.
@@ -114,6 +114,38 @@ func TestStatisticForms(t *testing.T) {
 				t.Errorf("%s of %d: %v along memory, %v across", name, n, a, b)
 			}
 		}
+	}
+}
+
+// A long row is taken in pieces: wherever its elements lie, they are the same
+// pieces, and combining them loses nothing that matters.
+func TestVarianceInPieces(t *testing.T) {
+	r := newRand(t)
+	const rows, columns, gap = 300, 400, 5
+	packed, spread := make([]float32, rows*columns), make([]float32, rows*(columns+gap))
+	exact := make([]float64, rows*columns)
+	for i := range packed {
+		packed[i] = float32(1000 + r.NormFloat64() + float64(i/30_000)) // pieces differ in their means
+		spread[i/columns*(columns+gap)+i%columns] = packed[i]
+		exact[i] = float64(packed[i])
+	}
+	view := RowMajor(rows, columns)
+	view.Strides[0] += gap
+	var whole, parts Plan
+	a, b := make([]float32, 1), make([]float32, 1)
+	if err := Variance(&whole, Float32, 0, RowMajor(), RowMajor(rows, columns), 3); err != nil || len(whole.Launches) != 1 {
+		t.Fatal(err, whole.Launches)
+	}
+	if err := Variance(&parts, Float32, 0, RowMajor(), view, 3); err != nil {
+		t.Fatal(err)
+	}
+	runPlan(t, &whole, a, packed, none)
+	runPlan(t, &parts, b, spread, none)
+	if a[0] != b[0] {
+		t.Errorf("the variance is %v of an array and %v of a view of the same", a[0], b[0])
+	}
+	if want := stat.PopVariance(exact, nil); math.Abs(float64(a[0])-want) > 1e-6*want {
+		t.Errorf("the variance is %v, want %v", a[0], want)
 	}
 }
 
