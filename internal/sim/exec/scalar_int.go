@@ -184,7 +184,7 @@ func integer(op string, mods []string, t ptx.Type) any {
 			return 0
 		}
 	case "shl":
-		return func(a, b uint64) uint64 { return a << min(b&math.MaxUint32, 64) & shiftMask(n, b) }
+		return func(a, b uint64) uint64 { return a << min(b&math.MaxUint32, 64) }
 	case "shr":
 		return func(a, b uint64) uint64 {
 			b = min(b&math.MaxUint32, n)
@@ -213,15 +213,6 @@ func integer(op string, mods []string, t ptx.Type) any {
 		}
 	}
 	return nil
-}
-
-// shiftMask is zero where a shift of b passes the width, which for 16- and
-// 32-bit values bits above the width would survive.
-func shiftMask(width, b uint64) uint64 {
-	if b&math.MaxUint32 >= width {
-		return 0
-	}
-	return math.MaxUint64
 }
 
 func clampS32(v int64) uint64 { return uint64(max(math.MinInt32, min(math.MaxInt32, v))) }
