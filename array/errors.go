@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/seed6486a2bb/gpuarray/internal/callsite"
 )
 
 // Kinds of errors, for errors.Is. Each error of this package is an *Error with
@@ -110,26 +112,13 @@ type call struct {
 	pc uintptr
 }
 
-// callDepth is the number of frames between the runtime.Callers in here and the
-// user's code: Callers, here, the core function, the public function.
-const callDepth = 4
-
 // here starts a call. It must be called by the function that a public function
-// calls, and by nothing deeper, for the program counter to be the user's. It
-// costs about 0.1 µs; the counter is resolved only when an error or a report
-// is printed.
-func here(op string) call {
-	var pc [1]uintptr
-	runtime.Callers(callDepth, pc[:])
-	return call{op, pc[0]}
-}
+// calls, and by nothing deeper, for the program counter to be the user's. The
+// counter is resolved only when an error or a report is printed.
+func here(op string) call { return call{op, callsite.Caller(2)} }
 
 // directly is here for a public function that does its work itself.
-func directly(op string) call {
-	var pc [1]uintptr
-	runtime.Callers(callDepth-1, pc[:])
-	return call{op, pc[0]}
-}
+func directly(op string) call { return call{op, callsite.Caller(1)} }
 
 // maxNamed is how many operands an error lists: Concat may have thousands.
 const maxNamed = 8

@@ -2,7 +2,8 @@ package array
 
 import (
 	"errors"
-	"runtime"
+
+	"github.com/seed6486a2bb/gpuarray/internal/callsite"
 )
 
 // Failed returns an Array on d that carries err, as an operation's result does
@@ -15,9 +16,7 @@ func Failed[T Element](d *Device, op string, err error) *Array[T] {
 }
 
 func failed(d *Device, op string, err error) handle {
-	var pc [1]uintptr
-	runtime.Callers(callDepth, pc[:]) // past Callers, failed, Failed and the function that failed
-	e := &Error{Op: op, Err: err, pc: pc[0]}
+	e := &Error{Op: op, Err: err, pc: callsite.Caller(2)} // past failed, Failed and the function that failed
 	var inner *Error
 	switch {
 	case errors.As(err, &inner):

@@ -39,7 +39,7 @@ func (a *Array[T]) Format(f fmt.State, verb rune) {
 // that.
 func printing() call {
 	var pcs [16]uintptr
-	n := runtime.Callers(callDepth-1, pcs[:])
+	n := runtime.Callers(3, pcs[:]) // past Callers, printing and the method of Array
 	for i := range n {
 		f, _ := runtime.CallersFrames(pcs[i : i+1]).Next()
 		if !strings.HasPrefix(f.Function, "fmt.") && !strings.HasPrefix(f.Function, "log.") {
