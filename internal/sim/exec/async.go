@@ -5,15 +5,14 @@ import (
 )
 
 // cp.async: a copy is made when its thread waits for it, which is as late as
-// PTX allows, and its source is read then, too: what overwrites the source
-// before the wait, or reads the destination, does wrong on hardware some of the
-// time and here always. Until then the destination is in flight, and who touches
-// it is reported.
+// PTX allows, and its source is read then, too. Until then who touches the
+// destination is reported, and so is who of the block overwrites the source.
 
 // asyncCopies is a worker's copies in flight.
 type asyncCopies struct {
 	threads []asyncThread // of the block
 	flying  bitmap        // the bytes of shared memory that are in flight
+	sources extent        // around the global memory that they read
 	count   int           // copies in flight
 }
 
@@ -57,6 +56,10 @@ func copyAsync(x *ctx, in *inst) {
 		}
 		if n > 0 {
 			c.from, c.src = x.lanePlace(m.from, lane, n)
+			if a.sources == (extent{}) {
+				a.sources = c.source()
+			}
+			a.sources = extent{min(a.sources.lo, c.src), max(a.sources.hi, c.src+n)}
 		}
 		t := x.asyncThread(lane)
 		c.group = t.group
@@ -99,7 +102,9 @@ func (x *ctx) land(lane int, before uint32) {
 		}
 		done++
 	}
-	x.async.count -= done
+	if x.async.count -= done; x.async.count == 0 {
+		x.async.sources = extent{}
+	}
 	t.copies = t.copies[:copy(t.copies, t.copies[done:])]
 }
 
@@ -146,32 +151,52 @@ func (x *ctx) startAsync() {
 	}
 	if a.count > 0 {
 		clear(a.flying)
-		a.count = 0
+		a.count, a.sources = 0, extent{}
 	}
 }
 
-// inFlight reports accesses of the view to memory that a copy is to write. The
-// lanes' addresses are in x.addrs.
-func (x *ctx) inFlight(in *inst, r *region, lo, hi uint64) {
-	if r != &x.shared && r != &x.window || x.async.flying.none(lo-r.base, hi-lo) {
-		return
-	}
-	x.active(func(lane int) { x.inFlightAt(in, r, lane, x.addrs[lane], uint64(in.mem.bytes)) })
-}
-
-func (x *ctx) inFlightAt(in *inst, r *region, lane int, addr, n uint64) {
-	if r != &x.shared && r != &x.window || x.async.flying.none(addr-r.base, n) {
-		return
-	}
-	off := addr - r.base
-	for i := range x.async.threads {
-		for _, c := range x.async.threads[i].copies {
-			if d := c.dst - c.to.base; d < off+n && off < d+uint64(c.in.mem.bytes) {
-				t := x.thread(&wave{}, i)
-				at := x.k.code.places[c.in.place]
-				x.fail(in, AsyncMisuse, lane, addr, uint32(n), x.k.sharedName(off), "%s: a copy of thread (%d,%d,%d) at line %d (%s) is still in flight: no cp.async.wait_group of that thread covers it yet",
-					x.k.sharedName(off), t[0], t[1], t[2], at.pos.Line, x.k.code.text[at.from:at.to])
+// copyMeets reports whether an access to [lo, hi) may touch what copies are to
+// write, or store to what they read.
+func (x *ctx) copyMeets(in *inst, r *region, lo, hi uint64) bool {
+	switch {
+	case r.home != nil:
+		return r.home.async.count > 0 && !r.home.async.flying.none(lo-r.base, hi-lo)
+	case in.mem.store && x.async.count > 0 && x.async.sources.meets(lo, hi):
+		for i := range x.async.threads {
+			for j := range x.async.threads[i].copies {
+				if x.async.threads[i].copies[j].source().meets(lo, hi) {
+					return true
+				}
 			}
+		}
+	}
+	return false
+}
+
+// source is the addresses that a copy reads.
+func (c *asyncCopy) source() extent { return extent{c.src, c.src + uint64(c.n)} }
+
+// copyInFlight reports an access of a lane that touches what a copy in flight is
+// to write, or stores to what it reads.
+func (x *ctx) copyInFlight(in *inst, r *region, lane int, addr, n uint64) {
+	owner, name := x.worker, x.memoryName(r, addr)
+	if r.home != nil {
+		owner = r.home
+	}
+	for i := range owner.async.threads {
+		for _, c := range owner.async.threads[i].copies {
+			to := extent{c.dst - c.to.base, c.dst - c.to.base + uint64(c.in.mem.bytes)}
+			if at := addr - r.base; r.home != nil && !to.meets(at, at+n) || r.home == nil && !c.source().meets(addr, addr+n) {
+				continue
+			}
+			what := "is still in flight"
+			if r.home == nil {
+				what = "may still read it"
+			}
+			t := x.thread(&wave{}, i)
+			at := x.k.code.places[c.in.place]
+			x.fail(in, AsyncMisuse, lane, addr, uint32(n), name, "%s: a copy of thread (%d,%d,%d) at line %d (%s) %s: no cp.async.wait_group of that thread covers it yet",
+				name, t[0], t[1], t[2], at.pos.Line, x.k.code.text[at.from:at.to], what)
 		}
 	}
 }

@@ -33,7 +33,11 @@ var asyncCases = []struct {
 	{"copied to twice", copyWord + copyWord, AsyncMisuse, ""},
 	{"never waited for", copyWord + "cp.async.commit_group;", AsyncMisuse, "ends with 1 copies in flight"},
 	{"zeros after the source's size", "cp.async.ca.shared.global [%r3], [%d0], 4, %r6; cp.async.wait_all; ld.shared.u32 %r9, [%r3]; add.u32 %r9, %r9, %r0; st.global.u32 [%d1], %r9;", 0, ""},
-	{"the source as late as may be", "st.global.u32 [%d0], 7; " + copyWord + "st.global.u32 [%d0], %r0; cp.async.wait_all; ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9;", 0, ""},
+	{"the source overwritten", copyWord + "st.global.u32 [%d0], %r0; cp.async.wait_all;", AsyncMisuse, "buf: a copy of thread (0,0,0) at line"},
+	{"the source overwritten by another thread", copyWord + "@%p0 st.global.u32 [%d0+128], %r0; cp.async.wait_all;", AsyncMisuse, "a copy of thread (32,0,0)"},
+	{"the source overwritten between waits", copyWord + "cp.async.commit_group; cp.async.ca.shared.global [%r3+256], [%d1], 4; cp.async.commit_group; cp.async.wait_group 1; st.global.u32 [%d0], %r0; st.global.u32 [%d1], %r0; cp.async.wait_group 0;", AsyncMisuse, "at line"},
+	{"the source overwritten after the wait", copyWord + "cp.async.commit_group; cp.async.ca.shared.global [%r3+256], [%d1], 4; cp.async.commit_group; cp.async.wait_group 1; st.global.u32 [%d0], 7; cp.async.wait_group 0; ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9;", 0, ""},
+	{"the source read", copyWord + "ld.global.u32 %r9, [%d0]; cp.async.wait_all; st.global.u32 [%d1], %r9;", 0, ""},
 	{"over what is still read", "st.shared.u32 [%r3], %r0; bar.sync 0; ld.shared.u32 %r9, [%r5]; " + copyWord + "cp.async.wait_all;", SharedRace, ""},
 }
 

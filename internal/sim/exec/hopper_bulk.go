@@ -11,17 +11,98 @@ import (
 
 // Bulk copies. One that completes at a barrier is made when somebody waits
 // there, one of a group when its thread waits for the group: as late as they
-// may. Until then what they write counts as not initialised.
+// may. Until then nobody may touch what they write, nor write what they read.
 
 // bulkCopy is a copy in flight.
 type bulkCopy struct {
 	bytes int64
-	make  func()
+	src   *region // what it reads: the memory itself, or a copy of it once its thread has waited for the reading
+	at    uint64
+	size  uint64
+	make  func(src *region)
+	by    *inst    // of a group's: the source's holder
+	holds [2]*hold // of the source and the destination; nil: none
 	fault *Fault   // where it was issued
 	seen  []uint32 // what its thread had seen, where races are looked for
 }
 
-// bulkGroups are a thread's copies that complete in groups.
+// finish makes the copy.
+func (c *bulkCopy) finish() {
+	c.make(c.src)
+	c.release(source)
+	c.release(target)
+}
+
+func (c *bulkCopy) release(i int) {
+	if c.holds[i] != nil {
+		c.holds[i].end()
+		c.holds[i] = nil
+	}
+}
+
+// until says what ends the copy's holds.
+func (c *bulkCopy) until() string {
+	if c.by != nil {
+		return "no cp.async.bulk.wait_group of that thread covers it yet"
+	}
+	return "nobody has waited for the barrier at which it completes"
+}
+
+// Of a copy's holds.
+const (
+	source = iota
+	target
+)
+
+// hold keeps what the copy reads from those who would write it, or what it
+// writes from everybody. No other operation in flight must hold it against that.
+func (c *bulkCopy) hold(x *ctx, in *inst, lane, which int, r *region, parts []extent) {
+	if len(parts) == 0 {
+		return
+	}
+	l, base := x.held(r)
+	for _, p := range parts {
+		if h := l.find(p.lo, p.hi, which == target); h != nil {
+			x.failHeld(in, r, lane, base+p.lo, p.hi-p.lo, h)
+		}
+	}
+	c.holds[which] = l.add(&hold{writes: which == target, parts: parts, from: c.fault, until: c.until()})
+}
+
+// waited goes on with a group's copy once its thread has waited for it, or only
+// for the source to be read: that may change from now on, and what the copy
+// writes comes later.
+func (c *bulkCopy) waited(x *ctx, lane int, reads bool) {
+	if c.holds[source] != nil {
+		c.release(source)
+		if x.races != nil {
+			// As if it were read only now: who overwrites it comes after the wait.
+			x.raceLane(c.by, c.src, lane, c.at, c.size)
+		}
+		if reads {
+			c.src = c.src.snapshot(c.at, c.size)
+		}
+	}
+	if !reads {
+		c.finish()
+	}
+}
+
+// snapshot copies n bytes from addr of a region, with the swizzle's period
+// around them, so that addresses mean the same.
+func (r *region) snapshot(addr, n uint64) *region {
+	from := (addr - r.base) &^ 1023
+	to := min((addr-r.base+n+1023)&^1023, r.size)
+	mem := make([]uint64, (to-from)/8+1)
+	s := &region{base: r.base + from, size: to - from, data: unsafe.Pointer(&mem[0]), init: newBitmap(to - from), shared: true}
+	// Both hold to-from bytes.
+	copy(unsafe.Slice((*byte)(s.data), s.size), unsafe.Slice((*byte)(r.at(s.base)), s.size))
+	s.init.copyFrom(0, r.init, from+r.initOff, s.size)
+	return s
+}
+
+// bulkGroups are a thread's copies that complete in groups. Those of the first
+// groups that are closed may have been read already.
 type bulkGroups struct {
 	open   []*bulkCopy
 	closed [][]*bulkCopy
@@ -105,13 +186,20 @@ func (op *bulkOp) issue(x *ctx, in *inst) {
 		}
 		src, s := x.lanePlace(&op.src, lane, n)
 		dst, a := x.lanePlace(&op.dst, lane, n)
+		c := bulkCopy{src: src, at: s, size: n, fault: x.issued(in, lane)}
 		if op.bar == nil {
-			x.start(in, lane, &bulkCopy{make: func() { op.move(dst, a, src, s, n) }}, op.flight(dst, a, n))
+			c.by, c.make = &op.src, func(src *region) { op.move(dst, a, src, s, n) }
+			c.hold(x, in, lane, source, src, x.part(src, s, n))
+			op.flight(x, in, lane, &c, dst, a)
+			x.start(lane, &c)
 			return
 		}
 		x.eachTarget(in, lane, op.mask, dst, a, n, op.bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
-			op.flight(to, at, n)()
-			x.await(in, lane, m, b, &bulkCopy{bytes: int64(n), make: func() { op.move(to, at, src, s, n) }})
+			c := c
+			c.bytes, c.make = int64(n), func(src *region) { op.move(to, at, src, s, n) }
+			c.hold(x, in, lane, source, src, x.part(src, s, n))
+			op.flight(x, in, lane, &c, to, at)
+			x.await(lane, m, b, &c)
 		})
 	})
 }
@@ -147,8 +235,7 @@ func (x *ctx) eachTarget(in *inst, lane int, mask slot, dst *region, a, n uint64
 }
 
 // await adds a copy to those that complete at a barrier.
-func (x *ctx) await(in *inst, lane int, m *ctx, b *mbarrier, c *bulkCopy) {
-	c.fault = x.issued(in, lane)
+func (x *ctx) await(lane int, m *ctx, b *mbarrier, c *bulkCopy) {
 	if x.races != nil && m == x {
 		// Who waits for the barrier comes after the copy, as after an arrival.
 		warp := x.wave.first + (x.lane0+lane)/32
@@ -159,9 +246,7 @@ func (x *ctx) await(in *inst, lane int, m *ctx, b *mbarrier, c *bulkCopy) {
 }
 
 // start adds a copy to the thread's open group.
-func (x *ctx) start(in *inst, lane int, c *bulkCopy, flight func()) {
-	flight()
-	c.fault = x.issued(in, lane)
+func (x *ctx) start(lane int, c *bulkCopy) {
 	g := x.bulkGroups(lane)
 	g.open = append(g.open, c)
 }
@@ -186,13 +271,12 @@ func (x *ctx) issued(in *inst, lane int) *Fault {
 	return f
 }
 
-// flight says that n bytes are undefined while a copy is in flight. A
-// reduction needs what is there.
-func (op *bulkOp) flight(dst *region, a, n uint64) func() {
-	return func() {
-		if op.update == nil {
-			dst.init.clear(a-dst.base+dst.initOff, n)
-		}
+// flight says that what a copy writes is undefined while it is in flight. A
+// reduction needs what is there, and does not mind others.
+func (op *bulkOp) flight(x *ctx, in *inst, lane int, c *bulkCopy, dst *region, a uint64) {
+	if op.update == nil {
+		c.hold(x, in, lane, target, dst, x.part(dst, a, c.size))
+		dst.init.clear(a-dst.base+dst.initOff, c.size)
 	}
 }
 
@@ -262,7 +346,7 @@ func (x *ctx) deliver(b *mbarrier) {
 	list := b.copies
 	b.copies = nil
 	for _, c := range list {
-		c.make()
+		c.finish()
 		if c.seen != nil {
 			if b.came == nil {
 				b.came = make([]uint32, len(c.seen))
@@ -277,11 +361,10 @@ func (x *ctx) deliver(b *mbarrier) {
 	x.advance(b)
 }
 
-// decodeBulkGroup is commit_group and wait_group of bulk copies. A wait for the
-// sources to be read makes the copies whole.
+// decodeBulkGroup is commit_group and wait_group of bulk copies.
 func decodeBulkGroup(d *decoder) error {
 	n := blank()
-	keep := -1
+	keep, reads := -1, mod(d.in.Mods, "read")
 	if len(d.in.Args) > 0 {
 		keep = int(min(d.in.Args[0].Imm, 1<<30))
 	}
@@ -292,11 +375,13 @@ func decodeBulkGroup(d *decoder) error {
 				g.closed, g.open = append(g.closed, g.open), nil
 				return
 			}
-			for len(g.closed) > keep {
-				for _, c := range g.closed[0] {
-					c.make()
+			for i := range max(0, len(g.closed)-keep) {
+				for _, c := range g.closed[i] {
+					c.waited(x, lane, reads)
 				}
-				g.closed = g.closed[1:]
+			}
+			if !reads && len(g.closed) > keep {
+				g.closed = g.closed[len(g.closed)-keep:]
 			}
 		})
 	}
@@ -319,7 +404,13 @@ func (x *ctx) checkEnd() {
 	for _, g := range x.bulks {
 		found(g.open, "the block ends without a cp.async.bulk.commit_group and wait_group for this copy")
 		for _, list := range g.closed {
-			found(list, "the block ends without a cp.async.bulk.wait_group for this copy")
+			for _, c := range list {
+				if c.holds[source] == nil {
+					c.finish() // what it reads is read: it need not be waited for
+				} else {
+					found([]*bulkCopy{c}, "the block ends without a cp.async.bulk.wait_group for this copy")
+				}
+			}
 		}
 	}
 	for _, g := range x.groups {
@@ -365,7 +456,9 @@ func decodeStAsync(d *decoder) (err error) {
 			}
 			x.eachTarget(in, lane, noSlot, to, a, total, &bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
 				to.init.clear(at, total)
-				x.await(in, lane, m, b, &bulkCopy{bytes: int64(total), make: func() {
+				c := &bulkCopy{bytes: int64(total), size: total, fault: x.issued(in, lane)}
+				c.hold(x, in, lane, target, to, x.part(to, at, total))
+				c.make = func(*region) {
 					for i := range values {
 						if p := to.at(at + uint64(i)*size); size == 8 {
 							*(*uint64)(p) = v[i] // aligned, and checked by lanePlace
@@ -374,7 +467,8 @@ func decodeStAsync(d *decoder) (err error) {
 						}
 					}
 					to.init.set(at, total)
-				}})
+				}
+				x.await(lane, m, b, c)
 			})
 		})
 	}

@@ -26,7 +26,8 @@ const (
 type cluster struct {
 	members  []*ctx
 	states   []*workerState
-	timeouts int // waits that gave up since something last changed
+	timeouts int   // waits that gave up since something last changed
+	holds    holds // of global memory
 }
 
 // hopper is what a worker needs for clusters and asynchronous barriers.
@@ -41,6 +42,7 @@ type hopper struct {
 	mbars     map[uint64]*mbarrier
 	bulks     map[int]*bulkGroups // of each thread of the block
 	groups    map[int]*warpGroup
+	holds     holds // of the block's shared memory
 }
 
 // clusterState is where a warp's lanes are between the halves of the cluster's
@@ -70,7 +72,7 @@ func (k *Kernel) cluster(l Launch) *cluster {
 		w := k.worker(l, rank)
 		w.cluster = c
 		for r, base := range map[*region]uint64{&w.remote: 0, &w.window2: sharedWindow} {
-			r.base, r.size, r.data, r.init, r.shared = base+uint64(rank+1)*rankBytes, w.shared.size, w.shared.data, w.shared.init, true
+			*r = region{base: base + uint64(rank+1)*rankBytes, size: w.shared.size, data: w.shared.data, init: w.shared.init, shared: true, home: &w.worker}
 		}
 		c.states, c.members = append(c.states, w), append(c.members, &w.x)
 	}
@@ -96,7 +98,7 @@ func (c *cluster) run(id [3]uint32, fuel int64) (fault *Fault) {
 			c.abandon()
 		}
 	}()
-	c.timeouts = 0
+	c.timeouts, c.holds.list = 0, c.holds.list[:0]
 	for rank, x := range c.members {
 		at, shape := rankIndex(uint32(rank), x.launch.Cluster), x.launch.Cluster
 		x.fuel = fuel
@@ -143,6 +145,7 @@ func (x *ctx) startHopper() {
 	clear(x.mbars)
 	clear(x.bulks)
 	clear(x.groups)
+	x.holds.list = x.holds.list[:0]
 	for _, v := range x.blk.waves {
 		clear(v.cluster)
 	}

@@ -167,22 +167,27 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 				x.fail(in, OutOfBounds, lane, a, uint32(n), text(to.label), "the box swizzled reaches beyond %s", text(to.label))
 			}
 		})
+		c := bulkCopy{src: to, at: at, size: n, fault: x.issued(in, lane)}
 		if op.bar == nil {
 			update := b.reduction(x, in, lane, op.reduce)
-			x.start(in, lane, &bulkCopy{make: func() { b.store(to, at, update) }}, func() {
-				if op.reduce == "" {
-					b.each(func(g, _ uint64, inside bool) {
-						if inside {
-							b.global.init.clear(g-b.global.base+b.global.initOff, b.unit)
-						}
-					})
+			c.by, c.make = &op.shared, func(src *region) { b.store(src, at, update) }
+			c.hold(x, in, lane, source, to, b.inShared(to, at, n))
+			if op.reduce == "" {
+				c.hold(x, in, lane, target, b.global, b.parts)
+				for _, p := range b.parts {
+					b.global.init.clear(p.lo-b.global.base+b.global.initOff, p.hi-p.lo)
 				}
-			})
+			}
+			x.start(lane, &c)
 			return
 		}
 		x.eachTarget(in, lane, op.mask, to, at, n, op.bar, func(to *region, at uint64, m *ctx, bar *mbarrier) {
+			c := c
 			b.eachUnit(at, n, func(a, n uint64) { to.init.clear(a, n) })
-			x.await(in, lane, m, bar, &bulkCopy{bytes: int64(n), make: func() { b.load(to, at) }})
+			c.bytes, c.make = int64(n), func(*region) { b.load(to, at) }
+			c.hold(x, in, lane, source, b.global, b.parts)
+			c.hold(x, in, lane, target, to, b.inShared(to, at, n))
+			x.await(lane, m, bar, &c)
 		})
 	})
 }
@@ -191,7 +196,8 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 type box struct {
 	TensorMap
 	first, count [5]int64
-	unit         uint64 // bytes of an element
+	unit         uint64   // bytes of an element
+	parts        []extent // the addresses of its elements
 	global       *region
 }
 
@@ -201,6 +207,16 @@ func (b *box) eachUnit(at, n uint64, f func(a, n uint64)) {
 	for off := uint64(0); off < n; off += 16 {
 		f(swizzle(b.Swizzle, at+off), min(16, n-off))
 	}
+}
+
+// inShared is where the box's n bytes lie in a block's shared memory.
+func (b *box) inShared(r *region, at, n uint64) (list []extent) {
+	at -= r.base
+	if b.Swizzle == abi.TensorMapSwizzleNone || (at|n)&127 == 0 {
+		return []extent{{at, at + n}} // a swizzle stays within 128 bytes
+	}
+	b.eachUnit(at, n, func(a, n uint64) { list = append(list, extent{a, a + n}) })
+	return list
 }
 
 // an axis is what is counted within a box: a dimension, or the slices of the
@@ -279,15 +295,28 @@ func (b *box) corner(axes []axis) (n uint64) {
 	return n
 }
 
+// rows are the addresses of the box's elements that are inside the tensor.
+func (b *box) rows() (list []extent) {
+	b.each(func(g, _ uint64, inside bool) {
+		switch last := len(list) - 1; {
+		case !inside:
+		case last >= 0 && list[last].hi == g:
+			list[last].hi += b.unit
+		default:
+			list = append(list, extent{g, g + b.unit})
+		}
+	})
+	return list
+}
+
 // find looks up the memory of the box's elements, which must be in one array.
 func (b *box) find(x *ctx, in *inst, op *tensorCopy, lane int) {
 	b.unit = TensorElementBytes(b.Type)
 	lo, hi := uint64(math.MaxUint64), uint64(0)
-	b.each(func(g, _ uint64, inside bool) {
-		if inside {
-			lo, hi = min(lo, g), max(hi, g+b.unit)
-		}
-	})
+	b.parts = b.rows()
+	for _, p := range b.parts {
+		lo, hi = min(lo, p.lo), max(hi, p.hi)
+	}
 	if lo > hi {
 		return // all of it lies outside
 	}

@@ -25,6 +25,9 @@ const wait0 = "W:\nmbarrier.try_wait.parity.shared.b64 %p1, [bar], 0;\n@!%p1 bra
 
 const copyIn = "mbarrier.init.shared.b64 [bar], 1;\nmbarrier.arrive.expect_tx.shared.b64 _, [bar], 64;\ncp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sh], [%rd1], 64, [bar];\n"
 
+// copyOut begins a copy of 16 bytes to global memory.
+const copyOut = "st.shared.v4.u32 [sh], {%r1, %r1, %r1, %r1};\nfence.proxy.async;\ncp.async.bulk.global.shared::cta.bulk_group [%rd1], [sh], 16;\ncp.async.bulk.commit_group;\n"
+
 const meetCluster = "barrier.cluster.arrive;\nbarrier.cluster.wait;\n"
 
 func TestHopperFaults(t *testing.T) {
@@ -53,9 +56,16 @@ func TestHopperFaults(t *testing.T) {
 		{"missing bytes", Deadlock, 1, leader("mbarrier.init.shared.b64 [bar], 1;\nmbarrier.arrive.expect_tx.shared.b64 _, [bar], 64;\n" + wait0), "64 bytes missing"},
 		{"test_wait for ever", Deadlock, 1, leader("mbarrier.init.shared.b64 [bar], 2;\nW:\nmbarrier.test_wait.parity.shared.b64 %p1, [bar], 0;\n@!%p1 bra W;\n"), "2 of 2"},
 		{"wait and barrier", Deadlock, 1, leader("mbarrier.init.shared.b64 [bar], 2;\n"+wait0) + "bar.sync 0;", "barrier 0"},
-		{"bulk, read before the wait", Uninitialised, 1, leader(copyIn + "ld.shared.u32 %r2, [sh];\nst.global.u32 [%rd1], %r2;\n" + wait0), "nobody wrote"},
+		{"bulk, read before the wait", AsyncMisuse, 1, leader(copyIn + "ld.shared.u32 %r2, [sh];\n" + wait0), "still writes it: nobody has waited for the barrier"},
+		{"bulk, written before the wait", AsyncMisuse, 1, leader(copyIn + "st.shared.u32 [sh+60], %r1;\n" + wait0), "sh+60: line"},
+		{"bulk, source overwritten", AsyncMisuse, 1, leader(copyIn + "st.global.u32 [%rd1+60], %r1;\n" + wait0), "array a: line"},
+		{"bulk, copied to twice", AsyncMisuse, 1, leader(strings.Replace(copyIn, "64, [bar];", "64, [bar];\ncp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sh+48], [%rd1], 64, [bar];", 1) + wait0), "still writes it"},
+		{"bulk store, source overwritten", AsyncMisuse, 1, leader(copyOut + "st.shared.u32 [sh+12], %r1;\ncp.async.bulk.wait_group.read 0;"), "still reads it: no cp.async.bulk.wait_group"},
+		{"bulk store, source overwritten after a wait for too little", AsyncMisuse, 1, leader(copyOut + "cp.async.bulk.wait_group.read 1;\nst.shared.u32 [sh+12], %r1;\ncp.async.bulk.wait_group.read 0;"), "still reads it: no cp.async.bulk.wait_group"},
+		{"bulk store, destination read after the wait for the source", AsyncMisuse, 1, leader(copyOut + "cp.async.bulk.wait_group.read 0;\nld.global.u32 %r2, [%rd1];"), "still writes it"},
+		{"bulk store, destination written", AsyncMisuse, 1, leader(copyOut + "st.global.u32 [%rd1+12], %r1;\ncp.async.bulk.wait_group 0;"), "still writes it"},
 		{"bulk, nobody waits", AsyncMisuse, 1, leader(copyIn), "without waiting for the barrier"},
-		{"bulk, nothing expected", Uninitialised, 1, leader(strings.Replace(copyIn, "arrive.expect_tx.shared.b64 _, [bar], 64", "arrive.shared.b64 _, [bar]", 1) + wait0 + "ld.shared.u32 %r2, [sh];\nst.global.u32 [%rd1], %r2;"), "nobody wrote"},
+		{"bulk, nothing expected", AsyncMisuse, 1, leader(strings.Replace(copyIn, "arrive.expect_tx.shared.b64 _, [bar], 64", "arrive.shared.b64 _, [bar]", 1) + wait0 + "ld.shared.u32 %r2, [sh];"), "still writes it"},
 		{"bulk, too much expected", Deadlock, 1, leader(strings.Replace(copyIn, "[bar], 64", "[bar], 80", 1) + wait0), "16 bytes missing"},
 		{"bulk, odd size", Misaligned, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1], 40", 1) + wait0), "multiple of 16"},
 		{"bulk, misaligned", Misaligned, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1+8], 64", 1) + wait0), "multiple of 16"},
@@ -86,6 +96,24 @@ func TestHopperFaults(t *testing.T) {
 				t.Errorf("got %v, want %v with %q", err, c.kind, c.detail)
 			}
 		})
+	}
+}
+
+// TestBulkStoreLetsGo: the source of a bulk store may be overwritten after the
+// wait for it to be read, and what the store writes is what was there before.
+func TestBulkStoreLetsGo(t *testing.T) {
+	d := hopperDevice(t, clusterBody(leader(copyOut+"cp.async.bulk.wait_group.read 0;\nmov.u32 %r2, 99;\nst.shared.u32 [sh], %r2;\ncp.async.bulk.wait_group 0;\nld.global.u32 %r3, [%rd1];\nst.global.u32 [%rd1+16], %r3;")))
+	for _, o := range []Options{{Workers: 1}, {Workers: 1, Races: true}} {
+		a := buffer(d, "array a", []uint32{7, 7, 7, 7, 7})
+		k := d.prog.Kernels["k"]
+		if err := Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: k.pack(a, uint64(0))}, o); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range read[uint32](d, a, 5) {
+			if v != 0 {
+				t.Errorf("%+v, element %d: %d, want 0", o, i, v)
+			}
+		}
 	}
 }
 

@@ -69,7 +69,8 @@ type region struct {
 	initOff    uint64         // base's place in it
 	state      abi.MemoryState
 	readOnly   bool
-	shared     bool // .shared memory: one worker alone touches it
+	shared     bool    // .shared memory: one worker alone touches it
+	home       *worker // of a block's .shared memory: the block's worker
 	stale      atomic.Bool
 	label      func() string
 }

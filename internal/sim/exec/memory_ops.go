@@ -81,7 +81,7 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 	if m.store && r.readOnly {
 		x.fail(in, ReadOnly, x.firstActive(), lo, m.bytes, text(r.label), "%s is constant", text(r.label))
 	}
-	if x.async.count > 0 {
+	if x.async.count > 0 || x.holding() {
 		x.inFlight(in, r, lo, hi)
 	}
 	if x.races != nil {
@@ -584,7 +584,7 @@ func (x *ctx) lanePlace(in *inst, lane int, n uint64) (*region, uint64) {
 			x.outOfBounds(in, a)
 		}
 	}
-	if x.async.count > 0 {
+	if x.async.count > 0 || x.holding() {
 		x.inFlightAt(in, r, lane, a, n)
 	}
 	if x.races != nil {

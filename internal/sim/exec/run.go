@@ -195,8 +195,8 @@ func (k *Kernel) worker(l Launch, rank uint32) *workerState {
 	w.launch, w.rank = l, rank
 	if bytes := uint64(k.StaticShared) + uint64(l.DynamicShared); bytes != w.shared.size || w.shared.data == nil {
 		mem := make([]uint64, bytes/8+3)
-		w.shared = region{size: bytes, data: unsafe.Pointer(&mem[0]), init: newBitmap(bytes), shared: true}
-		w.window = region{base: sharedWindow, size: bytes, data: w.shared.data, init: w.shared.init, shared: true}
+		w.shared = region{size: bytes, data: unsafe.Pointer(&mem[0]), init: newBitmap(bytes), shared: true, home: &w.worker}
+		w.window = region{base: sharedWindow, size: bytes, data: w.shared.data, init: w.shared.init, shared: true, home: &w.worker}
 	}
 	if len(l.Params) > 0 {
 		mem := make([]uint64, (len(l.Params)+7)/8)
