@@ -145,7 +145,6 @@ func TestGroupFaults(t *testing.T) {
 		{"three warps of four", Deadlock, 128, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra END;\n" + groupFence + "END:\nbar.sync 0;", "other warps of its group"},
 		{"half a warp", WarpMisuse, 128, "setp.lt.u32 %p1, %r1, 7;\n@%p1 bra END;\n" + groupFence + "END:\n", "all 32 must"},
 		{"beyond shared memory", OutOfBounds, 128, strings.Replace(start, "0x0000001000080000", "0x0000001000083000", 1) + groupMMA + groupCommit + groupWait, "a descriptor leads to byte"},
-		{"base offset", Trap, 128, strings.Replace(start, "0x0000001000080000", "0x0002001000080000", 1) + groupMMA + groupCommit + groupWait, "base offset"},
 		{"descriptors differ", WarpMisuse, 128, start + "cvt.u64.u32 %rd4, %r1;\n" + groupMMA, "descriptor"},
 		{"two shapes in flight", BarrierMisuse, 128, start + groupMMA + "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%f1, %f2, %f3, %f4, %f5, %f6, %f7, %f8}, %rd4, %rd5, 1, 1, 1, 0, 0;", "another shape"},
 		{"stage loaded again before the wait", Uninitialised, 128, leader("mbarrier.init.shared.b64 [bar], 1;") + start + groupMMA + groupCommit +
