@@ -97,9 +97,11 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 	}
 	w := newWork(c, dst.dev)
 	defer w.end()
+	w.sharing = true
 	if err := express(w); err != nil {
 		return err
 	}
+	w.share(nil)
 	if err := w.planTo(dst.node.typ, to); err != nil {
 		return c.unsupported(err, dst)
 	}
@@ -120,7 +122,7 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 	}
 	_, err := w.runLocked(to, dst.node.typ, s)
 	if err == nil {
-		w.count()
+		w.computed()
 	}
 	return err
 }
@@ -144,7 +146,7 @@ func (w *work) renew(dst handle, s *storage, fresh *block) *Error {
 		s.attach(old)
 		return err
 	}
-	w.count()
+	w.computed()
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package array
 
 import (
+	"errors"
 	"runtime"
+	"slices"
 	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/kernels"
@@ -29,6 +31,7 @@ const (
 	maxNodes    = 32 // operations
 	maxLeaves   = 8  // arrays read
 	maxExpanded = 64 // nodes in a kernel, where one expression is read through several views
+	maxOutputs  = 4  // expressions that a kernel stores besides the one that it is for
 )
 
 // Costs of operations, in units of an addition, where it is to be decided whether
@@ -36,8 +39,7 @@ const (
 const (
 	costly      = 8   // functions, division
 	fewCheapOps = 4   // may be computed once for each element that they broadcast to
-	recompute   = 20  // may be computed again rather than stored, if that reads no more
-	maxInlined  = 8   // how often
+	opsPerByte  = 5   // take as long as a byte moved
 	maxCost     = 1e6 // where costs stop being added
 )
 
@@ -136,7 +138,7 @@ func (c call) link(d *Device, n *node) {
 			n.cost = min(n.cost+r.cost, maxCost)
 		} else {
 			n.leaves++
-			n.reads += min(r.Len(), n.Len())
+			n.reads += min(r.Len(), n.Len()) * r.typ.Size()
 		}
 		if n.reads < 0 {
 			n.reads = maxBytes // beyond counting, so never worth reading again
@@ -234,14 +236,21 @@ func (t *tally) node(n *node) {
 			return
 		}
 	}
+	if t.see(n); n.store != nil {
+		return
+	}
+	for _, a := range n.operands() {
+		t.node(a.root())
+	}
+}
+
+// see adds n alone.
+func (t *tally) see(n *node) {
 	t.seen[t.nodes+t.leaves] = n
 	if n.store != nil {
 		t.leaves++
-		return
-	}
-	t.nodes++
-	for _, a := range n.operands() {
-		t.node(a.root())
+	} else {
+		t.nodes++
 	}
 }
 
@@ -359,13 +368,10 @@ func (sh *shared) try(n *node) *Error {
 	}
 	w := newWork(n.call, n.where())
 	defer w.end()
-	err := w.dev.open(n.call)
-	if err == nil {
-		err = w.compute(n)
-	}
-	var s *storage
-	if err == nil {
-		s, err = w.runLocked(&n.layout, n.typ, nil)
+	s, err := w.evaluate(n, true)
+	if err != nil && len(w.outputs) > 0 && errors.Is(err, ErrOutOfMemory) {
+		w.again()
+		s, err = w.evaluate(n, false)
 	}
 	if err == missing {
 		return err
@@ -376,7 +382,7 @@ func (sh *shared) try(n *node) *Error {
 		}
 		return err
 	}
-	w.count()
+	w.computed()
 	sh.stored(n, s)
 	return nil
 }
@@ -397,7 +403,20 @@ func (sh *shared) stored(n *node, s *storage) {
 	}
 }
 
-// compute plans the evaluation of n to memory of its own.
+// evaluate computes n to memory of its own, and stores what n shares with other
+// expressions if it may.
+func (w *work) evaluate(n *node, sharing bool) (*storage, *Error) {
+	if err := w.dev.open(n.call); err != nil {
+		return nil, err
+	}
+	w.sharing = sharing
+	if err := w.compute(n); err != nil {
+		return nil, err
+	}
+	return w.runLocked(&n.layout, n.typ, nil)
+}
+
+// compute plans the evaluation of n.
 func (w *work) compute(n *node) *Error {
 	if n.Len() == 0 {
 		return nil
@@ -417,6 +436,7 @@ func (w *work) compute(n *node) *Error {
 	if err != nil {
 		return err
 	}
+	w.share(n)
 	if err := kernels.Elementwise(&w.plan, &w.expr, n.layout, w.layouts); err != nil {
 		return w.unsupported(err, handle{w.dev, n})
 	}
@@ -459,7 +479,7 @@ func (w *work) place(n *node, m *layout) (int, *Error) {
 		return w.load(r, m)
 	case r.expr.kind != kernels.Apply:
 		return w.append(r, m, kernels.Node{Kind: r.expr.kind, Type: r.typ, Bits: r.expr.bits})
-	case w.keeps(r):
+	case w.keeps(r, m):
 		if err := w.dev.sh.try(r); err != nil {
 			return 0, err
 		}
@@ -468,21 +488,158 @@ func (w *work) place(n *node, m *layout) (int, *Error) {
 	return w.operation(r, m, false)
 }
 
-// keeps says whether a pending expression is to be stored rather than computed as
-// part of this one: there are more elements here than it has itself, or it was
-// computed before and is needed again. In the latter case it is computed again
-// while that takes few operations and reads about as much as reading it stored
-// would: each time moves at most 1/maxInlined of its bytes more, and storing it
-// would write all of them.
-func (w *work) keeps(r *node) bool {
+// keeps says whether a pending expression, read with the layout m, is to be
+// evaluated on its own rather than as part of this one: there are more elements here
+// than it has itself, or it is to be stored, and this kernel cannot do that besides.
+func (w *work) keeps(r *node, m *layout) bool {
 	if r.busy > 0 || !r.linked {
 		return false
 	}
-	if w.size > r.Len() && r.cost > fewCheapOps {
-		return true
+	if w.size > r.Len() {
+		return r.cost > fewCheapOps
 	}
-	again := r.inlined > 0 && r.consumers > 1
-	return again && (r.inlined >= maxInlined || r.cost > recompute || r.reads > r.Len()+r.Len()/maxInlined)
+	again := r.again()
+	return again > 0 && !(w.sharing && covers(m, r)) && again*(r.price(nil)-r.bytes()) > 2*r.bytes()
+}
+
+// A kernel may store expressions that it computes on the way, as outputs besides
+// its own. That writes their bytes once; and each later kernel that needs one reads
+// the bytes instead of what it is computed from, and does not compute it. Later
+// kernels are those of the operations recorded with it as an operand that are not
+// part of this one; and where it was computed before, as many others are expected as
+// there were so far. So what is computed again and again is stored in the end, at no
+// more than twice the price of having known.
+
+// share adds outputs to the work for the expressions of which that is worth it. n,
+// if not nil, is what the kernel stores anyway.
+func (w *work) share(n *node) {
+	if !w.sharing {
+		return
+	}
+	for i := len(w.placed) - 1; i >= 0 && len(w.outputs) < maxOutputs; i-- {
+		p := &w.placed[i]
+		r := p.node
+		if r == n || r.store != nil || !r.linked || r.consumers < 2 && r.inlined == 0 || r.busy > 0 {
+			continue
+		}
+		if covers(&p.layout, r) && !w.writes(r) && w.saves(r) > r.bytes() {
+			w.output(p)
+		}
+	}
+}
+
+// covers says whether the layout m over r's elements shows each of them once.
+func covers(m *layout, r *node) bool { return m.Len() == r.Len() && !overlapsItself(m) }
+
+// writes says whether r is an output already.
+func (w *work) writes(r *node) bool {
+	for _, o := range w.outputs {
+		if o.node == r {
+			return true
+		}
+	}
+	return false
+}
+
+// output adds the expression at p to what the kernel stores, if there is memory.
+func (w *work) output(p *place) {
+	r := p.node
+	s := r.where().spareStorage(r.call, &r.layout, r.typ)
+	if s == nil {
+		return
+	}
+	w.layouts = append(w.layouts, p.layout)
+	w.inputs = append(w.inputs, s)
+	w.outputs = append(w.outputs, output{r, len(w.inputs)})
+	w.expr.Nodes = append(w.expr.Nodes, kernels.Node{Kind: kernels.Store, Type: r.typ, Args: [3]int{p.at}, Operand: len(w.inputs)})
+}
+
+// bytes is the size of n's elements.
+func (n *node) bytes() int { return n.Len() * n.typ.Size() }
+
+// again is how often r was computed without being stored, but for the times that a
+// pending expression was in which it is an operand.
+func (r *node) again() int {
+	most := 0
+	if r.inlined > 0 {
+		for _, p := range r.readers.list {
+			if c := p.Value(); c != nil && c.pending() {
+				most = max(most, c.inlined)
+			}
+		}
+	}
+	return r.inlined - most
+}
+
+// saves is what later kernels save where r is stored: bytes, and operations counted
+// as bytes.
+func (w *work) saves(r *node) int {
+	var tops [maxOutputs]*node
+	known := 0
+	for _, p := range r.readers.list {
+		c := p.Value()
+		if c == nil || !c.pending() || w.holds(c) || known == len(tops) {
+			continue
+		}
+		if top := c.top(); !slices.Contains(tops[:known], top) {
+			tops[known] = top
+			known++
+		}
+	}
+	saved := 0
+	for _, top := range tops[:known] {
+		saved += r.price(top) - r.bytes()
+	}
+	if again := r.again(); again > known {
+		saved += (again - known) * (r.price(nil) - r.bytes())
+	}
+	return saved
+}
+
+// holds says whether n is part of the work.
+func (w *work) holds(n *node) bool {
+	for i := range w.placed {
+		if w.placed[i].node == n {
+			return true
+		}
+	}
+	return false
+}
+
+// top follows the pending expressions that n is an operand of upwards, to what is
+// likely to be evaluated. Where there are several, any does.
+func (n *node) top() *node {
+	for {
+		up := n
+		for _, p := range n.readers.list {
+			if c := p.Value(); c != nil && c.pending() {
+				up = c
+				break
+			}
+		}
+		if up == n {
+			return n
+		}
+		n = up
+	}
+}
+
+// price is what computing r takes in an expression, in bytes: those read that the
+// rest of the expression does not read anyway, and operations.
+func (r *node) price(in *node) int {
+	var own, rest tally
+	own.node(r)
+	if in != nil {
+		rest.see(r)
+		rest.node(in)
+	}
+	sum := r.cost * r.Len() / opsPerByte
+	for _, leaf := range own.seen[:own.nodes+own.leaves] {
+		if leaf.store != nil && !slices.ContainsFunc(rest.seen[:rest.nodes+rest.leaves], func(n *node) bool { return n.store == leaf.store }) {
+			sum += min(leaf.Len(), r.Len()) * leaf.typ.Size()
+		}
+	}
+	return sum
 }
 
 // operation adds r's operation and, before it, what it works on. Where r is read
@@ -546,12 +703,16 @@ func (w *work) append(r *node, m *layout, k kernels.Node) (int, *Error) {
 	return at, nil
 }
 
-// count notes that the operations in the work were computed.
-func (w *work) count() {
+// computed notes that the operations in the work were computed, and makes arrays of
+// those that were stored.
+func (w *work) computed() {
 	for i := range w.placed {
 		if n := w.placed[i].node; n.store == nil {
 			n.inlined++
 		}
+	}
+	for _, o := range w.outputs {
+		w.dev.sh.stored(o.node, w.inputs[o.operand-1])
 	}
 }
 
@@ -648,7 +809,7 @@ func (sh *shared) relieve() {
 	for _, b := range sh.registry.blocks {
 		if s := b.owner.Value(); s != nil && s.readers.any() {
 			for _, p := range s.readers.list {
-				if n := p.Value(); n != nil && n.busy == 0 && n.consumers == 0 && n.reads > n.Len() {
+				if n := p.Value(); n != nil && n.busy == 0 && n.consumers == 0 && n.reads > n.bytes() {
 					list = append(list, n)
 				}
 			}

@@ -31,13 +31,15 @@ func expressionsWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API
 		t.Fatal(err)
 	}
 	x, w, part := Full(d, float32(3), 4), Full(d, float32(10), 4), Full(d, float32(20), 4)
-	program := func() (held, sum *Array[float32], errs [4]error) {
+	program := func() (held, sum *Array[float32], errs [5]error) {
 		held = w.Sub(x)
 		mid := part.Add(x)
 		errs[0] = w.Assign(held.MulScalar(2))
 		errs[1] = part.Slice(R(0, 2)).Assign(mid.Slice(R(2, 4)))
 		sum = mid.Mul(x).Sum()
-		errs[2], errs[3] = held.Eval().Err(), sum.Err()
+		shared := w.Mul(x).Add(part)
+		later := shared.AddScalar(1)
+		errs[2], errs[3], errs[4] = held.Eval().Err(), sum.Err(), errors.Join(shared.Neg().Eval().Err(), later.Eval().Err())
 		return held, sum, errs
 	}
 	if warm {

@@ -16,10 +16,19 @@ type work struct {
 	plan    kernels.Plan
 	expr    kernels.Expr
 	layouts []layout   // of operands 1, 2, …
-	inputs  []*storage // of operands 1, 2, …
+	inputs  []*storage // of operands 1, 2, …: what is read, and the outputs
+	outputs []output   // what is written besides operand 0
+	sharing bool       // the kernel may store what it computes on the way
 	size    int        // elements that are computed
 	placed  []place    // roots that are in expr already
 	kernels []*driver.Kernel
+}
+
+// An output is an expression that the work stores besides what it is for, as an
+// operand.
+type output struct {
+	node    *node
+	operand int
 }
 
 // place says where in an expression the elements of a node are, in the order of a
@@ -41,17 +50,23 @@ func newWork(c call, d *Device) *work {
 // end gives w back to the pool, without references to anything.
 func (w *work) end() {
 	w.again()
-	w.dev = nil
+	w.dev, w.sharing = nil, false
 	workPool.Put(w)
 }
 
-// again empties w, to plan anew.
+// again empties w, to plan anew. Outputs that were not written are given back.
 func (w *work) again() {
+	for _, o := range w.outputs {
+		if s := w.inputs[o.operand-1]; o.node.store != s {
+			s.free(w.call)
+		}
+	}
 	w.plan.Reset()
 	clear(w.inputs)
+	clear(w.outputs)
 	clear(w.placed)
 	clear(w.kernels)
-	w.expr.Nodes, w.layouts, w.inputs, w.placed, w.kernels = w.expr.Nodes[:0], w.layouts[:0], w.inputs[:0], w.placed[:0], w.kernels[:0]
+	w.expr.Nodes, w.layouts, w.inputs, w.outputs, w.placed, w.kernels = w.expr.Nodes[:0], w.layouts[:0], w.inputs[:0], w.outputs[:0], w.placed[:0], w.kernels[:0]
 }
 
 // input adds a materialised node as the next operand, read with the layout l.
@@ -213,6 +228,11 @@ func (w *work) waits(out *storage, scratch *block) error {
 			}
 		}
 	}
+	for _, o := range w.outputs {
+		if err := w.inputs[o.operand-1].block.beforeWrite(st); err != nil {
+			return err
+		}
+	}
 	for _, b := range [...]*block{out.block, scratch} {
 		if b != nil {
 			if err := b.beforeWrite(st); err != nil {
@@ -229,6 +249,9 @@ func (w *work) note(out *storage, scratch *block, m mark) {
 		if s.block != nil {
 			s.block.read(m)
 		}
+	}
+	for _, o := range w.outputs {
+		w.inputs[o.operand-1].block.write(m)
 	}
 	for _, b := range [...]*block{out.block, scratch} {
 		if b != nil {

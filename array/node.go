@@ -57,7 +57,7 @@ type node struct {
 	consumers int                // operations recorded with it as an operand
 	inlined   int                // times that it was computed without being stored
 	busy      int                // evaluations in progress that it is part of
-	nodes     int                // operations, arrays and elements read, and cost, of the expression as a tree
+	nodes     int                // operations, arrays and bytes read, and cost, of the expression as a tree
 	leaves    int
 	reads     int
 	cost      int

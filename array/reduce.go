@@ -128,7 +128,7 @@ func (c call) reduceLocked(op kernels.Op, h handle, out *node, mask uint32) (*st
 	}
 	s, err := w.runLocked(&out.layout, out.typ, nil)
 	if err == nil {
-		w.count()
+		w.computed()
 	}
 	return s, err
 }

@@ -64,17 +64,35 @@ func (s *storage) readable(c call) *Error {
 // newStorage makes a storage for the elements of a layout and announces it. The
 // caller holds the lock.
 func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error) {
-	sh := d.sh
-	s := &storage{sh: sh, elementSize: t.Size()}
 	bytes := uint64(l.Len()) * uint64(t.Size())
 	if bytes == 0 {
-		return s, nil
+		return &storage{sh: d.sh, elementSize: t.Size()}, nil
 	}
-	b, err := sh.obtain(bytes)
+	b, err := d.sh.obtain(bytes)
 	if err != nil {
 		return nil, err
 	}
-	s.block = b
+	return d.storageIn(b, c, l, t), nil
+}
+
+// spareStorage is newStorage where memory is to be had without looking for it;
+// else it returns nil.
+func (d *Device) spareStorage(c call, l *layout, t kernels.Type) *storage {
+	bytes := uint64(l.Len()) * uint64(t.Size())
+	b := d.sh.arena.alloc(bytes)
+	if b == nil && !d.sh.nearlyFull(bytes) {
+		b, _ = d.sh.arena.grow(bytes)
+	}
+	if b == nil {
+		return nil
+	}
+	return d.storageIn(b, c, l, t)
+}
+
+// storageIn makes a storage of a block.
+func (d *Device) storageIn(b *block, c call, l *layout, t kernels.Type) *storage {
+	sh := d.sh
+	s := &storage{sh: sh, elementSize: t.Size(), block: b}
 	o := weak.Make(s)
 	sh.registry.add(b, o)
 	if sc := d.scope.lasting(); sc != nil {
@@ -88,7 +106,7 @@ func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error)
 		}
 		sh.mark(b, driver.MemoryPoisoned, s.label)
 	}
-	return s, nil
+	return s
 }
 
 // mark announces a block to the simulated device's checks.

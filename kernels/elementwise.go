@@ -29,7 +29,7 @@ const (
 // elementwiseWork is the planner's working memory.
 type elementwiseWork struct {
 	nest  nest
-	types []Type // of the operands in the nest: output, inputs; Invalid for one that is not loaded
+	types []Type // of the operands in the nest: output, then the others; Invalid for one that is not used
 	forms []form
 	index int // the nest's place of the linear index, -1 without one
 	key   []byte
@@ -41,8 +41,9 @@ var elementwisePool = sync.Pool{New: func() any { return &elementwiseWork{limit:
 // Elementwise plans the evaluation of e for every element of out. The last
 // node's value is stored to operand 0, which has layout out; operand i ≥ 1 has
 // layout in[i-1], already broadcast to out's shape (strides 0 where it is).
-// An input may be the output itself, through the same layout. Operands that are
-// loaded by no node are ignored. An empty output needs no launch.
+// An input may be the output itself, through the same layout; what Store nodes
+// write is memory of its own. Operands that are used by no node are ignored. An
+// empty output needs no launch.
 //
 // More elements or longer strides than 32-bit arithmetic can index give several
 // launches of one kernel, but operands without strides (contiguous) have no
@@ -87,15 +88,28 @@ func (w *elementwiseWork) check(e *Expr, out *Layout, in []Layout) error {
 			return fmt.Errorf("operand %d has shape %v; the output has %v", i+1, in[i].shape(), out.shape())
 		}
 	}
-	for i, d := range out.Shape[:out.Rank] {
-		if d > 1 && out.Strides[i] == 0 {
+	if err := e.check(len(in)); err != nil {
+		return err
+	}
+	for i := e.value() + 1; i < len(e.Nodes); i++ {
+		if err := in[e.Nodes[i].Operand-1].checkWritten(); err != nil {
+			return err
+		}
+	}
+	return out.checkWritten()
+}
+
+// checkWritten says what is wrong with a layout that is written to.
+func (l *Layout) checkWritten() error {
+	for i, d := range l.Shape[:l.Rank] {
+		if d > 1 && l.Strides[i] == 0 {
 			return fmt.Errorf("the output's axis %d has %d elements in one place", i, d)
 		}
 	}
-	return e.check(len(in))
+	return nil
 }
 
-// fill sets up the nest: the output, the inputs that are loaded, and, if it is
+// fill sets up the nest: the output, the operands that are used, and, if it is
 // used, the linear index as an operand whose positions are its values.
 func (w *elementwiseWork) fill(e *Expr, out *Layout, in []Layout) {
 	n := &w.nest
@@ -104,14 +118,14 @@ func (w *elementwiseWork) fill(e *Expr, out *Layout, in []Layout) {
 	add := func(l *Layout, t Type) {
 		n.strides, n.offsets, w.types = append(n.strides, l.Strides), append(n.offsets, l.Offset), append(w.types, t)
 	}
-	add(out, e.Nodes[len(e.Nodes)-1].Type)
+	add(out, e.Nodes[e.value()].Type)
 	for i := range in {
 		add(&in[i], Invalid)
 	}
 	w.index = -1
 	for i := range e.Nodes {
 		switch e.Nodes[i].Kind {
-		case Load:
+		case Load, Store:
 			w.types[e.Nodes[i].Operand] = e.Nodes[i].Type
 		case Index:
 			if w.index < 0 {
@@ -121,7 +135,7 @@ func (w *elementwiseWork) fill(e *Expr, out *Layout, in []Layout) {
 			}
 		}
 	}
-	// What is not loaded must not stand in the way of merging axes.
+	// What is not used must not stand in the way of merging axes.
 	for k, t := range w.types {
 		if t == Invalid {
 			n.strides[k] = [MaxRank]int{}

@@ -158,7 +158,7 @@ func (k *elementwiseKernel) access() string {
 func (k *elementwiseKernel) fullWidth() int {
 	size := k.result().Size()
 	for _, n := range k.expr.Nodes {
-		if n.Kind == Load {
+		if n.Kind == Load || n.Kind == Store {
 			size = max(size, n.Type.Size())
 		}
 	}

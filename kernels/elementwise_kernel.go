@@ -14,7 +14,8 @@ import (
 //	ew v4 u1 r0 outc float32:1c float32:2c add.float32:0,1
 //
 // Items have v elements, a thread has u items, r axes have coordinates (0 where
-// no operand needs them); then the output's form, and the expression.
+// no operand needs them); then the output's form, and the expression, whose
+// Store nodes are outputs more.
 func elementwiseFamily() family {
 	return family{
 		prefix:   "ew",
@@ -84,6 +85,11 @@ func (k *elementwiseKernel) check() error {
 	if k.width&(k.width-1) != 0 || k.width > k.fullWidth() || k.width*k.items > accessBytes {
 		return fmt.Errorf("no thread has %d items of %d such elements", k.items, k.width)
 	}
+	for i := k.expr.value() + 1; i < len(k.expr.Nodes); i++ {
+		if f := k.forms[k.expr.Nodes[i].Operand]; f != contiguous && f != strided {
+			return fmt.Errorf("an output is contiguous or strided, not %q", f)
+		}
+	}
 	for _, f := range append(k.forms, k.index) {
 		if (f == strided || f == broadcast) && k.rank == 0 {
 			return fmt.Errorf("form %q needs coordinates", f)
@@ -93,7 +99,7 @@ func (k *elementwiseKernel) check() error {
 }
 
 // result is the type of the output's elements.
-func (k *elementwiseKernel) result() Type { return k.expr.Nodes[len(k.expr.Nodes)-1].Type }
+func (k *elementwiseKernel) result() Type { return k.expr.Nodes[k.expr.value()].Type }
 
 // elementwiseWriter writes one kernel. Its fields are filled in from top to
 // bottom.
@@ -102,7 +108,7 @@ type elementwiseWriter struct {
 	b *ptx.Builder
 
 	total     *ptx.Var
-	pointers  []*ptx.Var // by operand; nil for one that is not loaded
+	pointers  []*ptx.Var // by operand; nil for one that is not used
 	origin    *ptx.Var   // of the index
 	constants []*ptx.Var // by node
 	axes      [MaxRank]struct{ size, mul, shift *ptx.Var }
@@ -238,7 +244,7 @@ func (w *elementwiseWriter) operand(k int) Type {
 		return w.result()
 	}
 	for _, n := range w.expr.Nodes {
-		if n.Kind == Load && n.Operand == k {
+		if (n.Kind == Load || n.Kind == Store) && n.Operand == k {
 			return n.Type
 		}
 	}
@@ -329,8 +335,8 @@ func (w *elementwiseWriter) load() {
 }
 
 func (w *elementwiseWriter) hasLoads() bool {
-	for _, f := range w.forms[1:] {
-		if f != noForm && f != scalar {
+	for _, n := range w.expr.Nodes {
+		if n.Kind == Load && w.forms[n.Operand] != scalar {
 			return true
 		}
 	}
@@ -401,7 +407,8 @@ func (w *elementwiseWriter) indexOf(it *item, e int) *ptx.Reg {
 	return b.Op("add.s64", it.index, b.Op("mul.wide.s32", b.Ld(steps[w.rank-1]), e))
 }
 
-// registers returns where the elements of an item of operand k go.
+// registers returns where the elements of an item of operand k go; nil for one
+// that is not loaded.
 func (w *elementwiseWriter) registers(it *item, k int) []*ptx.Reg {
 	for i, n := range w.expr.Nodes {
 		if n.Kind == Load && n.Operand == k {
@@ -417,6 +424,9 @@ func (w *elementwiseWriter) registers(it *item, k int) []*ptx.Reg {
 
 func (w *elementwiseWriter) loadItem(it *item, k int) {
 	t, rs := w.operand(k), w.registers(it, k)
+	if rs == nil {
+		return
+	}
 	switch w.forms[k] {
 	case contiguous, strided:
 		loadVector(w.b, t, rs, it.addresses[k])
@@ -474,26 +484,41 @@ func (w *elementwiseWriter) compute() {
 	}
 }
 
+// store writes the value, and what Store nodes say.
 func (w *elementwiseWriter) store() {
-	b, t, last := w.b, w.result(), len(w.expr.Nodes)-1
+	b := w.b
 	partial := b.NewLabel("partialstore")
 	b.BraUniUnless(w.full, partial)
 	for u := range w.each {
 		it := &w.each[u]
-		rs := make([]*ptx.Reg, w.width)
-		for e := range rs {
-			rs[e] = it.values[e][last]
-		}
-		storeVector(b, t, rs, it.addresses[0])
+		w.outputs(func(operand, node int) {
+			rs := make([]*ptx.Reg, w.width)
+			for e := range rs {
+				rs[e] = it.values[e][node]
+			}
+			storeVector(b, w.operand(operand), rs, it.addresses[operand])
+		})
 	}
 	b.Do("ret")
 	b.Bind(partial)
 	for u := range w.each {
 		it := &w.each[u]
 		inside := w.insideOf(it)
-		for e := range inside {
-			storeElement(b, t, it.values[e][last], offset(it.addresses[0], e*t.Size()), inside[e])
-		}
+		w.outputs(func(operand, node int) {
+			t := w.operand(operand)
+			for e := range inside {
+				storeElement(b, t, it.values[e][node], offset(it.addresses[operand], e*t.Size()), inside[e])
+			}
+		})
 	}
 	b.Do("ret")
+}
+
+// outputs calls f for each operand that is written, and the node whose value it is.
+func (w *elementwiseWriter) outputs(f func(operand, node int)) {
+	value := w.expr.value()
+	f(0, value)
+	for _, n := range w.expr.Nodes[value+1:] {
+		f(n.Operand, n.Args[0])
+	}
 }

@@ -32,7 +32,7 @@ func evaluate(e *Expr, operands []uint64, index int) (bits uint64, close bool) {
 			close = close || c
 		}
 	}
-	return values[len(values)-1], close
+	return values[e.value()], close
 }
 
 // checkElementwise plans, runs and compares. data[k] is operand k's whole
@@ -50,7 +50,12 @@ func checkElementwise(t *testing.T, e *Expr, out Layout, in []Layout, data [][]u
 // checkPlan is checkElementwise for a plan made by the caller.
 func checkPlan(t *testing.T, p *Plan, e *Expr, out Layout, in []Layout, data [][]uint64) {
 	t.Helper()
-	types := operandTypes(e, len(in))
+	comparePlan(t, p, e, operandTypes(e, len(in)), out, in, data)
+}
+
+// comparePlan is checkPlan for operands of the types given.
+func comparePlan(t *testing.T, p *Plan, e *Expr, types []Type, out Layout, in []Layout, data [][]uint64) {
+	t.Helper()
 	var buffers [][]byte
 	for k, d := range data {
 		buffers = append(buffers, packElements(types[k], d))
@@ -99,9 +104,9 @@ const tolerance = 2
 
 func operandTypes(e *Expr, inputs int) []Type {
 	types := make([]Type, inputs+1)
-	types[0] = e.Nodes[len(e.Nodes)-1].Type
+	types[0] = e.Nodes[e.value()].Type
 	for _, n := range e.Nodes {
-		if n.Kind == Load {
+		if n.Kind == Load || n.Kind == Store {
 			types[n.Operand] = n.Type
 		}
 	}
@@ -237,6 +242,89 @@ func randomExpr(r *rand.Rand, inputs, ops int) *Expr {
 		e.Nodes = append(e.Nodes, n)
 	}
 	return e
+}
+
+// TestElementwiseStores evaluates random expressions with several outputs, of any
+// layout, and compares each output with what the expression up to there gives.
+func TestElementwiseStores(t *testing.T) {
+	r := newRand(t)
+	runs := 60
+	if testing.Short() {
+		runs = 15
+	}
+	for range runs {
+		inputs := r.IntN(3)
+		e := randomExpr(r, inputs, 1+r.IntN(6))
+		value, shape := e.value(), randomShape(r)
+		types := operandTypes(e, inputs)
+		out, size := randomLayout(r, false, shape...)
+		if out.Len() == 0 {
+			continue
+		}
+		layouts := []Layout{out}
+		data := [][]uint64{filled(r, types[0], size)}
+		for k := range inputs {
+			l, size := operandLayout(r, shape)
+			layouts, data = append(layouts, l), append(data, filled(r, types[k+1], size))
+		}
+		for range 1 + r.IntN(3) {
+			node := r.IntN(value + 1)
+			l, size := randomLayout(r, false, shape...)
+			layouts, data = append(layouts, l), append(data, filled(r, e.Nodes[node].Type, size))
+			e.Nodes = append(e.Nodes, Node{Kind: Store, Type: e.Nodes[node].Type, Operand: len(layouts) - 1, Args: [3]int{node}})
+		}
+		var p Plan
+		if err := Elementwise(&p, e, out, layouts[1:]); err != nil {
+			t.Fatal(err)
+		}
+		if k, err := parseElementwise(p.Launches[0].Key); err != nil || string(k.appendKey(nil)) != p.Launches[0].Key {
+			t.Fatalf("%q is read as another key, or not: %v", p.Launches[0].Key, err)
+		}
+		checkPlan(t, &p, e, out, layouts[1:], data)
+		for i := value + 1; i < len(e.Nodes); i++ {
+			checkStore(t, &p, e, e.Nodes[i], layouts, data)
+		}
+		if t.Failed() {
+			t.Fatalf("shape %v, layouts %v", shape, layouts)
+		}
+	}
+}
+
+// checkStore runs a plan of e and compares what it stores besides its value: the
+// operand changes places with operand 0, which is the one that is read back.
+func checkStore(t *testing.T, p *Plan, e *Expr, store Node, layouts []Layout, data [][]uint64) {
+	t.Helper()
+	up := &Expr{slices.Clone(e.Nodes[:store.Args[0]+1])}
+	var swapped Plan
+	for _, l := range p.Launches {
+		l.Args = slices.Clone(l.Args)
+		for i := range l.Args {
+			switch a := &l.Args[i]; {
+			case a.Pointer && a.Operand == 0:
+				a.Operand = store.Operand
+			case a.Pointer && a.Operand == store.Operand:
+				a.Operand = 0
+			}
+		}
+		swapped.Launches = append(swapped.Launches, l)
+	}
+	types := operandTypes(e, len(layouts)-1)
+	swap := func(n int) int {
+		switch n {
+		case 0:
+			return store.Operand
+		case store.Operand:
+			return 0
+		}
+		return n
+	}
+	var ls []Layout
+	var ds [][]uint64
+	var ts []Type
+	for k := range layouts {
+		ls, ds, ts = append(ls, layouts[swap(k)]), append(ds, data[swap(k)]), append(ts, types[swap(k)])
+	}
+	comparePlan(t, &swapped, up, ts, ls[0], ls[1:], ds)
 }
 
 // TestElementwiseForms runs random expressions over operands of random layouts:
@@ -433,6 +521,9 @@ func TestElementwiseGrid(t *testing.T) {
 	}
 }
 
+// storing is an expression with Store nodes added.
+func storing(e *Expr, stores ...Node) *Expr { return &Expr{append(slices.Clone(e.Nodes), stores...)} }
+
 func TestElementwiseErrors(t *testing.T) {
 	add := singleOp(OpAdd, Float32, false)
 	l := RowMajor(4, 4)
@@ -456,6 +547,11 @@ func TestElementwiseErrors(t *testing.T) {
 		{add, l, []Layout{l, before}, "an element 8 before its base"},
 		{add, once, []Layout{l, l}, "output's axis 0 has 4 elements in one place"},
 		{singleOp(OpSqrt, Int32, false), l, []Layout{l}, "sqrt is not defined for int32"},
+		{storing(add, Node{Kind: Store, Type: Float32, Operand: 2, Args: [3]int{2}}), l, []Layout{l, l}, "which node 1 uses"},
+		{storing(add, Node{Kind: Store, Type: Float32, Operand: 4, Args: [3]int{2}}), l, []Layout{l, l, l}, "stores to operand 4; there are operands 1 to 3"},
+		{storing(add, Node{Kind: Store, Type: Float64, Operand: 3, Args: [3]int{2}}), l, []Layout{l, l, l}, "stores node 2 as float64"},
+		{storing(add, Node{Kind: Store, Type: Float32, Operand: 3, Args: [3]int{2}}), l, []Layout{l, l, once}, "output's axis 0 has 4 elements in one place"},
+		{&Expr{[]Node{{Kind: Load, Type: Float32, Operand: 1}, {Kind: Store, Type: Float32, Operand: 2}, {Kind: Apply, Op: OpSqrt, Type: Float32}}}, l, []Layout{l, l}, "come last"},
 		{deep, l, nil, "bytes of kernel parameters"},
 		{&Expr{[]Node{{Kind: Apply, Op: OpAdd, Type: Float32}}}, l, nil, "does not come before it"},
 		{&Expr{[]Node{{Kind: Load, Type: Float32, Operand: 1}, {Kind: Apply, Op: OpSum, Type: Float32}}}, l, []Layout{l}, "not a scalar operation"},

@@ -9,9 +9,21 @@ import (
 )
 
 // An Expr is an elementwise expression: nodes in topological order, the last of
-// which is its value. It is evaluated for each element on its own; the same
-// node is computed once.
+// which is its value, but for Store nodes behind it. It is evaluated for each
+// element on its own; the same node is computed once.
 type Expr struct{ Nodes []Node }
+
+// value is the place of the node that is the expression's value.
+func (e *Expr) value() int {
+	last := len(e.Nodes) - 1
+	for last > 0 && e.Nodes[last].Kind == Store {
+		last--
+	}
+	return last
+}
+
+// stores says whether there are values that are written besides the last.
+func (e *Expr) stores() bool { return e.Nodes[len(e.Nodes)-1].Kind == Store }
 
 // load appends a load of an operand of type t, cast to u, and returns its place.
 func (e *Expr) load(operand int, t, u Type) int {
@@ -50,6 +62,7 @@ const (
 	Immediate                 // the value Bits, passed as a kernel parameter: no part of the key
 	Index                     // the element's row-major position in the output's shape; its Type is Int64
 	Apply                     // Op applied to the nodes Args
+	Store                     // writes the value of node Args[0] to operand Operand, besides what the kernel is for
 )
 
 // A Node is a value of an Expr. Type is the type of that value. Args are places
@@ -94,8 +107,30 @@ func (e *Expr) check(inputs int) error {
 			if err := e.checkOp(i); err != nil {
 				return err
 			}
+		case Store:
+			if err := e.checkStore(i, inputs); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("node %d has the unknown kind %d", i, n.Kind)
+		}
+	}
+	return nil
+}
+
+func (e *Expr) checkStore(i, inputs int) error {
+	n, value := &e.Nodes[i], e.value()
+	switch {
+	case i <= value:
+		return fmt.Errorf("node %d stores; nodes that do come last, after the value", i)
+	case n.Operand < 1 || n.Operand > inputs:
+		return fmt.Errorf("node %d stores to operand %d; there are operands 1 to %d", i, n.Operand, inputs)
+	case n.Args[0] < 0 || n.Args[0] > value || e.Nodes[n.Args[0]].Type != n.Type:
+		return fmt.Errorf("node %d stores node %d as %v; there is no such value", i, n.Args[0], n.Type)
+	}
+	for j := range e.Nodes[:i] {
+		if m := &e.Nodes[j]; (m.Kind == Load || m.Kind == Store) && m.Operand == n.Operand {
+			return fmt.Errorf("node %d stores to operand %d, which node %d uses", i, n.Operand, j)
 		}
 	}
 	return nil
@@ -142,17 +177,24 @@ var formNames = map[form]string{contiguous: "contiguous", scalar: "scalar", stri
 //	float32:imm      a kernel parameter
 //	int64:idxc       the index of a contiguous output
 //	add.float32:0,1  an operation on nodes 0 and 1, and its result's type
+//	store.int8:2c,0  node 0 is stored to operand 2, contiguous
 func (e *Expr) appendKey(key []byte, forms []form, index form) []byte {
 	for i := range e.Nodes {
 		n := &e.Nodes[i]
 		key = append(key, ' ')
-		if n.Kind == Apply {
+		switch n.Kind {
+		case Apply:
 			key = append(append(key, n.Op.String()...), '.')
+		case Store:
+			key = append(key, storeWord...)
 		}
 		key = append(append(key, n.Type.String()...), ':')
 		switch n.Kind {
 		case Load:
 			key = append(strconv.AppendInt(key, int64(n.Operand), 10), byte(forms[n.Operand]))
+		case Store:
+			key = append(strconv.AppendInt(key, int64(n.Operand), 10), byte(forms[n.Operand]), ',')
+			key = strconv.AppendInt(key, int64(n.Args[0]), 10)
 		case Immediate:
 			key = append(key, "imm"...)
 		case Index:
@@ -169,6 +211,9 @@ func (e *Expr) appendKey(key []byte, forms []form, index form) []byte {
 	return key
 }
 
+// storeWord begins the word of a Store node.
+const storeWord = "store."
+
 // parseExpr is the inverse of appendKey. forms has a place for each operand up
 // to the last that is loaded; a place that is not used is noForm.
 func parseExpr(words []string) (e *Expr, forms []form, index form, err error) {
@@ -181,7 +226,7 @@ func parseExpr(words []string) (e *Expr, forms []form, index form, err error) {
 		switch n.Kind {
 		case Index:
 			index = f
-		case Load:
+		case Load, Store:
 			for len(forms) <= n.Operand {
 				forms = append(forms, noForm)
 			}
@@ -209,8 +254,15 @@ func parseNode(word string) (n Node, f form, err error) {
 	if !ok || n.Type == Invalid || tail == "" {
 		return n, noForm, bad
 	}
+	if head, node, ok := strings.Cut(tail, ","); ok && isOp && name+"." == storeWord {
+		n.Kind, tail = Store, head
+		if n.Args[0], err = strconv.Atoi(node); err != nil || tail == "" {
+			return n, noForm, bad
+		}
+	}
 	f = form(tail[len(tail)-1])
 	switch {
+	case n.Kind == Store:
 	case isOp:
 		if n.Kind, n.Op, ok = Apply, NoOp, true; ok {
 			n.Op, ok = OpByName(name)
@@ -232,7 +284,6 @@ func parseNode(word string) (n Node, f form, err error) {
 		n.Kind = Index
 		return n, f, nil
 	}
-	n.Kind = Load
 	n.Operand, err = strconv.Atoi(tail[:len(tail)-1])
 	if err != nil || n.Operand < 1 || n.Operand > maxOperands || formNames[f] == "" {
 		return n, noForm, bad

@@ -97,6 +97,9 @@ func (r *reduction) planExpr(p *Plan, e *Expr, out *Layout, in []Layout, axes ui
 	if err := e.check(len(in)); err != nil {
 		return err
 	}
+	if e.stores() {
+		return fmt.Errorf("%v of an expression that stores other values: evaluate those first", r.op)
+	}
 	if err := checkReduction(r.op, e.Nodes[len(e.Nodes)-1].Type, r.out); err != nil {
 		return err
 	}
