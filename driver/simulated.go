@@ -8,9 +8,9 @@ import (
 
 // SimulatedConfig says what [Simulated] makes. The zero value is one device of
 // compute capability 9.0 that uses every processor. The variables
-// GPUARRAY_SIM_CC and GPUARRAY_SIM_SEED decide where the fields are zero;
-// GPUARRAY_SIM_RACES is 1 for Races, 2 for both kinds; GPUARRAY_SIM_COUNTS=1 is
-// standard error for Counts.
+// GPUARRAY_SIM_CC, GPUARRAY_SIM_SEED and GPUARRAY_SIM_PERTURB decide where the
+// fields are zero; GPUARRAY_SIM_RACES is 1 for Races, 2 for both kinds, and
+// GPUARRAY_SIM_COUNTS=1 prints Counts to standard error.
 type SimulatedConfig struct {
 	Devices           int    // 0 is 1
 	ComputeCapability int    // 75, 80 or 90; 0 is 90
@@ -20,6 +20,11 @@ type SimulatedConfig struct {
 	Races             bool   // accesses to shared memory that no barrier orders are faults; slower
 	GlobalRaces       bool   // the same for global memory, also between blocks; much slower, one worker
 	Fuel              uint64 // instructions that a block may issue before its kernel counts as endless, a fault; 0 is 2³⁰
+
+	// Perturb, if not 0, makes approximations (rcp.approx, ex2.approx and their kin)
+	// as bad as PTX allows: off by the documented bound, up or down as drawn from
+	// it, always the same for the same operands. 0: correctly rounded.
+	Perturb uint64
 
 	// Counts, if not nil, is where a table is printed when a device's last context
 	// closes: for each PTX instruction that accesses shared memory in how many
@@ -38,6 +43,6 @@ type SimulatedConfig struct {
 func Simulated(cfg SimulatedConfig) (*Driver, error) {
 	return initialise(sim.New(sim.Options{
 		Devices: cfg.Devices, ComputeCapability: cfg.ComputeCapability, MemoryLimit: cfg.MemoryLimit,
-		Workers: cfg.Workers, Seed: cfg.Seed, Fuel: cfg.Fuel, Races: cfg.Races, GlobalRaces: cfg.GlobalRaces, CountsTo: cfg.Counts,
+		Workers: cfg.Workers, Seed: cfg.Seed, Fuel: cfg.Fuel, Races: cfg.Races, GlobalRaces: cfg.GlobalRaces, Perturb: cfg.Perturb, CountsTo: cfg.Counts,
 	}), simulatedSource)
 }

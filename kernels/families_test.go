@@ -142,8 +142,8 @@ func (f *workload) planned(t testing.TB) *Plan {
 }
 
 // run executes a workload once on operands whose
-// bytes are all 0x3f.
-func (f *workload) run(t testing.TB, r *planRunner) {
+// bytes are all 0x3f, and returns the result.
+func (f *workload) run(t testing.TB, r *planRunner) []byte {
 	t.Helper()
 	if f.text != "" && r.kernels[f.text] == nil {
 		m, err := r.ctx.LoadModule([]byte(f.text), driver.LoadConfig{})
@@ -159,6 +159,7 @@ func (f *workload) run(t testing.TB, r *planRunner) {
 		operands[i] = bytes.Repeat([]byte{0x3f}, l.Len()*f.types[i].Size())
 	}
 	r.runAlone(t, f.planned(t), operands)
+	return operands[0]
 }
 
 func countingRunner(t testing.TB, cc int, c *exec.Counter) *planRunner {

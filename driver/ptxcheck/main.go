@@ -22,6 +22,10 @@
 // With -dump, each buffer's content after the run goes to DIR/0.bin, DIR/1.bin, …
 // by its position among the arguments.
 //
+// A product and a sum without a rounding mode, which ptxas may make one fma, are
+// noted on standard error; they fail nothing. With -perturb, approximations are as
+// bad as PTX allows, which shows what depends on more.
+//
 // It exits with 0 when the kernel ran clean, 1 when a check reports (on standard
 // error), and 2 when the input can't be used. `go run` turns each failure into 1
 // and prints the status; `go build` keeps it.
@@ -39,6 +43,7 @@ import (
 	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
 
 const (
@@ -55,7 +60,7 @@ type job struct {
 	launch            driver.LaunchConfig
 	args              []arg
 	cc                int
-	fuel              uint64
+	fuel, perturb     uint64
 	global, counts    bool
 }
 
@@ -65,7 +70,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return clean
 	}
 	if err == nil {
-		err = j.run(stdout)
+		err = j.run(stdout, stderr)
 	}
 	if err == nil {
 		fmt.Fprintf(stdout, "%s in %s: clean\n", j.entry, j.file)
@@ -108,6 +113,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	f.IntVar(&j.cc, "cc", 0, "compute capability to simulate: 75, 80 or 90 (default the lowest of them that the file's .target allows)")
 	f.BoolVar(&j.global, "global-races", false, "report races in global memory too, also between blocks (slow)")
 	f.BoolVar(&j.counts, "counts", false, "print a table of bank conflicts and of sectors moved, by PTX line")
+	f.Uint64Var(&j.perturb, "perturb", 0, "`seed`, if not 0: approximations (rcp.approx, ex2.approx, …) are off by as much as PTX allows")
 	f.Uint64Var(&j.fuel, "fuel", 1<<28, "`instructions` that a block may issue before the kernel counts as endless")
 	f.Usage = func() {
 		fmt.Fprintln(stderr, "usage: ptxcheck -entry NAME [flags] FILE.ptx")
@@ -152,12 +158,12 @@ func dim(name, s string) (d driver.Dim, err error) {
 	return d, nil
 }
 
-func (j *job) run(stdout io.Writer) error {
+func (j *job) run(stdout, stderr io.Writer) error {
 	image, err := os.ReadFile(j.file)
 	if err != nil {
 		return err
 	}
-	cfg := driver.SimulatedConfig{ComputeCapability: j.capability(string(image)), Fuel: j.fuel, Races: true, GlobalRaces: j.global}
+	cfg := driver.SimulatedConfig{ComputeCapability: j.capability(string(image)), Fuel: j.fuel, Races: true, GlobalRaces: j.global, Perturb: j.perturb}
 	if j.counts {
 		cfg.Counts = stdout
 	}
@@ -179,6 +185,7 @@ func (j *job) run(stdout io.Writer) error {
 		return fmt.Errorf("%s: %w", j.file, err)
 	}
 	defer mod.Close()
+	j.warn(string(image), stderr)
 	kernel, err := mod.Kernel(j.entry)
 	if err != nil {
 		return fmt.Errorf("%s: %w", j.file, err)
@@ -208,6 +215,25 @@ func (j *job) run(stdout io.Writer) error {
 		return &finding{err}
 	}
 	return j.write()
+}
+
+// warn says which results the assembler may change. That the simulated device
+// computes each instruction as it stands is one of the results a GPU may give, so
+// it is no finding.
+func (j *job) warn(text string, stderr io.Writer) {
+	m, err := ptx.Parse(text)
+	if err != nil {
+		return // the loader took it
+	}
+	for _, e := range m.Entries {
+		if e.Name != j.entry {
+			continue
+		}
+		for _, c := range e.Contractions() {
+			fmt.Fprintf(stderr, "ptxcheck: note: %s:%d: %s and line %d: %s have no rounding mode: ptxas may make them one fma, which rounds once; .rn keeps them apart\n",
+				j.file, c.Product.Pos.Line, c.Product, c.Sum.Pos.Line, c.Sum)
+		}
+	}
 }
 
 // capability is the lowest simulated compute capability that the file's .target

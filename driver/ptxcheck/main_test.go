@@ -156,3 +156,51 @@ func TestCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestNotes: what the assembler may contract is noted, and fails nothing.
+func TestNotes(t *testing.T) {
+	loose := strings.Replace(copyKernel, "mul.rn.f32 %x, %x, %s;", "mul.f32 %x, %x, %s;\n\tadd.f32 %x, %x, %s;", 1)
+	for text, want := range map[string]string{copyKernel: "", loose: "21: mul.f32 %x, %x, %s; and line 22: add.f32"} {
+		dir := t.TempDir()
+		ptx, in := filepath.Join(dir, "copy.ptx"), filepath.Join(dir, "in.bin")
+		for path, content := range map[string]string{ptx: text, in: strings.Repeat("\x00", 256)} {
+			if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out, errs bytes.Buffer
+		if code := run([]string{"-entry", "copy", "-block", "64", "-args", "buf:256,in:" + in + ",f32:1", ptx}, &out, &errs); code != clean {
+			t.Fatalf("exit code %d: %s", code, errs.String())
+		}
+		if got := errs.String(); !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("noted %q, want %q", got, want)
+		}
+	}
+}
+
+// TestPerturb: what depends on more than an approximation promises shows.
+func TestPerturb(t *testing.T) {
+	dir := t.TempDir()
+	ptx, in := filepath.Join(dir, "copy.ptx"), filepath.Join(dir, "in.bin")
+	text := strings.Replace(copyKernel, "mul.rn.f32 %x, %x, %s;", "tanh.approx.f32 %x, %s;", 1)
+	for path, content := range map[string]string{ptx: text, in: strings.Repeat("\x00", 256)} {
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results := map[string]bool{}
+	for _, seed := range []string{"0", "1", "1", "2", "3", "4"} {
+		var out, errs bytes.Buffer
+		if code := run([]string{"-entry", "copy", "-block", "64", "-perturb", seed, "-args", "buf:256,in:" + in + ",f32:0.5", "-dump", dir, ptx}, &out, &errs); code != clean {
+			t.Fatalf("exit code %d: %s", code, errs.String())
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "0.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		results[string(b)] = true
+	}
+	if len(results) != 3 { // exact, above and below
+		t.Errorf("%d different results", len(results))
+	}
+}

@@ -88,7 +88,7 @@ func (s *Sim) load(image []byte, jit *abi.JitOptions) (*module, error) {
 		m.prog, m.shared = p, true
 		return m, nil
 	}
-	prog, err := exec.Load(tree, s.mem, s.caps.cc)
+	prog, err := exec.LoadPerturbed(tree, s.mem, s.caps.cc, s.perturb)
 	switch {
 	case errors.Is(err, exec.ErrOutOfMemory):
 		return nil, cannotLoad(abi.ErrorOutOfMemory, "ptx: %v", err)

@@ -26,6 +26,7 @@ type Options struct {
 	Races             bool   // report races in shared memory; the variable GPUARRAY_SIM_RACES=1 does so too
 	GlobalRaces       bool   // report races in global memory as well, on one worker; GPUARRAY_SIM_RACES=2
 	Fuel              uint64 // instructions a block may issue before it counts as endless; 0 is exec.DefaultFuel
+	Perturb           uint64 // not 0: approximations are off by as much as PTX allows, up or down as drawn from it; 0 is GPUARRAY_SIM_PERTURB, else none
 
 	// Counts, if not nil, adds up what the kernels' accesses to memory cost. With
 	// CountsTo (GPUARRAY_SIM_COUNTS=1: standard error) the counts are printed there
@@ -50,6 +51,7 @@ type Sim struct {
 	mem  *exec.Memory // one address space for all devices
 
 	countsTo io.Writer // where opts.Counts is printed, or nil
+	perturb  uint64    // seed for programs' approximations, or 0
 
 	// run is held while work touches device memory, so that the work of all
 	// streams happens one after another. It is taken before mu.
@@ -108,6 +110,9 @@ func New(o Options) abi.API {
 	if o.Seed == 0 {
 		o.Seed, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_SEED"), 0, 64)
 	}
+	if o.Perturb == 0 {
+		o.Perturb, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_PERTURB"), 0, 64)
+	}
 	races, _ := strconv.Atoi(os.Getenv("GPUARRAY_SIM_RACES"))
 	o.Races, o.GlobalRaces = o.Races || races >= 1, o.GlobalRaces || races >= 2
 	if o.CountsTo == nil && os.Getenv("GPUARRAY_SIM_COUNTS") == "1" {
@@ -125,7 +130,7 @@ func New(o Options) abi.API {
 	o.Devices = max(o.Devices, 1)
 	s := &Sim{
 		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel, Races: o.Races, GlobalRaces: o.GlobalRaces, Counts: o.Counts},
-		caps: caps, countsTo: o.CountsTo,
+		caps: caps, countsTo: o.CountsTo, perturb: o.Perturb,
 		// Each device's share is enforced here; the margin is for modules' variables.
 		mem:        exec.NewMemory(uint64(o.Devices) * (o.MemoryLimit + moduleMargin)),
 		current:    map[int]*device{},

@@ -25,8 +25,8 @@ func (e *DecodeError) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.Pos, e.Text, e.Why)
 }
 
-func load(m *ptx.Module, mem *Memory, cc int) (*Program, error) {
-	p := &Program{Kernels: map[string]*Kernel{}, Globals: map[string]Global{}, mem: mem}
+func load(m *ptx.Module, mem *Memory, cc int, perturb uint64) (*Program, error) {
+	p := &Program{Kernels: map[string]*Kernel{}, Globals: map[string]Global{}, mem: mem, perturb: perturb}
 	addrs := map[*ptx.Var]uint64{}
 	shared := layout{}
 	for _, v := range m.Vars {
@@ -536,7 +536,12 @@ func lanewise(d *decoder) error {
 	if len(d.form.Args) > 1 {
 		t = d.form.Args[1].Type
 	}
-	n, ok := scalar(meaning(d.in, t))
+	f := meaning(d.in, t)
+	if d.p.perturb != 0 && oneOf(d.in.Mods, "approx", "full") != "" {
+		t, _ = ptx.TypeByName(d.in.Mods[len(d.in.Mods)-1])
+		f = approximate(d.in.Op, d.in.Mods, t, newPerturbation(d.p.perturb, d.in.Op, t))
+	}
+	n, ok := scalar(f)
 	if !ok {
 		return d.unknown()
 	}

@@ -13,7 +13,8 @@ type Program struct {
 	Kernels map[string]*Kernel
 	Globals map[string]Global
 
-	mem *Memory
+	mem     *Memory
+	perturb uint64 // not 0: the seed by which approximations are moved
 }
 
 // Global is a module-scope variable in device memory.
@@ -77,7 +78,14 @@ const MaxShared = 227 << 10
 // Load decodes a module for compute capability cc (75, 80, 90) and allocates
 // its variables in mem. An instruction it does not have is an error naming it
 // with line and column.
-func Load(m *ptx.Module, mem *Memory, cc int) (*Program, error) { return load(m, mem, cc) }
+func Load(m *ptx.Module, mem *Memory, cc int) (*Program, error) { return load(m, mem, cc, 0) }
+
+// LoadPerturbed is Load, but approximations (rcp.approx and its kin) are as far
+// from the exact result as PTX allows, above or below as the seed says; 0 leaves
+// them exact.
+func LoadPerturbed(m *ptx.Module, mem *Memory, cc int, seed uint64) (*Program, error) {
+	return load(m, mem, cc, seed)
+}
 
 // Unload frees the module's variables. Its kernels must not run any more.
 func (p *Program) Unload() { p.unload() }

@@ -399,7 +399,7 @@ func saturate(v float64) float64 {
 // or nil.
 func float(op string, mods []string, t ptx.Type) any {
 	if mod(mods, "approx") || mod(mods, "full") {
-		return approximate(op, mods, t)
+		return approximate(op, mods, t, nil)
 	}
 	f := formatOf(t)
 	r := roundingOf(mods)
@@ -583,8 +583,8 @@ func minMax(isMax bool, mods []string, t ptx.Type) fn2 {
 
 // approximate returns the functions that PTX bounds but does not define
 // exactly: the result here is the exact one, correctly rounded (as far as
-// float64 functions tell).
-func approximate(op string, mods []string, t ptx.Type) any {
+// float64 functions tell), unless it is to be moved.
+func approximate(op string, mods []string, t ptx.Type, p *perturbation) any {
 	f := formatOf(t)
 	ftz := mod(mods, "ftz")
 	in, out := f.value, finish(f, mods, nearest)
@@ -592,10 +592,16 @@ func approximate(op string, mods []string, t ptx.Type) any {
 		in = func(b uint64) float64 { return f.value(flush32(b)) }
 	}
 	if op == "div" {
-		return func(a, b uint64) uint64 { return out(narrowDiv(in(a), in(b))) }
+		return func(a, b uint64) uint64 {
+			x, y := in(a), in(b)
+			if p != nil && mod(mods, "approx") && math.Abs(y) > 0x1p126 && !math.IsInf(y, 0) && x == x {
+				return out(0 * x / y) // PTX: 0, for infinities NaN
+			}
+			return out(p.move(narrowDiv(x, y), y, a<<32|b&math.MaxUint32))
+		}
 	}
 	if t == ptx.F64 {
-		return approximate64(op, ftz)
+		return approximate64(op, ftz, p)
 	}
 	g := map[string]func(float64) float64{
 		"rcp":   func(v float64) float64 { return narrowDiv(1, v) },
@@ -615,7 +621,7 @@ func approximate(op string, mods []string, t ptx.Type) any {
 		if op == "rsqrt" && v == 0 {
 			return out(math.Copysign(math.Inf(1), v))
 		}
-		return out(g(v))
+		return out(p.move(g(v), v, a))
 	}
 	if t == ptx.F16x2 || t == ptx.BF16x2 {
 		return halves1(one)
@@ -625,7 +631,7 @@ func approximate(op string, mods []string, t ptx.Type) any {
 
 // approximate64 is rsqrt.approx.f64 and, with .ftz, what looks at the operand's
 // upper 32 bits alone and gives the result's: subnormals count as zero.
-func approximate64(op string, ftz bool) any {
+func approximate64(op string, ftz bool, p *perturbation) any {
 	flush := func(b uint64) uint64 {
 		if b&(0x7ff<<52) == 0 {
 			return b & (1 << 63)
@@ -649,9 +655,9 @@ func approximate64(op string, ftz bool) any {
 		case v != v && ftz:
 			return 0x7fffffff00000000
 		case ftz:
-			return flush(math.Float64bits(v))
+			return p.moveUpper(flush(math.Float64bits(v)), a, a)
 		}
-		return math.Float64bits(v)
+		return math.Float64bits(p.move64(v, a))
 	}
 }
 
