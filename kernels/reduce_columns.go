@@ -89,6 +89,9 @@ func (r *reduction) planColumns(p *Plan) bool {
 	k.groups = min(slots/k.run, 8)
 	k.lanes = min(ceilPow2(vectors), 256/k.groups)
 	k.groups = min(slots/k.run, 256/k.lanes)
+	if tuneColumns != nil {
+		tuneColumns(k, slots, vectors)
+	}
 	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
 	k.split = parts > 1
 	s := newSplit(parts)
@@ -120,6 +123,13 @@ func (r *reduction) planColumns(p *Plan) bool {
 	l.axes(&r.red, 0, k.red, k.wide, ks, sizes)
 	return true
 }
+
+// tuneColumns, tuneRows and tuneUnroll change geometries in an experiment.
+var (
+	tuneColumns func(k *columnsKernel, slots, vectors int)
+	tuneRows    func(k *rowsKernel)
+	tuneUnroll  int
+)
 
 // columnForms chooses how the operands are read, and returns how many
 // neighbouring columns a thread takes.

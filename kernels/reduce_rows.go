@@ -169,6 +169,9 @@ func (k *rowsKernel) chooseForm(n, rows int) split {
 	for k.lanes > 128 && rows*chunks*(reduceSlots/(k.lanes*k.run)) < 128 {
 		k.lanes /= 2
 	}
+	if tuneRows != nil {
+		tuneRows(k)
+	}
 	k.threads = k.lanes
 	parts := chunks * reduceSlots / (k.lanes * k.run)
 	if parts == 1 {
@@ -427,6 +430,9 @@ func (e *rowsEmitter) loadAt(run [][]*ptx.Reg, ks []int, i *ptx.Reg) {
 // unroll is the number of passes whose loads are in flight at once.
 func (k *rowsKernel) unroll() int {
 	n := 4
+	if tuneUnroll > 0 {
+		n = tuneUnroll
+	}
 	for n > 1 && (n*k.loads() > 8 || n*k.run*k.weight() > 256) {
 		n /= 2
 	}
