@@ -27,6 +27,15 @@ type Answer struct {
 	Err  string
 }
 
+// ByKey returns the answers by their programs' keys.
+func (g *Golden) ByKey() map[[8]byte]Answer {
+	m := make(map[[8]byte]Answer, len(g.Answers))
+	for _, a := range g.Answers {
+		m[a.Key] = a
+	}
+	return m
+}
+
 // WriteFile writes the golden file.
 func (g *Golden) WriteFile(name string) error {
 	f, err := os.Create(name)

@@ -1,13 +1,16 @@
 // Command record runs the corpus on the GPU at hand, writes a golden file of
 // its answers, and lists where the simulated device answers otherwise.
 //
-//	record [-o FILE] [-run REGEXP] [-show N] [-dump DIR] [-sim]
+//	record [-o FILE] [-known FILE] [-for DURATION] [-run REGEXP] [-show N] [-dump DIR] [-sim]
 //
 // FILE belongs in testdata/corpus, and is named after the card: h100.golden.gz.
-// It must hold all programs, so -o goes without -run.
+// With -known, programs whose answers a golden file of the same card has do not run
+// again. When the time given by -for has passed, what is there is written and
+// compared; a run with -known goes on from there.
 //
 // The programs run in a process of their own, which is started again behind a
-// program that makes the context unusable or does not end.
+// program that makes the context unusable or does not end. Such a program is listed
+// at once.
 package main
 
 import (
@@ -37,6 +40,8 @@ var (
 	from   = flag.Int("child", -1, "for this command's own use: run from this program on and write answers to standard output")
 	sim    = flag.Bool("sim", false, "take the simulated device for the GPU, to try this command")
 	limit  = flag.Duration("limit", 30*time.Second, "how long a program may take")
+	known  = flag.String("known", "", "golden file whose answers are kept")
+	total  = flag.Duration("for", time.Hour, "how long all programs may take")
 )
 
 // open opens the GPU's driver.
@@ -54,9 +59,16 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	old := &corpus.Golden{}
+	if *known != "" {
+		if old, err = corpus.ReadFile(*known); err != nil {
+			log.Fatal(err)
+		}
+	}
+	kept := old.ByKey()
 	var programs []*corpus.Program
 	for _, p := range corpus.Programs() {
-		if match.MatchString(p.Name) {
+		if _, have := kept[p.Key()]; !have && match.MatchString(p.Name) {
 			programs = append(programs, p)
 		}
 	}
@@ -66,7 +78,7 @@ func main() {
 	case *from >= 0:
 		err = answer(programs[*from:])
 	default:
-		err = record(programs)
+		err = record(programs, old)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -122,35 +134,57 @@ func answer(programs []*corpus.Program) error {
 }
 
 // record is the parent.
-func record(programs []*corpus.Program) error {
+func record(programs []*corpus.Program, old *corpus.Golden) error {
 	g, err := describe()
 	if err != nil {
 		return err
 	}
+	if len(old.Answers) > 0 && old.Card != g.Card {
+		return fmt.Errorf("%s holds answers of %s, this is %s", *known, old.Card, g.Card)
+	}
 	fmt.Printf("%s, compute capability %d.%d, driver for CUDA %s, %d programs\n", g.Card, g.CC/10, g.CC%10, g.Driver, len(programs))
 	start := time.Now()
-	for len(g.Answers) < len(programs) {
+	for len(g.Answers) < len(programs) && time.Since(start) < *total {
 		n := len(g.Answers)
 		err := resume(g, n)
-		switch {
-		case len(g.Answers) == len(programs):
-		case err != nil:
+		if err != nil && len(g.Answers) < len(programs) {
 			p := programs[len(g.Answers)]
 			g.Answers = append(g.Answers, corpus.Answer{Name: p.Name, Key: p.Key(), Err: err.Error()})
-		case len(g.Answers) == n:
+		}
+		if len(g.Answers) == n {
 			return errors.New("the child gave no answers")
 		}
+		if last := g.Answers[len(g.Answers)-1]; last.Err != "" {
+			fmt.Printf("%6.1f s %s: %s\n", time.Since(start).Seconds(), last.Name, first(last.Err))
+		}
 	}
-	fmt.Printf("ran in %.1f s\n", time.Since(start).Seconds())
+	fmt.Printf("ran %d in %.1f s\n", len(g.Answers), time.Since(start).Seconds())
 	if *output != "" {
-		if err := g.WriteFile(*output); err != nil {
+		if err := merge(old, g).WriteFile(*output); err != nil {
 			return err
 		}
 		if info, err := os.Stat(*output); err == nil {
 			fmt.Printf("wrote %s, %d bytes\n", *output, info.Size())
 		}
 	}
-	return compare(programs, g)
+	return compare(programs[:len(g.Answers)], g)
+}
+
+// merge is the golden file of the programs there are now.
+func merge(old, g *corpus.Golden) *corpus.Golden {
+	all := *g
+	all.Answers = nil
+	kept, fresh := old.ByKey(), g.ByKey()
+	for _, p := range corpus.Programs() {
+		a, have := fresh[p.Key()]
+		if !have {
+			a, have = kept[p.Key()]
+		}
+		if a.Name = p.Name; have {
+			all.Answers = append(all.Answers, a)
+		}
+	}
+	return &all
 }
 
 func describe() (*corpus.Golden, error) {
@@ -180,7 +214,7 @@ func resume(g *corpus.Golden, n int) error {
 	if err != nil {
 		return err
 	}
-	child := exec.Command(self, "-run", *only, "-sim="+strconv.FormatBool(*sim), "-child", strconv.Itoa(n))
+	child := exec.Command(self, "-run", *only, "-known", *known, "-sim="+strconv.FormatBool(*sim), "-child", strconv.Itoa(n))
 	var complaint strings.Builder
 	child.Stderr = &complaint
 	out, err := child.StdoutPipe()
