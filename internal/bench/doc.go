@@ -2,6 +2,7 @@
 // and against PyTorch, CuPy and JAX on the same device in the same run.
 //
 //	go run ./internal/bench [-rows REGEXP] [-json FILE] [-chart FILE] [-peers] [-quick] [-check] [-sim]
+//	go run ./internal/bench -garbage 10m [-limit 2GiB] [-sim]
 //
 // A row is a task with a name, what it must move or compute, and a way to run it:
 //
@@ -22,6 +23,10 @@
 //
 // A peer's time over ours is the median over pairs measured one after the other, with
 // the lower 95% bound of that median by the sign test.
+//
+// -garbage makes arrays for a given time without freeing any, under a limit on device
+// memory (-limit), prints speed, memory and the collector's share of the time as it
+// goes, and fails where the last third of the run is slower or larger than the first.
 //
 // -check first compares what each row computes, at a tiny size, with a plain
 // computation in Go.

@@ -15,6 +15,9 @@ func main() {
 		exit(computeFirst(kind))
 	}
 	o := options{}
+	var garbage garbageRun
+	flag.DurationVar(&garbage.length, "garbage", 0, "for so long, make arrays without freeing any, and measure nothing else")
+	flag.StringVar(&garbage.limit, "limit", "2GiB", "with -garbage: most device memory to take")
 	pattern := flag.String("rows", "", "measure the tasks that match this regular expression")
 	flag.StringVar(&o.json, "json", "", "write the results to this file")
 	flag.StringVar(&o.chart, "chart", "", "draw the shares of the limits to this file: .svg, .png or .pdf")
@@ -24,6 +27,9 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "few samples")
 	flag.BoolVar(&o.simulated, "sim", os.Getenv("GPUARRAY_DEVICE") == "sim", "use the simulated device")
 	flag.Parse()
+	if garbage.length > 0 {
+		exit(garbage.open(o.simulated))
+	}
 	var err error
 	if o.rows, err = regexp.Compile(*pattern); err == nil {
 		err = o.run()

@@ -14,13 +14,13 @@ func inner() uintptr { return Caller(1) }
 
 func outer() uintptr { return inner() }
 
-type thing struct{ n int }
+type thing struct{}
 
 func (thing) call() uintptr { return inner() }
 
 type caller interface{ call() uintptr }
 
-type generic[T any] struct{ v T }
+type generic[T any] struct{ _ T }
 
 func (g *generic[T]) call() uintptr { return inner() }
 
