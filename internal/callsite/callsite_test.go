@@ -119,3 +119,19 @@ func BenchmarkCallers(b *testing.B) {
 		look(1)
 	}
 }
+
+// TestWalks: where there are frame pointers, a goroutine's stack of Go code is never
+// taken for one that cannot be followed.
+func TestWalks(t *testing.T) {
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("no frame pointers on", runtime.GOARCH)
+	}
+	for _, depth := range []int{0, 1, 5, 300} {
+		deep(depth, func() {
+			var w walked
+			if !walk(&w) || w[0] == 0 {
+				t.Errorf("at depth %d: %x", depth, w)
+			}
+		})
+	}
+}
