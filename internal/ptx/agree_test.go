@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // These tests hold the instruction table against ptxas, NVIDIA's assembler,
@@ -51,7 +53,10 @@ func ptxasBatch(t *testing.T, target string, version Version, lines []string, st
 	if err := os.WriteFile(file, []byte(text.String()), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("ptxas", "-O0", "-arch="+target, file, "-o", os.DevNull).CombinedOutput()
+	// It may not only crash but never end.
+	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
+	defer stop()
+	out, err := exec.CommandContext(ctx, "ptxas", "-O0", "-arch="+target, file, "-o", os.DevNull).CombinedOutput()
 	if err == nil {
 		return false
 	}
@@ -343,18 +348,16 @@ func agreeOperands() []string {
 // parser does not imitate: a variable's address or a vector as a value in
 // arithmetic, .f16x2 registers as integers, …
 var quirk = regexp.MustCompile(strings.Join([]string{
-	`^(add|sub|mul|ex2|tanh|set|setp|cvt)\S*bf16.*\{`,                                           // vectors as bf16 values
-	`^setp?\S*bf16\S* .*, -?(\d|0x)\w*;$`,                                                       // no constant as a predicate
+	`^(add|sub|mul|ex2|tanh|set|setp|cvt)\S*bf16.*\{`, // vectors as bf16 values
 	`^set\S*bf16`,                                                                               // destinations of other types
 	`^mov\.b128`, `^mov\.b32 .*gv`, `^mov\.[bu]16 .*[gs]v`, `^mov\.b\d+ \{.*\}, ([-\d%]|[gs]v)`, // constants where the manual has none
 	`^isspacep`, `^fns.*(f32|f3F)`, // 32-bit addresses
 	`^lop3\S* (_,|.*, (-1|300|0x123456789a)[,;])`, // tables of more than 8 bits
-	`^red\S* _`,                                // no address
-	`^cp\.async`,                               // ignore-src predicates, sizes above 16
-	`^(cvt|mma)\S*e[45]m[23]`,                  // typed 16-bit registers
-	`^cvt\.rna\.tf32\S* .* (0d|1\.5)`,          // no float64 constants here alone
-	`L2::cache_hint.*\[sv\]`,                   // a shared variable's generic address
-	`^createpolicy.* 1\.5`, `^setmaxnreg.* 31`, // a fraction above 1, a number that is no multiple of 8
+	`^red\S* _`,               // no address
+	`^cp\.async`,              // ignore-src predicates, sizes above 16
+	`^(cvt|mma)\S*e[45]m[23]`, // typed 16-bit registers
+	`^cvt\.rna\.tf32`,         // constants, of float32 alone
+	`L2::cache_hint.*\[sv`,    // a shared variable's generic address
 	`^mapa.* sv`, `^mov\.s16 .*[gs]v`, `^wgmma\.wait_group.*0x`,
 	`^st\.async`, `^createpolicy.*\[sv\]`, `^getctarank.* sv`,
 	`^mbarrier\.(init|t\w+_wait)\S* .*, (-1|\d+|0x\w+)[,;]`, `^mbarrier\.arrive.*(\{|0x)`, // large counts, constant states

@@ -89,7 +89,7 @@ func TestBuilderPanics(t *testing.T) {
 		{"wrong register", func(b *Builder) { b.Op("add.f32", b.Reg(F32), b.Reg(U32)) }, "operand 3 (%r0): register is .u32, expected a register or constant of type .f32"},
 		{"integer for float", func(b *Builder) { b.Op("add.f32", b.Reg(F32), 1) }, "got an integer constant"},
 		{"inexact constant", func(b *Builder) { b.Op("add.f32", b.Reg(F32), 0.1) }, "not exact in float32"},
-		{"constant too large", func(b *Builder) { b.Op("add.u32", b.Reg(U32), 1<<32) }, "does not fit .u32"},
+		{"constant too large", func(b *Builder) { b.Op("add.u32", b.Reg(U32), int64(1<<32)) }, "does not fit .u32"},
 		{"no destination", func(b *Builder) { b.Op("st.global.f32", b.At(b.Reg(U64), 0), b.Reg(F32)) }, "use Do"},
 		{"target too low", func(b *Builder) { b.Op("max.NaN.f32", b.Reg(F32), b.Reg(F32)) }, "needs sm_80 or higher, the module's target is sm_75"},
 		{"float address", func(b *Builder) { b.Op("ld.global.f32", b.At(b.Reg(F32), 0)) }, "an address is in an integer register"},
@@ -141,7 +141,7 @@ func kitchen(target string) *Module {
 	sum := k.Reg(F32)
 	k.Do("mov.f32", sum, float32(1)/3)
 	other := k.Reg(F32)
-	k.Do("shfl.sync.bfly.b32", k.Pair(other, p), sum, 16, 31, 0xffffffff)
+	k.Do("shfl.sync.bfly.b32", k.Pair(other, p), sum, 16, 31, uint32(0xffffffff))
 	k.DoIf(p, "add.rn.f32", sum, sum, other)
 	k.Do("setp.lt.and.f32", k.Pair(q, nil), sum, 2.0, k.Not(p))
 	v := k.Regs(F32, 4)

@@ -140,7 +140,7 @@ func (a *ArgSpec) check(o *Operand) string {
 		if v := int64(o.Imm); o.Kind != IntOperand || v < a.Lo || v > a.Hi || v == 0 && a.Lo == -1 {
 			return fmt.Sprintf("expected an integer constant from %d to %d", a.Lo, a.Hi)
 		}
-		return ""
+		return a.checkStep(int64(o.Imm))
 	case ArgMem, ArgTensor:
 		return a.checkMem(o)
 	case ArgPack:
@@ -171,6 +171,9 @@ func (a *ArgSpec) checkValue(o *Operand) string {
 		}
 	case FloatOperand:
 		if !a.Reg && a.takesFloat(o.Type) {
+			if v := math.Float64frombits(o.Imm); a.Hi != 0 && !(v > float64(a.Lo) && v <= float64(a.Hi)) {
+				return fmt.Sprintf("expected a constant above %d, at most %d", a.Lo, a.Hi)
+			}
 			return ""
 		}
 	case VarOperand:
@@ -212,6 +215,13 @@ func (a *ArgSpec) takesFloat(t Type) bool {
 	return false
 }
 
+func (a *ArgSpec) checkStep(v int64) string {
+	if a.Step != 0 && v%a.Step != 0 {
+		return fmt.Sprintf("expected a multiple of %d", a.Step)
+	}
+	return ""
+}
+
 func (a *ArgSpec) checkInt(v int64) string {
 	switch typeInfo[a.Type].kind {
 	case kindPred, kindBits, kindInt:
@@ -221,6 +231,8 @@ func (a *ArgSpec) checkInt(v int64) string {
 	switch {
 	case a.Hi != 0 && (v < a.Lo || v > a.Hi):
 		return fmt.Sprintf("expected a constant from %d to %d", a.Lo, a.Hi)
+	case a.checkStep(v) != "":
+		return a.checkStep(v)
 	case a.Kind == ArgBarrier && (v < 0 || v > 15):
 		return "barriers are numbered 0 to 15"
 	case a.Kind == ArgThreads && (v < 0 || v%32 != 0 || v == 0 && !a.Optional):
@@ -331,6 +343,9 @@ func (a *ArgSpec) checkMem(o *Operand) string {
 		if a.Space == GenericSpace && o.Var.Space == ParamSpace {
 			return fmt.Sprintf("%s is a parameter: write .param", o.Var.Name)
 		}
+		if a.Space == GenericSpace && (o.Var.Space == ConstSpace || o.Var.Space == LocalSpace && a.NoLocal) {
+			return fmt.Sprintf("%s is in .%s, which a generic address cannot name here", o.Var.Name, o.Var.Space)
+		}
 	case a.Space != LocalSpace:
 		return "an address needs a register or a variable"
 	}
@@ -338,7 +353,7 @@ func (a *ArgSpec) checkMem(o *Operand) string {
 		return "the offset does not fit 32 bits"
 	}
 	for i := range o.Elems {
-		coord := ArgSpec{Type: S32, Src: true, Reg: true}
+		coord := ArgSpec{Type: S32, Src: true}
 		if msg := coord.check(&o.Elems[i]); msg != "" {
 			return fmt.Sprintf("coordinate %d (%s): %s", i+1, o.Elems[i].String(), msg)
 		}

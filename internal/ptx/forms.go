@@ -53,7 +53,9 @@ type ArgSpec struct {
 	Sink     bool // "_" will do
 	Optional bool
 	Lo, Hi   int64 // ArgConst, and constants for an ArgValue where Hi is not 0
+	Step     int64 // what such constants are multiples of; 0 for 1
 	Space    Space
+	NoLocal  bool // in the generic space: never a local variable
 }
 
 // slot is one modifier of a row.
@@ -376,6 +378,8 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 	s, limits, limited := strings.Cut(s, "#")
 	if limited {
 		lo, hi, _ := strings.Cut(limits, ":")
+		hi, step, _ := strings.Cut(hi, "/")
+		a.Step, _ = strconv.ParseInt(step, 10, 64)
 		a.Lo, _ = strconv.ParseInt(lo, 10, 64)
 		a.Hi, _ = strconv.ParseInt(hi, 10, 64)
 	}
@@ -437,6 +441,7 @@ func (m *matcher) memArg(a ArgSpec, space string) ArgSpec {
 		a.Kind, space = ArgTensor, s
 		a.Vec, _ = strconv.Atoi(strings.TrimSuffix(m.kept['N'], "d"))
 	}
+	space, a.NoLocal = strings.CutSuffix(space, "-local")
 	if space == "S" {
 		space = m.kept['S']
 	}

@@ -15,7 +15,7 @@ const (
 	maxLocal   = 512 << 10
 	maxConst   = 64 << 10
 	maxParam   = 32764
-	maxVarSize = 1 << 40
+	maxVarSize = 1<<31 - 1 // bytes of a variable, so that an int counts them on 32-bit machines too
 )
 
 // Parse reads PTX text. The error is an *Error with the place.

@@ -14,7 +14,8 @@ package ptx
 //	>T          a destination register; "<>T" one that is also read
 //	>T|p >T|P   a destination register and a predicate, which T|p may lack
 //	p !p        a source predicate; "!p" may be negated
-//	u32#0:255   a constant, if it is one, in that range
+//	u32#0:255   a constant, if it is one, in that range; of 0:256/8 a multiple of
+//	            8; of f32#0:1 above 0
 //	T+          a register wider than the type will do as well
 //	T*2         twice the kept type's width
 //	=T          a register, not a constant
@@ -22,6 +23,7 @@ package ptx
 //	N2xT        as many as half the N of a kept m64nNk16; "N4x" a quarter
 //	[] [S] [tensor]  an address, in the kept state space; with coordinates for
 //	            as many dimensions as the kept 1d to 5d says
+//	[S-local]   not of a local variable, where the state space is not said
 //	_           the sink, nothing else
 //	#lo:hi      an integer constant in that range; of #-1:1 not 0
 //	label
@@ -194,17 +196,19 @@ var table = []row{
 	{"setp", "eq|ne T=b16|b32|b64", ">p_|p T T"},
 	{"setp", fcmp + " ftz? T=f32", ">p_|p T T"},
 	{"setp", fcmp + " T=f64", ">p_|p T T"},
-	{"setp", fcmp + " ftz? T=f16", ">p_|p T T"},
+	{"setp", fcmp + " ftz? T=f16", ">p_ T T"},
 	{"setp", fcmp + " ftz? T=f16x2", ">p_|p T T"},
-	{"setp", "@90:78 " + fcmp + " T=bf16|bf16x2", ">p_|p T T"},
+	{"setp", "@90:78 " + fcmp + " T=bf16", ">p_ T T"},
+	{"setp", "@90:78 " + fcmp + " T=bf16x2", ">p_|p T T"},
 	{"setp", scmp + " " + boolop + " T=s16|s32|s64", ">p_|p T T !p"},
 	{"setp", ucmp + " " + boolop + " T=u16|u32|u64", ">p_|p T T !p"},
 	{"setp", "eq|ne " + boolop + " T=b16|b32|b64", ">p_|p T T !p"},
 	{"setp", fcmp + " " + boolop + " ftz? T=f32", ">p_|p T T !p"},
 	{"setp", fcmp + " " + boolop + " T=f64", ">p_|p T T !p"},
-	{"setp", fcmp + " " + boolop + " ftz? T=f16", ">p_|p T T !p"},
+	{"setp", fcmp + " " + boolop + " ftz? T=f16", ">p_ T T !p"},
 	{"setp", fcmp + " " + boolop + " ftz? T=f16x2", ">p_|p T T !p"},
-	{"setp", "@90:78 " + fcmp + " " + boolop + " T=bf16|bf16x2", ">p_|p T T !p"},
+	{"setp", "@90:78 " + fcmp + " " + boolop + " T=bf16", ">p_ T T =!p"},
+	{"setp", "@90:78 " + fcmp + " " + boolop + " T=bf16x2", ">p_|p T T =!p"},
 	{"set", scmp + " D=u32|s32|f32 T=s16|s32|s64", ">D T T"},
 	{"set", ucmp + " D=u32|s32|f32 T=u16|u32|u64", ">D T T"},
 	{"set", "eq|ne D=u32|s32|f32 T=b16|b32|b64", ">D T T"},
@@ -221,8 +225,8 @@ var table = []row{
 	{"set", "@0:65 " + fcmp + " " + boolop + " ftz? D=u16|s16|u32|s32 T=f16", ">D T T !p"},
 	{"set", "@90:78 " + fcmp + " D=u16|s16|u32|s32|bf16 T=bf16", ">D T T"},
 	{"set", "@90:78 " + fcmp + " D=bf16x2 T=bf16x2", ">D T T"},
-	{"set", "@90:78 " + fcmp + " " + boolop + " D=u16|s16|u32|s32|bf16 T=bf16", ">D T T !p"},
-	{"set", "@90:78 " + fcmp + " " + boolop + " D=bf16x2 T=bf16x2", ">D T T !p"},
+	{"set", "@90:78 " + fcmp + " " + boolop + " D=u16|s16|u32|s32|bf16 T=bf16", ">D T T =!p"},
+	{"set", "@90:78 " + fcmp + " " + boolop + " D=bf16x2 T=bf16x2", ">D T T =!p"},
 	{"set", fcmp + " " + boolop + " ftz? D=f16 T=f16", ">D T T !p"},
 	{"set", fcmp + " " + boolop + " ftz? D=f16x2 T=f16x2", ">D T T !p"},
 	{"selp", "T=b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64", ">T T T !p"},
@@ -270,7 +274,7 @@ var table = []row{
 	{"cvt", "@80:70 " + rnd + " ftz? bf16 f32", ">bf16 f32"},
 	{"cvt", "@80:70 rn|rz relu? T=f16x2 f32", ">T+ f32+ f32+"},
 	{"cvt", "@80:70 rn|rz relu? T=bf16x2 f32", ">T f32 f32"},
-	{"cvt", "@80:70 rna tf32 f32", ">tf32 f32"},
+	{"cvt", "@80:70 rna tf32 f32", ">tf32 =f32"},
 	{"cvt", "@90:78 rn|rz relu? tf32 f32", ">tf32 f32"},
 	{"cvt", "@89:81 rn satfinite relu? T=e4m3x2|e5m2x2 f32", ">T f32 f32"},
 	{"cvt", "@89:81 rn satfinite relu? T=e4m3x2|e5m2x2 f16x2", ">T f16x2"},
@@ -305,23 +309,23 @@ var table = []row{
 	{"discard", "@80:74 S=global? L2", "[S] #128:128"},
 
 	// Atomics.
-	{"atom", atomHead + "and|or|xor " + hint + " T=b32|b64", ">T_ [S] T C:u64"},
-	{"atom", atomHead + "exch " + hint + " T=b32|b64|b128@90:83", ">T_ [S] T C:u64"},
-	{"atom", atomHead + "cas T=b16@70:63", ">T_ [S] T T"},
-	{"atom", atomHead + "cas T=b32|b64", ">T_ [S] T T"},
-	{"atom", atomHead + "cas " + hint + " T=b128@90:83", ">T_ [S] T T C:u64"},
-	{"atom", atomHead + "add " + hint + " T=u32|s32|u64|f32|f64", ">T_ [S] T C:u64"},
-	{"atom", atomHead + "add noftz " + hint + " T=f16|f16x2", ">T_ [S] T C:u64"},
-	{"atom", "@90:78 " + atomHead + "add noftz " + hint + " T=bf16|bf16x2", ">T [S] T C:u64"},
-	{"atom", atomHead + "inc|dec " + hint + " T=u32", ">T_ [S] T C:u64"},
-	{"atom", atomHead + "min|max " + hint + " T=u32|s32|u64|s64", ">T_ [S] T C:u64"},
-	{"atom", "@90:81 relaxed|acquire|release|acq_rel? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", ">VxT [S] VxT C:u64"},
-	{"red", "@90:81 relaxed|release? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", "[S] VxT C:u64"},
-	{"red", redHead + "and|or|xor " + hint + " T=b32|b64", "[S] T C:u64"},
-	{"red", redHead + "add " + hint + " T=u32|s32|u64|f32|f64", "[S] T C:u64"},
-	{"red", redHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", "[S] T C:u64"},
-	{"red", redHead + "inc|dec " + hint + " T=u32", "[S] T C:u64"},
-	{"red", redHead + "min|max " + hint + " T=u32|s32|u64|s64", "[S] T C:u64"},
+	{"atom", atomHead + "and|or|xor " + hint + " T=b32|b64", ">T_ [S-local] T C:u64"},
+	{"atom", atomHead + "exch " + hint + " T=b32|b64|b128@90:83", ">T_ [S-local] T C:u64"},
+	{"atom", atomHead + "cas T=b16@70:63", ">T_ [S-local] T T"},
+	{"atom", atomHead + "cas T=b32|b64", ">T_ [S-local] T T"},
+	{"atom", atomHead + "cas " + hint + " T=b128@90:83", ">T_ [S-local] T T C:u64"},
+	{"atom", atomHead + "add " + hint + " T=u32|s32|u64|f32|f64", ">T_ [S-local] T C:u64"},
+	{"atom", atomHead + "add noftz " + hint + " T=f16|f16x2", ">T_ [S-local] T C:u64"},
+	{"atom", "@90:78 " + atomHead + "add noftz " + hint + " T=bf16|bf16x2", ">T [S-local] T C:u64"},
+	{"atom", atomHead + "inc|dec " + hint + " T=u32", ">T_ [S-local] T C:u64"},
+	{"atom", atomHead + "min|max " + hint + " T=u32|s32|u64|s64", ">T_ [S-local] T C:u64"},
+	{"atom", "@90:81 relaxed|acquire|release|acq_rel? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", ">VxT [S-local] VxT C:u64"},
+	{"red", "@90:81 relaxed|release? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", "[S-local] VxT C:u64"},
+	{"red", redHead + "and|or|xor " + hint + " T=b32|b64", "[S-local] T C:u64"},
+	{"red", redHead + "add " + hint + " T=u32|s32|u64|f32|f64", "[S-local] T C:u64"},
+	{"red", redHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", "[S-local] T C:u64"},
+	{"red", redHead + "inc|dec " + hint + " T=u32", "[S-local] T C:u64"},
+	{"red", redHead + "min|max " + hint + " T=u32|s32|u64|s64", "[S-local] T C:u64"},
 
 	// Warp.
 	{"shfl", "sync up|down|bfly|idx b32", ">b32|p b32 b32 b32 u32"},
@@ -439,33 +443,33 @@ var table = []row{
 	{"cp", "@80:70 async mbarrier arrive noinc? S=shared|shared::cta@80:78? b64", "[S]"},
 
 	// Bulk and tensor copies.
-	{"cp", "@90:80 async bulk shared::cluster global mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [global] u32 [shared] M:u16 C:u64"},
-	{"cp", "@90:80 async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes", "[shared] [shared] u32 [shared]"},
-	{"cp", "@90:80 async bulk global shared::cta bulk_group C=L2::cache_hint?", "[global] [shared] u32 C:u64"},
-	{"cp", "@90:80 async bulk prefetch L2 global C=L2::cache_hint?", "[global] u32 C:u64"},
+	{"cp", "@90:80 async bulk shared::cluster global mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [global] u32#0:1048560/16 [shared] M:u16 C:u64"},
+	{"cp", "@90:80 async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes", "[shared] [shared] u32#0:1048560/16 [shared]"},
+	{"cp", "@90:80 async bulk global shared::cta bulk_group C=L2::cache_hint?", "[global] [shared] u32#0:1048560/16 C:u64"},
+	{"cp", "@90:80 async bulk prefetch L2 global C=L2::cache_hint?", "[global] u32#0:1048560/16 C:u64"},
 	{"cp", "@90:80 async bulk commit_group", ""},
 	{"cp", "@90:80 async bulk wait_group read?", "#0:2147483647"},
-	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? and|or|xor b32|b64", "[global] [shared] u32 C:u64"},
-	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? add u32|s32|u64|f32|f64", "[global] [shared] u32 C:u64"},
-	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? add noftz f16|bf16", "[global] [shared] u32 C:u64"},
-	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? inc|dec u32", "[global] [shared] u32 C:u64"},
-	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? min|max u32|s32|u64|s64|f16|bf16", "[global] [shared] u32 C:u64"},
-	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes and|or|xor b32", "[shared] [shared] u32 [shared]"},
-	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes add u32|s32|u64", "[shared] [shared] u32 [shared]"},
-	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes inc|dec u32", "[shared] [shared] u32 [shared]"},
-	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes min|max u32|s32", "[shared] [shared] u32 [shared]"},
-	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d shared::cluster global tile? mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [tensor] [shared] M:u16 C:u64"},
-	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d global shared::cta tile? bulk_group C=L2::cache_hint?", "[tensor] [shared] C:u64"},
-	{"cp", "@90:80 async bulk prefetch tensor N=1d|2d|3d|4d|5d L2 global tile? C=L2::cache_hint?", "[tensor] C:u64"},
-	{"cp", "@90:80 reduce async bulk tensor N=1d|2d|3d|4d|5d global shared::cta add|min|max|inc|dec|and|or|xor tile? bulk_group C=L2::cache_hint?", "[tensor] [shared] C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? and|or|xor b32|b64", "[global] [shared] u32#0:1048560/16 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? add u32|s32|u64|f32|f64", "[global] [shared] u32#0:1048560/16 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? add noftz f16|bf16", "[global] [shared] u32#0:1048560/16 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? inc|dec u32", "[global] [shared] u32#0:1048560/16 C:u64"},
+	{"cp", "@90:80 reduce async bulk global shared::cta bulk_group C=L2::cache_hint? min|max u32|s32|u64|s64|f16|bf16", "[global] [shared] u32#0:1048560/16 C:u64"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes and|or|xor b32", "[shared] [shared] u32#0:1048560/16 [shared]"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes add u32|s32|u64", "[shared] [shared] u32#0:1048560/16 [shared]"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes inc|dec u32", "[shared] [shared] u32#0:1048560/16 [shared]"},
+	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes min|max u32|s32", "[shared] [shared] u32#0:1048560/16 [shared]"},
+	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d shared::cluster global tile? mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [tensor-local] [shared] M:u16 C:u64"},
+	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d global shared::cta tile? bulk_group C=L2::cache_hint?", "[tensor-local] [shared] C:u64"},
+	{"cp", "@90:80 async bulk prefetch tensor N=1d|2d|3d|4d|5d L2 global tile? C=L2::cache_hint?", "[tensor-local] C:u64"},
+	{"cp", "@90:80 reduce async bulk tensor N=1d|2d|3d|4d|5d global shared::cta add|min|max|inc|dec|and|or|xor tile? bulk_group C=L2::cache_hint?", "[tensor-local] [shared] C:u64"},
 	{"st", "@90:81 async weak? S=shared::cluster? mbarrier::complete_tx::bytes V=v2|v4? T=b32|b64|u32|u64|s32|s64|f32|f64", "[S] VxT [shared]"},
 
 	// Clusters and cache policies.
 	{"mapa", "@90:78 S=shared::cluster? T=u32|u64", ">T addr:T u32"},
 	{"getctarank", "@90:78 S=shared::cluster? T=u32|u64", ">u32 addr:T"},
-	{"createpolicy", "@80:74 fractional L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">u64 f32?"},
+	{"createpolicy", "@80:74 fractional L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">u64 f32#0:1?"},
 	{"createpolicy", "@80:74 range global? L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged L2::evict_first|L2::evict_unchanged? b64", ">u64 [global] u32 u32"},
-	{"setmaxnreg", "@90a:80 inc|dec sync aligned u32", "#24:256"},
+	{"setmaxnreg", "@90a:80 inc|dec sync aligned u32", "#24:256/8"},
 
 	// Products of four warps.
 	{"wgmma", "@90a:80 fence|commit_group sync aligned", ""},
