@@ -29,7 +29,7 @@ type planRunner struct {
 var openRunner = sync.OnceValues(func() (*planRunner, error) {
 	drv, err := driver.Open()
 	if errors.Is(err, driver.ErrNoDriver) || errors.Is(err, driver.ErrNoDevice) {
-		return simulatedRunner(90)
+		return simulatedRunner(0) // GPUARRAY_SIM_CC, or 90
 	}
 	if err != nil {
 		return nil, err
@@ -65,6 +65,21 @@ func newRunnerOn(drv *driver.Driver) (*planRunner, error) {
 	}
 	stream, err := ctx.NewStream(driver.StreamConfig{})
 	return &planRunner{ctx: ctx, stream: stream, cc: major*10 + minor, kernels: map[string]*driver.Kernel{}}, err
+}
+
+// TestCapability: the tests run on the compute capability that they were told to.
+func TestCapability(t *testing.T) {
+	cc, err := strconv.Atoi(os.Getenv("GPUARRAY_SIM_CC"))
+	if err != nil {
+		cc = 90
+	}
+	r, err := simulatedRunner(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.cc != cc {
+		t.Errorf("compute capability %d, want %d", r.cc, cc)
+	}
 }
 
 func newRunner(t testing.TB) *planRunner {
