@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -156,6 +157,9 @@ func (f *Fault) Error() string {
 		f.Block[0], f.Block[1], f.Block[2], f.Thread[0], f.Thread[1], f.Thread[2])
 	if f.Bytes != 0 {
 		s += fmt.Sprintf(": %d bytes at %#x", f.Bytes, f.Addr)
+	}
+	if f.Label != "" && !strings.Contains(f.Detail, f.Label) {
+		s += " in " + f.Label
 	}
 	if f.Detail != "" {
 		s += ": " + f.Detail

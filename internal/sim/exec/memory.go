@@ -277,7 +277,11 @@ func (m *Memory) Mark(addr, n uint64, s abi.MemoryState, label func() string) {
 		}
 		add(r, r.base, from, r.state, r.label)
 		if r.base+r.size >= addr+n || i == len(old)-1 {
-			add(r0(old, addr), addr, addr+n, s, label)
+			whole := r0(old, addr)
+			if s == abi.MemoryDead && label == nil && (whole.size < a.size || whole.state == abi.MemoryPoisoned) {
+				label = whole.label // of what it was
+			}
+			add(whole, addr, addr+n, s, label)
 		}
 		add(r, to, r.base+r.size, r.state, r.label)
 	}

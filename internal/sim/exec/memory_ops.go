@@ -342,15 +342,22 @@ func scatter[M element, D uint32 | uint64](x *ctx, s slot, p ptr, lo uint64) {
 // loadUndefined marks the lanes whose elements nobody wrote.
 func (x *ctx) loadUndefined(in *inst, r *region) {
 	m := in.mem
+	from := undefinedLoad{in: in, region: r, block: x.blk.id, wave: x.wave}
 	x.active(func(lane int) {
 		off := x.addrs[lane] - r.base + r.initOff
 		for c, s := range m.regs {
 			n := uint64(m.size)
 			if s != noSlot && r.init.few(off+uint64(c)*n, n) != 1<<n-1 {
 				x.setUndefined(s, lane)
+				from.lanes[(x.lane0+lane)/32] |= 1 << (lane & 31)
+				from.addr = x.addrs[lane]
 			}
 		}
 	})
+	if from.addr != 0 || from.lanes != [maxLanes / 32]uint32{} {
+		x.undefinedLoads[x.undefinedCount%uint(len(x.undefinedLoads))] = from
+		x.undefinedCount++
+	}
 }
 
 // loadAtomic loads 4- and 8-byte elements so that a thread on another worker
@@ -571,7 +578,8 @@ func (x *ctx) lanePlace(in *inst, lane int, n uint64) (*region, uint64) {
 		a &= math.MaxUint32
 	}
 	if a&uint64(m.bytes-1) != 0 {
-		x.fail(in, Misaligned, lane, a, m.bytes, "", "needs an address that is a multiple of %d", m.bytes)
+		b, _ := x.mem.Find(a)
+		x.fail(in, Misaligned, lane, a, m.bytes, b.Label, "needs an address that is a multiple of %d", m.bytes)
 	}
 	r := &x.shared
 	if m.space != ptx.SharedSpace {

@@ -32,7 +32,10 @@ type worker struct {
 	hopper
 	races  *races // nil: not looked for
 	counts *tally // nil: not counted
-	async  asyncCopies
+
+	undefinedLoads [4]undefinedLoad // the last ones, in turn
+	undefinedCount uint
+	async          asyncCopies
 }
 
 // block is one thread block.

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"fmt"
 	"math/bits"
 )
 
@@ -62,8 +63,40 @@ func (x *ctx) taint(in *inst) {
 	}
 }
 
+// undefinedLoad is a load of memory that nobody wrote, kept for reports.
+type undefinedLoad struct {
+	in     *inst
+	region *region
+	addr   uint64 // of one of the lanes
+	block  [3]uint32
+	wave   *wave
+	lanes  [maxLanes / 32]uint32
+}
+
+// origin says which memory an undefined value of a lane was most likely loaded
+// from: that of the lane's last such load, as far as it is remembered.
+func (x *ctx) origin(warp int, lanes uint32) (label, detail string) {
+	for i := range uint(len(x.undefinedLoads)) {
+		if i >= x.undefinedCount {
+			break
+		}
+		l := &x.undefinedLoads[(x.undefinedCount-1-i)%uint(len(x.undefinedLoads))]
+		if l.wave != x.wave || l.block != x.blk.id || l.lanes[x.lane0/32+warp]&lanes == 0 {
+			continue
+		}
+		at := x.k.code.places[l.in.place]
+		off := l.addr - l.region.base
+		if label = text(l.region.label); l.region == &x.shared || l.region == &x.window {
+			label = x.k.sharedName(off)
+		}
+		return label, fmt.Sprintf("; loaded at line %d (%s) from %s, byte %d", at.pos.Line, x.k.code.text[at.from:at.to], label, off)
+	}
+	return "", ""
+}
+
 func (x *ctx) taintFault(in *inst, warp int, lanes uint32, what string) {
-	x.fail(in, Uninitialised, 32*warp+bits.TrailingZeros32(lanes), 0, 0, "", "%s depends on memory or a register that nobody wrote (lanes %#x)", what, lanes)
+	label, from := x.origin(warp, lanes)
+	x.fail(in, Uninitialised, 32*warp+bits.TrailingZeros32(lanes), 0, 0, label, "%s depends on memory or a register that nobody wrote (lanes %#x)%s", what, lanes, from)
 }
 
 // mergeSelect is taint for selp: only the operand that is taken counts.
