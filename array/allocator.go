@@ -55,6 +55,9 @@ type block struct {
 	prev    *block // neighbours in the segment
 	next    *block
 
+	in      *recording // the capture under way that it is made in: it has no address yet, and is in no segment
+	tickets bool       // of such a block: it is zero before and after each launch of the graph
+
 	free             bool
 	aside            bool   // it counts as set aside for expressions
 	binPrev, binNext *block // neighbours in the list of free blocks of like size

@@ -124,6 +124,9 @@ func (d *Device) await(c call, s *storage) *Error {
 		return err
 	}
 	defer d.leave()
+	if err := d.hostless(c, "Waiting"); err != nil {
+		return err
+	}
 	m, event, err := s.lastWrite(c)
 	if event == nil {
 		return err
@@ -182,12 +185,18 @@ func on(op string, h handle, d *Device) handle {
 	if err := c.ready(h); err != nil {
 		return h.failed(err)
 	}
+	d.sh.mu.Lock()
+	defer d.sh.mu.Unlock()
+	if rec := h.node.root().madeIn(); rec != nil && rec != d.capturing() {
+		return h.failed(c.of(c.foreign(), h))
+	}
 	return handle{d, h.node}
 }
 
 func keep(op string, h handle) handle {
 	c := here(op)
 	if err := c.ready(h); err != nil {
+		h.dev.spoil(err)
 		return h.failed(err)
 	}
 	h.dev.sh.mu.Lock()

@@ -22,7 +22,12 @@ func (a *Array[T]) Assign(src *Array[T]) error { return assign("Assign", a.h(), 
 func (a *Array[T]) Fill(value T) error { return assignScalar("Fill", a.h(), scalarOf(value)) }
 
 func assign(name string, dst, src handle) error {
-	c := here(name)
+	err := here(name).assign(dst, src)
+	dst.dev.spoil(err)
+	return asError(err)
+}
+
+func (c call) assign(dst, src handle) *Error {
 	err := c.check(dst, src)
 	if err == nil {
 		err = c.ready(dst)
@@ -55,21 +60,26 @@ func assign(name string, dst, src handle) error {
 			from, _ = broadcastTo(&src.node.layout, dims(to))
 		}
 	}
-	return asError(c.of(c.write(dst, func(w *work) *Error { return w.value(src.node, &from) }), dst, src))
+	return c.of(c.write(dst, func(w *work) *Error { return w.value(src.node, &from) }), dst, src)
 }
 
 func assignScalar(name string, dst handle, value scalar) error {
-	c := here(name)
+	err := here(name).assignScalar(dst, value)
+	dst.dev.spoil(err)
+	return asError(err)
+}
+
+func (c call) assignScalar(dst handle, value scalar) *Error {
 	if err := c.ready(dst); err != nil {
 		return err
 	}
 	if err := writable(&dst.node.layout); err != nil {
 		return c.fail(err, dst)
 	}
-	return asError(c.of(c.write(dst, func(w *work) *Error {
+	return c.of(c.write(dst, func(w *work) *Error {
 		w.expr.Nodes = append(w.expr.Nodes, kernels.Node{Kind: kernels.Immediate, Type: value.typ, Bits: value.bits})
 		return nil
-	}), dst))
+	}), dst)
 }
 
 // write overwrites the elements of dst by an expression. Expressions that were
@@ -87,6 +97,9 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 	}
 	if to.Len() == 0 {
 		return nil
+	}
+	if rec := dst.dev.capturing(); rec != nil {
+		return c.writeRecorded(rec, dst, express)
 	}
 	renew := s.readers.any()
 	if renew && !(s.block.asked == uint64(to.Len()*dst.node.typ.Size()) && s.holds == 0 && sh.maySetAside(s.bytes())) {

@@ -457,6 +457,18 @@ var operations = []operation{
 	{name: "Device.Scope", makes: true, run: func(o *operands) error { return o.dev.Scope(func(*Device) error { return nil }) }, misuses: []misuse{
 		{"nil function", ErrArgument, "nil", func(o *operands) error { return o.dev.Scope(nil) }},
 	}},
+	{name: "Device.Capture", makes: true, run: func(o *operands) error { return done(o.dev.Capture(keepOne)) }, misuses: []misuse{
+		{"nil function", ErrArgument, "function is nil", func(o *operands) error { _, err := o.dev.Capture(nil); return err }},
+	}},
+	{name: "Graph.Launch", alike: true, run: func(o *operands) error { return emptyGraph(o).Launch() }, misuses: []misuse{
+		{"nil Graph", ErrArgument, "Device.Capture makes one", func(o *operands) error { return (*Graph)(nil).Launch() }},
+		{"zero Graph", ErrArgument, "Device.Capture makes one", func(o *operands) error { return new(Graph).Launch() }},
+	}},
+	{name: "Graph.Close", alike: true, run: func(o *operands) error { return emptyGraph(o).Close() }, misuses: []misuse{
+		{"nil Graph", ErrArgument, "Device.Capture makes one", func(o *operands) error { return (*Graph)(nil).Close() }},
+		{"zero Graph", ErrArgument, "Device.Capture makes one", func(o *operands) error { return new(Graph).Close() }},
+	}},
+	{name: "Graph.String", quiet: true, run: func(o *operands) error { _, _ = emptyGraph(o).String(), (*Graph)(nil).String(); return nil }},
 	{name: "Device.Trim", makes: true, run: func(o *operands) error { return o.dev.Trim(0) }},
 	{name: "Device.Limit", makes: true, run: func(o *operands) error { return o.dev.Limit("none") }, misuses: []misuse{
 		{"empty", ErrArgument, "", func(o *operands) error { return o.dev.Limit("") }},
@@ -632,6 +644,23 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// emptyGraph is a graph of nothing.
+func emptyGraph(o *operands) *Graph {
+	g, _ := o.dev.Capture(func(*Device) error { return nil })
+	return g
+}
+
+// keepOne is something to capture.
+func keepOne(c *Device) error { return Ones[float32](c, 4).AddScalar(1).Keep().Err() }
+
+// done launches a graph and closes it.
+func done(g *Graph, err error) error {
+	if err != nil {
+		return err
+	}
+	return errors.Join(g.Launch(), g.Close())
+}
+
 // settled returns the figures of a device once the collector has been, with the
 // tickets that reductions leave on each stream.
 func settled(d *Device) Stats {
@@ -739,7 +768,7 @@ func frameOf(run func(o *operands) error) runtime.Frame {
 
 // kindsOf lists the sentinels that an error is.
 func kindsOf(err error) (kinds []error) {
-	for _, k := range []error{ErrShape, ErrType, ErrIndex, ErrFreed, ErrDevice, ErrOutOfMemory, ErrArgument} {
+	for _, k := range []error{ErrShape, ErrType, ErrIndex, ErrFreed, ErrDevice, ErrOutOfMemory, ErrArgument, ErrCapture} {
 		if errors.Is(err, k) {
 			kinds = append(kinds, k)
 		}

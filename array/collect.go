@@ -50,6 +50,7 @@ func (r *registry) remove(b *block) {
 func (sh *shared) sweep() {
 	r := &sh.registry
 	r.seen = collections.Load()
+	sh.closeGraphs()
 	for i := len(r.blocks) - 1; i >= 0; i-- { // remove moves only blocks that were looked at
 		if b := r.blocks[i]; b.owner.Value() == nil {
 			sh.release(b)

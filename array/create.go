@@ -151,6 +151,13 @@ func (d *Device) set(c call, n *node, value scalar) *Error {
 
 // memset queues a fill of n elements of a size. The caller holds the lock.
 func (d *Device) memset(s *storage, bits uint64, size int, n uint64) error {
+	if rec := d.capturing(); rec != nil {
+		if size == 8 {
+			size, n = 4, 2*n
+		}
+		rec.fill(s, uint32(bits), size, n)
+		return nil
+	}
 	q, b := d.stream.queue, s.block
 	if err := b.beforeWrite(d.stream); err != nil {
 		return err

@@ -123,6 +123,10 @@ func (c call) link(d *Device, n *node) {
 	n.scope = d.scope.lasting()
 	n.nodes, n.cost = 1, costOf(n.expr.op)
 	n.self = weak.Make(n)
+	rec := d.capturing()
+	if rec != nil {
+		rec.exprs = append(rec.exprs, n.self)
+	}
 	for i, a := range n.operands() {
 		r := a.root()
 		if r.store == nil && r.expr.kind != kernels.Apply {
@@ -137,6 +141,9 @@ func (c call) link(d *Device, n *node) {
 			n.reads += r.reads
 			n.cost = min(n.cost+r.cost, maxCost)
 		} else {
+			if rec != nil {
+				rec.hold(r.store)
+			}
 			n.leaves++
 			n.reads += min(r.Len(), n.Len()) * r.typ.Size()
 		}
@@ -479,7 +486,7 @@ func (w *work) place(n *node, m *layout) (int, *Error) {
 		return w.load(r, m)
 	case r.expr.kind != kernels.Apply:
 		return w.append(r, m, kernels.Node{Kind: r.expr.kind, Type: r.typ, Bits: r.expr.bits})
-	case w.keeps(r, m):
+	case w.keeps(r, m) || r.linked && w.dev.capturing() != r.dev.capturing():
 		if err := w.dev.sh.try(r); err != nil {
 			return 0, err
 		}

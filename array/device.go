@@ -18,7 +18,8 @@ type Device struct {
 	sh     *shared
 	stream *stream
 	scope  *scope
-	part   bool // made by Scope, which ends it
+	part   bool       // made by Scope or Capture, which end it
+	rec    *recording // of Capture, or nil
 }
 
 // shared is what all Devices forked from one have in common: the memory, the
@@ -41,6 +42,7 @@ type shared struct {
 	closed    bool
 	root      *Device
 	streams   []*stream
+	graphs    []*graph
 	arena     arena
 	segments  map[uint64]*driver.Mem
 	reserved  uint64 // bytes of all segments
@@ -219,6 +221,9 @@ func (d *Device) sync(c call) *Error {
 		return err
 	}
 	defer d.leave()
+	if err := d.hostless(c, "Waiting"); err != nil {
+		return err
+	}
 	d.sh.mu.Lock()
 	m, late := d.stream.now(), d.sh.late
 	d.sh.late = nil
@@ -251,6 +256,9 @@ func (d *Device) Fork() (*Device, error) {
 		return nil, err
 	}
 	defer d.leave()
+	if err := d.hostless(c, "A fork"); err != nil { // and needs none: what does not depend on one another runs at the same time
+		return nil, err
+	}
 	st, err := d.sh.newStream()
 	if err != nil {
 		return nil, c.deviceError(err)
@@ -273,7 +281,7 @@ func (d *Device) Scope(f func(s *Device) error) error {
 	if f == nil {
 		return c.fail(because(ErrArgument, "the function is nil, so there is nothing to give the Device to"))
 	}
-	s := &Device{sh: d.sh, stream: d.stream, scope: &scope{parent: d.scope}, part: true}
+	s := &Device{sh: d.sh, stream: d.stream, scope: &scope{parent: d.scope}, part: true, rec: d.rec}
 	defer func() {
 		d.sh.mu.Lock()
 		defer d.sh.mu.Unlock()
@@ -292,7 +300,7 @@ func (d *Device) Close() error {
 	case d == nil || d.sh == nil:
 		return d.check(c)
 	case d.part:
-		return c.fail(because(ErrDevice, "this Device belongs to a Scope, which ends it"))
+		return c.fail(because(ErrDevice, "this Device belongs to a Scope or a Capture, which ends it"))
 	case d.stream != d.sh.root.stream: // a copy of the Device that was opened is that Device
 		return asError(d.closeFork(c))
 	}
@@ -346,10 +354,13 @@ func (sh *shared) close(c call) *Error {
 		errs = append(errs, s.close())
 	}
 	errs = append(errs, sh.kernels.close(), sh.staging.close())
+	for _, g := range sh.graphs {
+		errs = append(errs, g.end())
+	}
 	for _, m := range sh.segments {
 		errs = append(errs, m.Close())
 	}
-	sh.segments, sh.registry, sh.arena = nil, registry{}, arena{}
+	sh.graphs, sh.segments, sh.registry, sh.arena = nil, nil, registry{}, arena{}
 	if err := errors.Join(append(errs, sh.ctx.Close())...); err != nil {
 		return c.deviceError(err)
 	}

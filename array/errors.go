@@ -19,6 +19,7 @@ var (
 	ErrFreed       = errors.New("array: use of a freed array")
 	ErrDevice      = errors.New("array: device missing, closed, foreign or failed")
 	ErrOutOfMemory = errors.New("array: out of device memory")
+	ErrCapture     = errors.New("array: not possible in a graph that is being captured, or before its first launch")
 	ErrArgument    = errors.New("array: argument that means nothing") // of a function that takes no arrays, as Device.Limit
 )
 

@@ -139,9 +139,13 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 	if err := d.open(w.call); err != nil {
 		return nil, err
 	}
+	rec := d.capturing()
 	for _, s := range w.inputs {
 		if err := s.readable(w.call); err != nil {
 			return nil, err
+		}
+		if s.block != nil && s.block.in != nil && s.block.in != rec {
+			return nil, w.foreign()
 		}
 	}
 	out := into
@@ -192,11 +196,15 @@ func (w *work) launch(out *storage) error {
 	var scratch *block
 	if w.plan.Scratch > 0 {
 		var err error
-		if scratch, err = sh.obtain(w.plan.Scratch); err != nil {
+		if scratch, err = d.obtain(w.plan.Scratch); err != nil {
 			return err
 		}
 		sh.mark(scratch, driver.MemoryPoisoned, func() string { return "scratch memory" })
 		defer sh.giveBack(scratch)
+	}
+	if rec := d.capturing(); rec != nil {
+		rec.add(w, out, scratch)
+		return nil
 	}
 	if err := w.waits(out, scratch); err != nil {
 		return err

@@ -306,7 +306,7 @@ func TestFreeOfHeldMemory(t *testing.T) {
 	d, _ := newRecorded(t)
 	x := Ones[float32](d, 100)
 	held := transfer{dev: d, store: x.node.store}
-	if err := held.begin(call{}); err != nil {
+	if err := held.begin(call{}, ""); err != nil {
 		t.Fatal(err)
 	}
 	x.Free()

@@ -138,12 +138,17 @@ func (c call) complete(operands []handle) *Error {
 
 // checkLocked is the part of check that needs the lock.
 func (c call) checkLocked(operands []handle) *Error {
+	rec := operands[0].dev.capturing()
 	for i, h := range operands {
 		if err := h.dev.open(c); err != nil {
 			return c.of(err, operands...)
 		}
-		if err := h.node.root().usable(c); err != nil {
+		root := h.node.root()
+		if err := root.usable(c); err != nil {
 			return c.lost(err, i, operands)
+		}
+		if in := root.madeIn(); in != nil && in != rec {
+			return c.of(c.foreign(), operands...)
 		}
 	}
 	return nil

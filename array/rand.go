@@ -60,13 +60,12 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// take reserves the counter range of a draw of n elements.
-func (s *sequence) take(n int, t kernels.Type) (counter uint64) {
+// take reserves the counter range of so many blocks of numbers.
+func (s *sequence) take(blocks uint64) (counter uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counter = s.counter
-	blocks := (n-1)/kernels.RandomPerBlock(t) + 1
-	s.counter += uint64(blocks)
+	s.counter += blocks
 	return counter
 }
 
@@ -100,9 +99,36 @@ func draw(name string, r *Rand, dist kernels.Dist, t kernels.Type, shape []int) 
 	w := newWork(c, d)
 	defer w.end()
 	if n := l.Len(); n > 0 {
-		if err := kernels.Random(&w.plan, dist, t, n, r.seq.key, r.seq.take(n, t)); err != nil {
-			return d.made(nil, c.unsupported(err))
+		if err := w.planDraw(r.seq, dist, t, n); err != nil {
+			return d.made(nil, err)
 		}
 	}
 	return d.made(w.create(l, t))
+}
+
+// planDraw plans a draw of n > 0 numbers. In a capture they are those that are next
+// when the graph is launched.
+func (w *work) planDraw(s *sequence, dist kernels.Dist, t kernels.Type, n int) *Error {
+	blocks := uint64((n-1)/kernels.RandomPerBlock(t) + 1)
+	sh := w.dev.sh
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	rec := w.dev.capturing()
+	if rec == nil {
+		return w.plannable(kernels.Random(&w.plan, dist, t, n, s.key, s.take(blocks)))
+	}
+	cell, offset, err := rec.draw(sh, s, blocks)
+	if err != nil {
+		return w.deviceError(err)
+	}
+	w.input(&node{store: cell}, layout{})
+	return w.plannable(kernels.RandomStored(&w.plan, dist, t, n, s.key, offset))
+}
+
+// plannable returns the call's error of one from a planner.
+func (c call) plannable(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	return c.unsupported(err)
 }

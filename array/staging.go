@@ -146,8 +146,9 @@ type transfer struct {
 }
 
 // begin checks the storage and keeps it until end, also where it is freed
-// meanwhile. Close of the Device waits for the end.
-func (t *transfer) begin(c call) *Error {
+// meanwhile. Close of the Device waits for the end. what is said where a graph is
+// captured, which cannot do it.
+func (t *transfer) begin(c call, what string) *Error {
 	d := t.dev
 	if d == nil || d.sh == nil {
 		return d.check(c)
@@ -156,6 +157,9 @@ func (t *transfer) begin(c call) *Error {
 	defer d.sh.mu.Unlock()
 	if err := d.open(c); err != nil {
 		return err
+	}
+	if d.capturing() != nil {
+		return c.uncapturable(what)
 	}
 	if err := t.store.usable(c); err != nil {
 		return err
@@ -167,9 +171,7 @@ func (t *transfer) begin(c call) *Error {
 
 func (t *transfer) end() {
 	t.dev.sh.mu.Lock()
-	if t.store.holds--; t.store.freed.op != "" {
-		t.store.settle()
-	}
+	t.store.release()
 	t.dev.sh.mu.Unlock()
 	t.dev.leave()
 }
@@ -178,7 +180,7 @@ func (t *transfer) end() {
 // free meanwhile. When it returns, src may be changed.
 func (d *Device) upload(c call, dst *storage, src []byte) *Error {
 	t := transfer{dev: d, store: dst, host: src}
-	if err := t.begin(c); err != nil {
+	if err := t.begin(c, "A copy from host memory"); err != nil {
 		return err
 	}
 	defer t.end()
@@ -197,7 +199,7 @@ func (d *Device) upload(c call, dst *storage, src []byte) *Error {
 // is queued behind.
 func (d *Device) download(c call, dst []byte, src *storage, at uint64) *Error {
 	t := transfer{dev: d, store: src, at: at, host: dst}
-	if err := t.begin(c); err != nil {
+	if err := t.begin(c, "A read by the host"); err != nil {
 		return err
 	}
 	defer t.end()

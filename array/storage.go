@@ -68,7 +68,7 @@ func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error)
 	if bytes == 0 {
 		return &storage{sh: d.sh, elementSize: t.Size()}, nil
 	}
-	b, err := d.sh.obtain(bytes)
+	b, err := d.obtain(bytes)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +79,9 @@ func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error)
 // else it returns nil.
 func (d *Device) spareStorage(c call, l *layout, t kernels.Type) *storage {
 	bytes := uint64(l.Len()) * uint64(t.Size())
+	if rec := d.capturing(); rec != nil {
+		return d.storageIn(rec.block(bytes), c, l, t)
+	}
 	b := d.sh.arena.alloc(bytes)
 	if b == nil && !d.sh.nearlyFull(bytes) {
 		b, _ = d.sh.arena.grow(bytes)
@@ -94,7 +97,7 @@ func (d *Device) storageIn(b *block, c call, l *layout, t kernels.Type) *storage
 	sh := d.sh
 	s := &storage{sh: sh, elementSize: t.Size(), block: b}
 	o := weak.Make(s)
-	sh.registry.add(b, o)
+	sh.register(s, o)
 	if sc := d.scope.lasting(); sc != nil {
 		sc.add(s, o)
 	}
@@ -109,9 +112,19 @@ func (d *Device) storageIn(b *block, c call, l *layout, t kernels.Type) *storage
 	return s
 }
 
+// register enters the storage as the owner of its block.
+func (sh *shared) register(s *storage, o owner) {
+	if rec := s.block.in; rec != nil {
+		s.block.owner = o
+		rec.made = append(rec.made, s)
+		return
+	}
+	sh.registry.add(s.block, o)
+}
+
 // mark announces a block to the simulated device's checks.
 func (sh *shared) mark(b *block, state driver.MemoryState, label func() string) {
-	if sh.announces {
+	if sh.announces && b.in == nil {
 		sh.ctx.MarkMemory(driver.Ptr(b.address), b.asked, state, label)
 	}
 }
@@ -161,7 +174,9 @@ func (s *storage) drop() {
 
 // release gives back a block that a storage used.
 func (sh *shared) release(b *block) {
-	sh.registry.remove(b)
+	if b.in == nil {
+		sh.registry.remove(b)
+	}
 	if b.aside {
 		b.aside = false
 		sh.setAside -= b.bytes
@@ -172,10 +187,21 @@ func (sh *shared) release(b *block) {
 // giveBack returns any block to the arena. An error of the driver, which may also
 // be that of earlier work, is kept for the next Sync or Close.
 func (sh *shared) giveBack(b *block) {
+	if b.in != nil {
+		return
+	}
 	sh.mark(b, driver.MemoryDead, nil)
 	if err := sh.arena.giveBack(b); err != nil && sh.late == nil {
 		sh.late = err
 	}
+}
+
+// obtain returns a block of n bytes for d's work.
+func (d *Device) obtain(n uint64) (*block, error) {
+	if rec := d.capturing(); rec != nil {
+		return rec.block(n), nil
+	}
+	return d.sh.obtain(n)
 }
 
 // obtain returns a block of n bytes. Where memory is short it takes, in this
