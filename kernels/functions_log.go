@@ -148,6 +148,65 @@ func emitPow(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 		return integerPower(b, t, a[0], a[1])
 	}
 	f, x, y := newFunction(b, t), a[0], a[1]
+	if t.wide() {
+		return f.powOf(x, y)
+	}
+	r, ordinary := f.powOrdinary(x, y)
+	done := b.NewLabel("power")
+	b.BraIf(ordinary, done)
+	b.Do("mov"+f.s, r, f.powOf(x, y))
+	b.Bind(done)
+	return r
+}
+
+// powOrdinary returns x to the power y for float32 and whether that is right: x
+// is positive, finite and normal, the result neither overflows nor is it
+// subnormal. It has no branch and no division, so that a thread computes
+// several powers side by side: x = (1 + s)·2ᵏ, q = s/(2 + s) in two parts by a
+// polynomial for the inverse, log₂(1 + s) = log₂e·(2q + q³(⅔ + …)) in two parts.
+func (f *function) powOrdinary(x, y *ptx.Reg) (r, ordinary *ptx.Reg) {
+	b, u := f.b, floatBits(f.b, f.t, x)
+	exponent := b.Op("and.b32", b.Op("sub.s32", u, int64(f.sqrtHalf)), 0xff800000)
+	s := f.sub(floatFromBits(b, f.t, b.Op("sub.s32", u, exponent)), 1.0)
+	k := b.Op("cvt.rn.f32.s32", exponent) // 2²³ times too large
+	l := f.log2Of(s)
+	const unit = 0x1p-23
+	high := f.fma(k, unit, l.high)
+	low := f.add(f.add(f.fma(k, unit, f.neg(high)), l.high), l.low)
+
+	power := f.mul(y, high)
+	rest := f.fma(y, low, f.fma(y, high, f.neg(power)))
+	sum := f.add(power, f.round) // an integer, in the low bits
+	part := f.add(f.sub(power, f.sub(sum, f.round)), rest)
+	e := f.fma(f.polynomial(part, f.exp2), part, 1.0)
+	r = floatFromBits(b, f.t, b.Op("mad.lo.u32", floatBits(b, f.t, sum), 1<<f.mantissa, floatBits(b, f.t, e)))
+	normal := b.Op("setp.lt.u32", b.Op("sub.u32", u, 1<<f.mantissa), 0x7f000000)
+	return r, b.Op("setp.lt.and.f32", f.abs(power), floatConst(f.t, 126), normal)
+}
+
+// log2Of returns log₂(1 + s) in two parts, for s as reduceLog gives it.
+func (f *function) log2Of(s *ptx.Reg) double {
+	inverse := f.polynomial(s, f.inverse)
+	q := f.mul(s, inverse)
+	qLow := f.mul(f.fma(f.neg(q), s, f.fma(q, -2.0, s)), inverse) // s − 2q is exact
+	twice, twiceLow := f.add(q, q), f.add(qLow, qLow)
+	z := f.mul(q, q)
+	zLow := f.fma(q, twiceLow, f.fma(q, q, f.neg(z)))
+	tail := f.polynomial(z, f.atanh[1:])
+	c := f.fma(z, tail, f.twoThirds[0])
+	cLow := f.add(f.fma(z, tail, f.sub(f.twoThirds[0], c)), f.twoThirds[1])
+	h := f.mul(z, c)
+	hLow := f.fma(z, cLow, f.fma(zLow, c, f.fma(z, c, f.neg(h))))
+	w := f.mul(q, h)
+	wLow := f.fma(qLow, h, f.fma(q, hLow, f.fma(q, h, f.neg(w))))
+	l := f.sum(twice, w)
+	l.low = f.add(l.low, f.add(wLow, twiceLow))
+	high := f.mul(l.high, f.log2e[0])
+	return double{high, f.fma(l.low, f.log2e[0], f.fma(l.high, f.log2e[1], f.fma(l.high, f.log2e[0], f.neg(high))))}
+}
+
+// powOf is pow for all arguments.
+func (f *function) powOf(x, y *ptx.Reg) *ptx.Reg {
 	ax := f.abs(x)
 	s, k := f.reduceLog(ax)
 	l := f.plusScaled(k, f.ln2, f.logDouble(s))

@@ -229,6 +229,9 @@ func emitUniform(b *ptx.Builder, t Type, word *ptx.Reg) *ptx.Reg {
 // of as many bits as the type t: r·cos(2πv) and r·sin(2πv) with r = √(−2·ln u).
 func emitNormals(b *ptx.Builder, t Type, word0, word1 *ptx.Reg) (x, y *ptx.Reg) {
 	s, width := "."+t.suffix(), word0.Type.Bits()
+	if t == Float32 {
+		return newFunction(b, t).normals(word0, word1)
+	}
 	// u is in (0, 1]: the middle of the word's interval, rounded.
 	scaled := b.Op(fmt.Sprintf("cvt.rn%s.u%d", s, width), word0)
 	u := b.Op("fma.rn"+s, scaled, floatConst(t, math.Ldexp(1, -width)), floatConst(t, math.Ldexp(1, -width-1)))
@@ -236,6 +239,54 @@ func emitNormals(b *ptx.Builder, t Type, word0, word1 *ptx.Reg) (x, y *ptx.Reg) 
 	r := b.Op("sqrt.rn"+s, b.Op("mul.rn"+s, ln, floatConst(t, -2)))
 	sin, cos := emitTurn(b, t, word1)
 	return b.Op("mul.rn"+s, r, cos), b.Op("mul.rn"+s, r, sin)
+}
+
+// normals is emitNormals for float32, which is bound by the number of
+// instructions: it has no branch and no division.
+func (f *function) normals(word0, word1 *ptx.Reg) (x, y *ptx.Reg) {
+	u := f.fma(f.b.Op("cvt.rn.f32.u32", word0), 0x1p-32, 0x1p-33)
+	r := f.root(f.minusTwiceLog(u))
+	sin, cos := f.turn(word1)
+	return f.mul(r, cos), f.mul(r, sin)
+}
+
+// minusTwiceLog returns −2·log x for a normal x up to 1.
+func (f *function) minusTwiceLog(x *ptx.Reg) *ptx.Reg {
+	u := floatBits(f.b, f.t, x)
+	exponent := f.b.Op("and.b32", f.b.Op("sub.s32", u, int64(f.sqrtHalf)), 0xff800000)
+	s := f.sub(floatFromBits(f.b, f.t, f.b.Op("sub.s32", u, exponent)), 1.0)
+	k := f.b.Op("cvt.rn.f32.s32", exponent) // 2²³ times too large
+	return f.fma(k, -0x1p-22*math.Ln2, f.mul(f.mul(s, -2.0), f.polynomial(s, f.log)))
+}
+
+// root returns the square root of x, which is 0 or of ordinary size, by Newton's
+// method for its inverse, from a guess that halves the exponent, and a last step
+// for itself.
+func (f *function) root(x *ptx.Reg) *ptx.Reg {
+	guess := f.b.Op("sub.u32", 0x5f3759df, f.b.Op("shr.u32", floatBits(f.b, f.t, x), 1))
+	inverse, half := floatFromBits(f.b, f.t, guess), f.mul(x, 0.5)
+	for range 2 {
+		inverse = f.mul(inverse, f.fma(f.neg(f.mul(half, inverse)), inverse, 1.5))
+	}
+	r := f.mul(x, inverse)
+	return f.fma(f.fma(f.neg(r), r, x), f.mul(inverse, 0.5), r)
+}
+
+// turn is emitTurn with fewer instructions: twice shifted, a word has the nearest
+// quarter taken off; what that leaves is signed.
+func (f *function) turn(word *ptx.Reg) (sin, cos *ptx.Reg) {
+	b := f.b
+	x := f.mul(b.Op("cvt.rn.f32.s32", b.Op("shl.b32", word, 2)), 0x1p-32)
+	square := f.mul(x, x)
+	sin, cos = f.mul(f.polynomial(square, f.sinTurn), x), f.polynomial(square, f.cosTurn)
+	quarter := b.Op("add.u32", word, 1<<29) // in its two highest bits
+	odd := b.Op("setp.ne.u32", b.Op("and.b32", quarter, 1<<30), 0)
+	sin, cos = f.choose(odd, cos, sin), f.choose(odd, sin, cos)
+	signed := func(x, bit *ptx.Reg) *ptx.Reg {
+		sign := b.Op("and.b32", bit, 0x80000000)
+		return floatFromBits(b, f.t, b.Op("xor.b32", floatBits(b, f.t, x), sign))
+	}
+	return signed(sin, quarter), signed(cos, b.Op("add.u32", quarter, 1<<30))
 }
 
 // emitTurn returns the sine and cosine of the fraction of a full turn that a

@@ -382,7 +382,9 @@ func (u *tuner) rows() []tuneRow {
 		{"layernorm_bf16", 2 * n, 2 * n, "11", normOf(BFloat16), []int{4, 3, 3, 3}, variants(tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"cumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, whole, whole, 0) }, []int{2, 0}, variants(tuneVariant{label: "min4", edit: minBlocks(4)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"rowcumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, square, square, 1) }, []int{2, 0}, variants(tuneVariant{label: "min4", edit: minBlocks(4)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
-		{"pow_f32", 8 * n, 4 * n, "21", func(p *Plan) error { return Elementwise(p, singleOp(OpPow, Float32, false), whole, []Layout{whole, whole}) }, []int{2, 5, 0}, variants(tuneVariant{label: "min6", edit: minBlocks(6)})},
+		{"pow_f32", 8 * n, 4 * n, "21", func(p *Plan) error {
+			return Elementwise(p, singleOp(OpPow, Float32, false), whole, []Layout{whole, whole})
+		}, []int{2, 5, 0}, variants(tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"tanh_f32", 4 * n, 4 * n, "11", unaryOf(OpTanh), []int{2, 0}, variants()},
 		{"exp_f32", 4 * n, 4 * n, "11", unaryOf(OpExp), []int{2, 0}, variants()},
 		{"randn_f32", 0, 4 * n, "01", func(p *Plan) error { return Random(p, Normal, Float32, n, 1, 2) }, []int{2}, variants()},
