@@ -89,6 +89,7 @@ type code struct {
 	blocks []fill  // rows that are filled before each block
 	undef  []slot  // registers that may be read before they are written
 	caches int     // memory instructions
+	async  bool    // some instructions access shared memory by the asynchronous proxy
 	places []place // of the PTX instructions
 	text   string  // of the PTX instructions, one after the other
 }
@@ -147,11 +148,13 @@ const (
 // wave is up to maxLanes threads of a block, whose registers lie together so
 // that one decoded instruction can run over all of them.
 type wave struct {
-	regs    []uint64 // rows: slot s at 4·lanes·s bytes
-	preds   []uint32 // predicate p of warp k at p·warps+k
-	undef   []uint32 // lanes whose value is undefined: slot or predicate v of warp k at v·warps+k
-	tainted bool     // undef is in use
-	lanes   int      // 32·warps
+	regs    []uint64      // rows: slot s at 4·lanes·s bytes
+	preds   []uint32      // predicate p of warp k at p·warps+k
+	undef   []uint32      // lanes whose value is undefined: slot or predicate v of warp k at v·warps+k
+	tainted bool          // undef is in use
+	busy    []registerUse // by slot; nil where there are no products of four warps
+	inUse   int           // all of busy
+	lanes   int           // 32·warps
 	warps   int
 	first   int      // first warp's number in the block
 	live    []uint32 // per warp: the lanes that have not exited

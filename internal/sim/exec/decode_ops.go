@@ -976,7 +976,7 @@ func decodeCp(d *decoder) error {
 		return d.unknown()
 	}
 	from.mem = &memOp{space: ptx.GlobalSpace, bytes: bytes}
-	n.mem = &memOp{space: ptx.SharedSpace, bytes: bytes, store: true, from: &from}
+	n.mem = &memOp{space: ptx.SharedSpace, bytes: bytes, store: true, from: &from, proxy: eitherProxy}
 	n.sink, n.fn = true, countedCopyAsync
 	d.address(&n, &args[0])
 	d.address(&from, &args[1])
@@ -1189,6 +1189,10 @@ func decodeActivemask(d *decoder) error {
 // decodeFence: an atomic operation orders the accesses before and after it.
 func decodeFence(d *decoder) error {
 	n := blank()
+	if mod(d.in.Mods, "proxy") {
+		d.proxyFence(n)
+		return nil
+	}
 	wide := !mod(d.in.Mods, "cta")
 	n.fn = func(x *ctx, _ *inst) {
 		atomic.AddUint32(&x.fence, 1)

@@ -61,24 +61,29 @@
 // # Asynchronous instructions
 //
 // cp.async, bulk and tensor copies and wgmma take effect when their threads wait
-// for them, which is as late as PTX allows. Until then the memory that a copy
-// writes, and the accumulators of a product, count as undefined or in flight, so
-// that whoever touches them too early is found; so is work that nobody waits
-// for. A wait for a barrier in shared memory fails at once the first time.
+// for them, which is as late as PTX allows. Until then whoever touches what they
+// write (accumulators, too), or overwrites what they read (registers of A, too),
+// is reported; so is work that nobody waits for. A wait for a barrier in shared
+// memory fails at once the first time.
+//
+// With Options.Races, what asynchronous operations read and write of shared
+// memory takes part in the search, and so does the way to memory
+// (race_async.go): ordinary stores need a fence.proxy.async before asynchronous
+// accesses that follow them, executed by the thread that stored or by one that
+// comes after it. A product of four warps is complete for all of them when one
+// has waited for it, on which kernels rely that give a stage back by one thread.
 //
 // # What it does not do
 //
 // Of the readers of a word since its last write, two warps are remembered.
 // Accesses to another block's shared memory take no part in the search for
 // races, and the arrival of one lane at a barrier in shared memory stands for all
-// its warp did. What overwrites the source of a cp.async in flight is not
-// reported: the copy then takes the new bytes.
+// its warp did. What another cluster's blocks do to the global memory that a copy
+// in flight reads or writes is not seen, nor the proxies of global memory.
 //
 // Tensor maps have no interleaved layouts and no im2col, descriptors of wgmma no
 // base offset, and there are no sparse products. It is not looked for whether a
-// fence.proxy stands between ordinary stores and asynchronous reads, nor whether
-// a wgmma.fence stands before every product, only before the first; reads of
-// shared memory by wgmma take no part in the search for races. setmaxnreg does
+// wgmma.fence stands before every product, only before the first. setmaxnreg does
 // not count registers. On a big-endian host values lie in memory in the host's
 // byte order.
 package exec

@@ -122,7 +122,8 @@ type bulkOp struct {
 // holder is an instruction that holds an address.
 func (d *decoder) holder(n *inst, o *ptx.Operand, space ptx.Space, bytes uint32, store, cluster bool) inst {
 	h := blank()
-	h.mem = &memOp{space: space, size: bytes, bytes: bytes, store: store, cluster: cluster}
+	h.mem = &memOp{space: space, size: bytes, bytes: bytes, store: store, cluster: cluster, proxy: asyncProxy}
+	d.c.async = true
 	d.address(&h, o)
 	h.place = int32(len(d.c.places) - 1)
 	n.reads = append(n.reads, h.reads...)
@@ -236,6 +237,9 @@ func (x *ctx) eachTarget(in *inst, lane int, mask slot, dst *region, a, n uint64
 
 // await adds a copy to those that complete at a barrier.
 func (x *ctx) await(lane int, m *ctx, b *mbarrier, c *bulkCopy) {
+	if h := c.holds[target]; m.races != nil && m != x && h != nil {
+		m.races.forget(h.all.lo, h.all.hi-h.all.lo)
+	}
 	if x.races != nil && m == x {
 		// Who waits for the barrier comes after the copy, as after an arrival.
 		warp := x.wave.first + (x.lane0+lane)/32

@@ -3,6 +3,7 @@ package exec
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -10,8 +11,8 @@ import (
 
 // Matrix products of four warps, wgmma. A product is computed when the warps
 // wait for its group, as late as it may be: shared memory is read only then.
-// From its issue on the accumulators count as undefined, until they get their
-// values; one that another instruction writes in between keeps that.
+// Until then who touches the accumulators or the registers of A is reported, and
+// who writes to the shared memory that the product reads.
 //
 // The arithmetic is that of mma.sync on compute capability 9.0 (see
 // tensor_arith.go), but for 8-bit floats: 32 products are added at a time, with
@@ -30,6 +31,7 @@ type groupOp struct {
 	scaleD         bool
 	transA, transB bool
 	packed         bool // D is float16, two to a register
+	reads          inst // stands for what the product reads of shared memory
 	fillA, fillB   func(v uint32) (float64, int32)
 	dot            func(a, b *groupLines, i, j, k int, c uint32) uint32
 }
@@ -59,12 +61,13 @@ type accumulator struct {
 // groupProduct is a product in flight.
 type groupProduct struct {
 	*groupOp
-	acc          *accumulator
-	descA, descB uint64
-	a            [4][128]uint32
-	undefinedA   [64]bool // rows of A from registers
-	scale        bool
-	fault        *Fault
+	acc        *accumulator
+	atA, atB   []extent // in shared memory
+	hold       *hold
+	a          [4][128]uint32
+	undefinedA [64]bool // rows of A from registers
+	scale      bool
+	fault      *Fault
 }
 
 // decodeWgmma: the first modifier says what it is.
@@ -87,6 +90,11 @@ func decodeWgmma(d *decoder) error {
 					g.closed = g.closed[1:]
 					for _, p := range list {
 						p.compute(x)
+						p.hold.end()
+						x.busy(at, p.groupOp.a, registerOfA, -1)
+						if x.races != nil {
+							x.raceProduct(p, at)
+						}
 					}
 					x.retire(at, g)
 				}
@@ -143,6 +151,9 @@ func (d *decoder) product(n inst) (err error) {
 	if !op.arithmetic(types, mod(mods, "satfinite"), flags[0] < 0, flags[1] < 0) {
 		return d.unknown()
 	}
+	op.reads = blank()
+	op.reads.mem, op.reads.place = &memOp{space: ptx.SharedSpace, size: 16, bytes: 16, proxy: asyncProxy}, int32(len(d.c.places)-1)
+	d.c.async = true
 	n.fn = op.issue
 	d.flow(n)
 	return nil
@@ -248,9 +259,9 @@ func (op *groupOp) issue(x *ctx, in *inst) {
 			return r[0]
 		}
 		if op.descA != noSlot {
-			p.descA = same(op.descA)
+			p.atA = p.places(x, same(op.descA), 64, op.transA)
 		}
-		p.descB = same(op.descB)
+		p.atB = p.places(x, same(op.descB), op.n, op.transB)
 		if op.scale != noSlot {
 			m := x.pred(op.scale)[at/32:][:4]
 			for i, v := range m {
@@ -272,6 +283,7 @@ func (op *groupOp) issue(x *ctx, in *inst) {
 		}
 		p.acc = x.accumulate(in, at, g, op.d)
 		p.acc.left++
+		p.take(x, at)
 		g.open = append(g.open, p)
 	})
 }
@@ -305,8 +317,87 @@ func (x *ctx) accumulate(in *inst, at int, g *warpGroup, d []slot) *accumulator 
 			a.undefined[i][w], *u = *u, math.MaxUint32
 		}
 	}
+	x.busy(at, d, accumulates, 1)
 	g.acc = append(g.acc, a)
 	return a
+}
+
+// take keeps what a product reads of shared memory, and its registers of A, from
+// those who would write them.
+func (p *groupProduct) take(x *ctx, at int) {
+	parts := append(p.atA[:len(p.atA):len(p.atA)], p.atB...)
+	for _, e := range parts {
+		if h := x.holds.find(e.lo, e.hi, false); h != nil {
+			x.failHeld(&p.reads, &x.shared, at, e.lo, 16, h)
+		}
+		if x.copyMeets(&p.reads, &x.shared, e.lo, e.hi) {
+			x.copyInFlight(&p.reads, &x.shared, at, e.lo, 16)
+		}
+	}
+	if x.races != nil {
+		x.checkProduct(p, at)
+	}
+	p.hold = x.holds.add(&hold{parts: parts, from: p.fault, until: "no wgmma.wait_group covers it yet"})
+	x.busy(at, p.groupOp.a, registerOfA, 1)
+}
+
+// Of registers that products in flight use.
+const (
+	accumulates = iota
+	registerOfA
+)
+
+// busy counts, for the group of four at a lane of the view, how many products in
+// flight use each of some registers.
+func (x *ctx) busy(at int, list []slot, how, by int) {
+	v := x.wave
+	if len(v.busy) != x.k.code.slots {
+		v.busy = make([]registerUse, x.k.code.slots)
+	}
+	for _, s := range list {
+		u := &v.busy[s][(x.lane0+at)/128]
+		u[how] = uint16(int(u[how]) + by)
+	}
+	v.inUse += by * len(list)
+}
+
+// registerUse is by which group of four of a wave a register is used, and how.
+type registerUse [maxLanes / 128][2]uint16
+
+// inProduct reports an instruction that touches registers of a product in
+// flight.
+func (x *ctx) inProduct(in *inst, warp int) {
+	for _, list := range [...][]slot{in.reads, in.sets} {
+		for _, s := range list {
+			if s < 0 || int(s) >= len(x.wave.busy) {
+				continue
+			}
+			u := x.wave.busy[s][(x.lane0/32+warp)/4]
+			what := "accumulates in"
+			switch {
+			case u[accumulates] > 0:
+			case u[registerOfA] > 0:
+				what = "reads A from"
+			default:
+				continue
+			}
+			from := x.productIn(s, (x.wave.first+x.lane0/32+warp)/4)
+			x.fail(in, AsyncMisuse, 32*warp, 0, 0, "", "it touches a register that line %d (%s) %s: no wgmma.wait_group covers that product yet", from.Pos.Line, from.Instr, what)
+		}
+	}
+}
+
+// productIn is where the first product in flight was issued that uses a register.
+func (x *ctx) productIn(s slot, group int) *Fault {
+	g := x.groups[group]
+	for _, list := range append(g.closed[:len(g.closed):len(g.closed)], g.open) {
+		for _, p := range list {
+			if slices.Contains(p.d, s) || slices.Contains(p.groupOp.a, s) {
+				return p.fault
+			}
+		}
+	}
+	return new(Fault)
 }
 
 // retire puts accumulators that no product in flight adds to back into their
@@ -318,6 +409,7 @@ func (x *ctx) retire(at int, g *warpGroup) {
 			left = append(left, a)
 			continue
 		}
+		x.busy(at, a.d, accumulates, -1)
 		for i, s := range a.d {
 			r := row[uint32](x, s)[at:][:128]
 			for w := range 4 {
@@ -341,9 +433,9 @@ func (p *groupProduct) compute(x *ctx) {
 	if p.groupOp.descA == noSlot {
 		p.fromRegisters(a)
 	} else {
-		undefinedA = p.fromShared(x, p.descA, 64, p.transA, p.fillA, a)
+		undefinedA = p.fromShared(x, p.atA, 64, p.transA, p.fillA, a)
 	}
-	undefinedB := p.fromShared(x, p.descB, p.n, p.transB, p.fillB, b)
+	undefinedB := p.fromShared(x, p.atB, p.n, p.transB, p.fillB, b)
 	acc := p.acc
 	each, mask, shift := 1, ^uint32(0), 0
 	if p.packed {
@@ -397,8 +489,8 @@ func (p *groupProduct) fromRegisters(to *groupLines) {
 // offset, all in units of 16 bytes; 49 to 51 base offset; 62 and 63 swizzle.
 var descriptorSwizzles = [...]abi.TensorMapSwizzle{abi.TensorMapSwizzleNone, abi.TensorMapSwizzle128B, abi.TensorMapSwizzle64B, abi.TensorMapSwizzle32B}
 
-// fromShared collects rows of A or columns of B from shared memory, in units of
-// 16 bytes, and says which have elements that nobody wrote.
+// places lists where the units of 16 bytes are that a descriptor leads to: rows
+// of A or columns of B.
 //
 // With elements along K together, a unit holds some of one row; rows follow at
 // the swizzle's span (16 bytes without one), groups of eight at the stride
@@ -407,57 +499,59 @@ var descriptorSwizzles = [...]abi.TensorMapSwizzle{abi.TensorMapSwizzleNone, abi
 // k; units follow up to the span, then at the leading offset; the k follow at
 // the span, groups of eight at the stride offset. Without a swizzle the two
 // offsets change their places.
-func (p *groupProduct) fromShared(x *ctx, desc uint64, rows int, trans bool, fill func(v uint32) (float64, int32), to *groupLines) (undefined []bool) {
+func (p *groupProduct) places(x *ctx, desc uint64, rows int, trans bool) (list []extent) {
 	start, leading, stride := desc&0x3fff<<4, desc>>16&0x3fff<<4, desc>>32&0x3fff<<4
 	kind := descriptorSwizzles[desc>>62]
 	span := [...]uint64{16, 32, 64, 128}[kind]
 	// The base offset says by how many times 128 bytes the swizzle's pattern begins
 	// past a multiple of its size.
 	base := desc >> 49 & 7 << 7
-	place := func(at uint64) uint64 { return swizzle(kind, at-base) + base }
-	undefined = make([]bool, rows)
+	add := func(at uint64) {
+		if at = swizzle(kind, at-base) + base; !x.shared.holds(at, 16) {
+			p.fail(OutOfBounds, at, fmt.Sprintf("a descriptor leads to byte %d of shared memory, the block has %d", at, x.shared.size))
+		}
+		list = append(list, extent{at, at + 16})
+	}
 	if !trans {
 		step := uint64(16)
 		if span == 16 {
 			step = leading
 		}
-		for r := range rows {
-			for u := range 2 {
-				at := start + uint64(r%8)*span + uint64(r/8)*stride + uint64(u)*step
-				unit, ok := p.unit(x, place(at))
-				undefined[r] = undefined[r] || !ok
-				for i := range 16 / p.bytes {
-					l := r*p.k + u*16/p.bytes + i
-					to.v[l], to.e[l] = fill(p.element(unit, i))
-				}
+		for r := range uint64(rows) {
+			for u := range uint64(2) {
+				add(start + r%8*span + r/8*stride + u*step)
 			}
 		}
-		return undefined
+		return list
 	}
 	if span == 16 {
 		leading, stride = stride, leading
 	}
-	width := int(span / 16)
-	for m := range rows / 8 {
-		for k := range p.k {
-			at := start + uint64(m%width)*16 + uint64(m/width)*leading + uint64(k%8)*span + uint64(k/8)*stride
-			unit, ok := p.unit(x, place(at))
-			for i := range 8 {
-				l := (8*m+i)*p.k + k
-				to.v[l], to.e[l] = fill(p.element(unit, i))
-				undefined[8*m+i] = undefined[8*m+i] || !ok
+	width := span / 16
+	for m := range uint64(rows / 8) {
+		for k := range uint64(p.k) {
+			add(start + m%width*16 + m/width*leading + k%8*span + k/8*stride)
+		}
+	}
+	return list
+}
+
+// fromShared collects rows of A or columns of B from shared memory, where places
+// has found their units, and says which have elements that nobody wrote.
+func (p *groupProduct) fromShared(x *ctx, places []extent, rows int, trans bool, fill func(v uint32) (float64, int32), to *groupLines) (undefined []bool) {
+	undefined = make([]bool, rows)
+	for n, e := range places {
+		unit, ok := (*[16]byte)(x.shared.at(e.lo)), x.shared.init.all(e.lo, 16) // the region holds them
+		for i := range 16 / p.bytes {
+			row, k := n/2, n%2*16/p.bytes+i
+			if trans {
+				row, k = n/p.k*8+i, n%p.k
 			}
+			to.v[row*p.k+k], to.e[row*p.k+k] = fill(p.element(unit, i))
+			undefined[row] = undefined[row] || !ok
 		}
 	}
 	return undefined
-}
-
-// unit reads 16 bytes, and says whether they were written.
-func (p *groupProduct) unit(x *ctx, at uint64) (*[16]byte, bool) {
-	if !x.shared.holds(at, 16) {
-		p.fail(OutOfBounds, at, fmt.Sprintf("a descriptor leads to byte %d of shared memory, the block has %d", at, x.shared.size))
-	}
-	return (*[16]byte)(x.shared.at(at)), x.shared.init.all(at, 16) // the region holds them
 }
 
 // element is an element of a unit.

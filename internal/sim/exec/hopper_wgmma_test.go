@@ -116,13 +116,14 @@ func TestSwizzledProducts(t *testing.T) {
 }
 
 const (
-	groupDesc   = "mov.u64 %rd4, 0x0000001000080000;\nmov.u64 %rd5, 0x0000001000080080;\nmov.f32 %f1, 0f00000000;\nmov.f32 %f2, %f1;\nmov.f32 %f3, %f1;\nmov.f32 %f4, %f1;\nmov.f32 %f5, %f1;\nmov.f32 %f6, %f1;\nmov.f32 %f7, %f1;\nmov.f32 %f8, %f1;\n"
-	groupFill   = "shl.b32 %r2, %r1, 5;\nmov.f32 %f1, 0f00000000;\nst.shared.v4.f32 [%r2], {%f1, %f1, %f1, %f1};\nst.shared.v4.f32 [%r2+16], {%f1, %f1, %f1, %f1};\nbar.sync 0;\n"
-	groupFence  = "wgmma.fence.sync.aligned;\n"
-	groupMMA    = "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %rd4, %rd5, 1, 1, 1, 0, 0;\n"
-	groupCommit = "wgmma.commit_group.sync.aligned;\n"
-	groupWait   = "wgmma.wait_group.sync.aligned 0;\n"
-	groupStore  = "st.global.f32 [%rd1], %f1;\n"
+	groupDesc      = "mov.u64 %rd4, 0x0000001000080000;\nmov.u64 %rd5, 0x0000001000080080;\nmov.f32 %f1, 0f00000000;\nmov.f32 %f2, %f1;\nmov.f32 %f3, %f1;\nmov.f32 %f4, %f1;\nmov.f32 %f5, %f1;\nmov.f32 %f6, %f1;\nmov.f32 %f7, %f1;\nmov.f32 %f8, %f1;\n"
+	groupFill      = "shl.b32 %r2, %r1, 5;\nmov.f32 %f1, 0f00000000;\nst.shared.v4.f32 [%r2], {%f1, %f1, %f1, %f1};\nst.shared.v4.f32 [%r2+16], {%f1, %f1, %f1, %f1};\nbar.sync 0;\n"
+	groupFence     = "wgmma.fence.sync.aligned;\n"
+	groupMMA       = "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %rd4, %rd5, 1, 1, 1, 0, 0;\n"
+	groupRegisters = "mov.u32 %r12, 0;\nwgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, {%r12, %r12, %r12, %r12}, %rd5, 1, 1, 1, 0;\n"
+	groupCommit    = "wgmma.commit_group.sync.aligned;\n"
+	groupWait      = "wgmma.wait_group.sync.aligned 0;\n"
+	groupStore     = "st.global.f32 [%rd1], %f1;\n"
 )
 
 func TestGroupFaults(t *testing.T) {
@@ -135,8 +136,14 @@ func TestGroupFaults(t *testing.T) {
 		detail string
 	}{
 		{"good", 0, 128, start + groupMMA + groupMMA + groupCommit + groupWait + groupStore, ""},
-		{"read before the wait", Uninitialised, 128, start + groupMMA + groupCommit + groupStore + groupWait, "an operand"},
-		{"read of a group not waited for", Uninitialised, 128, start + groupMMA + groupCommit + strings.Replace(groupWait, "0;", "1;", 1) + groupStore, "an operand"},
+		{"read before the wait", AsyncMisuse, 128, start + groupMMA + groupCommit + groupStore + groupWait, "accumulates in: no wgmma.wait_group"},
+		{"accumulator written before the wait", AsyncMisuse, 128, start + groupMMA + groupCommit + "mov.f32 %f4, 0f00000000;\n" + groupWait, "accumulates in"},
+		{"another product's accumulator read", 0, 128, start + groupMMA + groupCommit + "mov.f32 %f5, %f6;\n" + groupWait, ""},
+		{"register of A written before the wait", AsyncMisuse, 128, start + groupRegisters + groupCommit + "mov.u32 %r12, 0;\n" + groupWait, "reads A from"},
+		{"register of A written after the wait", 0, 128, start + groupRegisters + groupCommit + groupWait + "mov.u32 %r12, 0;\n" + groupStore, ""},
+		{"B written before the wait", AsyncMisuse, 128, start + groupMMA + groupCommit + "st.shared.f32 [%r2], %f8;\n" + groupWait, "still reads it: no wgmma.wait_group"},
+		{"memory beside A and B written before the wait", 0, 128, start + groupMMA + groupCommit + "st.shared.u8 [%r1+3900], %r1;\n" + groupWait, ""},
+		{"read of a group not waited for", AsyncMisuse, 128, start + groupMMA + groupCommit + strings.Replace(groupWait, "0;", "1;", 1) + groupStore, "accumulates in"},
 		{"no fence", WarpMisuse, 128, groupFill + groupDesc + groupMMA + groupCommit + groupWait, "wgmma.fence must come"},
 		{"no wait", AsyncMisuse, 128, start + groupMMA + groupCommit, "without a wgmma.commit_group and wait_group"},
 		{"no commit", AsyncMisuse, 128, start + groupMMA + groupWait, "without a wgmma.commit_group"},
@@ -147,9 +154,9 @@ func TestGroupFaults(t *testing.T) {
 		{"beyond shared memory", OutOfBounds, 128, strings.Replace(start, "0x0000001000080000", "0x0000001000083000", 1) + groupMMA + groupCommit + groupWait, "a descriptor leads to byte"},
 		{"descriptors differ", WarpMisuse, 128, start + "cvt.u64.u32 %rd4, %r1;\n" + groupMMA, "descriptor"},
 		{"two shapes in flight", BarrierMisuse, 128, start + groupMMA + "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%f1, %f2, %f3, %f4, %f5, %f6, %f7, %f8}, %rd4, %rd5, 1, 1, 1, 0, 0;", "another shape"},
-		{"stage loaded again before the wait", Uninitialised, 128, leader("mbarrier.init.shared.b64 [bar], 1;") + start + groupMMA + groupCommit +
+		{"stage loaded again before the wait", AsyncMisuse, 128, leader("mbarrier.init.shared.b64 [bar], 1;") + start + groupMMA + groupCommit +
 			"setp.ne.u32 %p8, %r1, 0;\n@%p8 bra P2;\nmbarrier.arrive.expect_tx.shared.b64 _, [bar], 64;\ncp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sh], [%rd1], 64, [bar];\nP2:\n" +
-			groupWait + groupStore, "an operand"},
+			groupWait + groupStore, "still reads it: no wgmma.wait_group"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := hopperDevice(t, clusterBody(c.text))
@@ -369,11 +376,12 @@ func TestPipeline(t *testing.T) {
 	}
 	for _, c := range []struct{ name, old, new, want string }{
 		{"empty barriers not waited for", "@!%p1 bra PW;", "", "nobody wrote|more of"},
-		{"full barriers not waited for", "@!%p1 bra CW;", "", "nobody wrote|expects 0 more"},
+		{"full barriers not waited for", "@!%p1 bra CW;", "", "still writes it"},
 		{"too few bytes expected", "[%r7], 16384", "[%r7], 12288", "nobody wrote|bytes"},
 		{"too many bytes expected", "[%r7], 16384", "[%r7], 16400", "16 bytes missing"},
 		{"only one block says that a stage is empty", "setp.ge.u32 %p1, %r1, 2;", "setp.ge.u32 %p1, %r1, 1;", "arrivals"},
-		{"no wait for the products", "wgmma.wait_group.sync.aligned 0;", "", "nobody wrote"},
+		{"no wait for the products", "wgmma.wait_group.sync.aligned 0;", "", "still reads it: no wgmma.wait_group"},
+		{"no fence of the proxies before the store", "fence.proxy.async.shared::cta;", "", "without fence.proxy.async"},
 		{"no barrier before the store", "bar.sync 1, 128;", "", "nobody wrote|race"},
 		{"the store is not waited for", "cp.async.bulk.wait_group.read 0;", "", "wait_group for this copy"},
 		{"no cluster barrier at the end", "barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;\n", "", "have all exited"},

@@ -27,7 +27,8 @@ type memOp struct {
 	wide    []bool // regs are 64-bit rows
 	gather  func(x *ctx, d slot, p ptr, lo uint64)
 	scatter func(x *ctx, s slot, p ptr, lo uint64)
-	part    bool   // of an access that is counted elsewhere
+	part    bool // of an access that is counted elsewhere
+	proxy   proxy
 	cut     uint32 // mask of what a register narrower than 32 bits keeps, 0: all
 	cache   int
 	from    *inst // of cp.async: its global half, with an address of its own

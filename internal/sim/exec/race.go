@@ -28,6 +28,8 @@ type stamp struct {
 	warp  uint16
 	// For writes: the instruction's number, by which two lanes of the same one are known.
 	atomic bool
+	proxy  proxy
+	group  bool // of a product of four warps, warp being the first
 	place  int32
 	issue  uint32
 }
@@ -115,23 +117,27 @@ type clock struct {
 
 // races is a worker's detector.
 type races struct {
-	time   uint32
-	issue  uint32
-	block  uint32
-	syncs  map[syncAt]map[uint32][]uint32 // what those had seen that released there, by block
-	shared shadow
-	recent recent
-	warps  []clock
-	bars   [16][]uint32 // what those that arrived at a barrier without waiting had seen
-	global *globalRaces // nil: only shared memory is watched
+	time    uint32
+	base    uint32         // when the block began
+	proxies [][]proxyFence // by warp
+	issue   uint32
+	block   uint32
+	syncs   map[syncAt]map[uint32][]uint32 // what those had seen that released there, by block
+	shared  shadow
+	recent  recent
+	warps   []clock
+	bars    [16][]uint32 // what those that arrived at a barrier without waiting had seen
+	global  *globalRaces // nil: only shared memory is watched
 }
 
-// start begins a block of a number of warps, with bytes of shared memory.
-func (r *races) start(warps int, shared uint64) {
+// start begins a block of a number of warps, with bytes of shared memory. async
+// says that its kernel has asynchronous accesses to that.
+func (r *races) start(warps int, shared uint64, async bool) {
 	r.time++
 	base := r.time
+	r.base = base
 	if len(r.warps) != warps {
-		r.warps = make([]clock, warps)
+		r.warps, r.proxies = make([]clock, warps), make([][]proxyFence, warps)
 		for i := range r.warps {
 			r.warps[i].seen = make([]uint32, warps)
 			r.warps[i].fenced = make([]uint32, warps)
@@ -144,13 +150,14 @@ func (r *races) start(warps int, shared uint64) {
 		}
 		c.full, c.floor, c.part, c.wrote = base, base, nil, 0
 		c.others, c.heard, c.fences = nil, nil, false
+		r.proxies[i] = r.proxies[i][:0]
 		c.now = base + 1
 	}
 	r.time++
 	for i := range r.bars {
 		r.bars[i] = nil
 	}
-	r.recent.begin(shared, false)
+	r.recent.begin(shared, async)
 	if r.global == nil && len(r.syncs) > 0 {
 		clear(r.syncs)
 	}
@@ -257,6 +264,13 @@ func (r *races) ordered(s *stamp, warp, lane int) (other int, ok bool) {
 	case s.block != 0 && s.block != r.block:
 		theirs := c.others[s.block]
 		return bits.TrailingZeros32(s.lanes), theirs != nil && theirs[s.warp] >= s.time
+	case s.group:
+		for _, t := range c.seen[s.warp:][:4] {
+			if t >= s.time {
+				return 0, true
+			}
+		}
+		return 0, warp-int(s.warp) < 4 && warp >= int(s.warp)
 	case int(s.warp) != warp:
 		return bits.TrailingZeros32(s.lanes), c.seen[s.warp] >= s.time
 	case s.time <= c.full:
@@ -276,22 +290,26 @@ type hit struct {
 	with  stamp
 	lane  int
 	wrote bool
+	fence bool // they are in order, but for the fence between proxies
 }
 
 // touch records one lane's access to a cell of memory of a block (0 for shared
 // memory); found is false where it is in order.
-func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool, place int32, same func(lane int) bool) (h hit, found bool) {
-	mine := stamp{time: r.warps[warp].now, lanes: 1 << lane, block: block, warp: uint16(warp), atomic: atomic, place: place, issue: r.issue}
+func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool, by proxy, place int32, same func(lane int) bool) (h hit, found bool) {
+	mine := stamp{time: r.warps[warp].now, lanes: 1 << lane, block: block, warp: uint16(warp), atomic: atomic, proxy: by, place: place, issue: r.issue}
 	w := &c.write
 	if !(atomic && w.atomic) {
 		if w.issue == r.issue && int(w.warp) == warp && w.block == block && w.time == mine.time {
 			// Two lanes of one instruction write: nothing says which stays.
 			if other := bits.TrailingZeros32(w.lanes); write && other != lane && !same(other) {
-				return hit{*w, other, true}, true
+				return hit{with: *w, lane: other, wrote: true}, true
 			}
 		} else if other, ok := r.ordered(w, warp, lane); !ok {
-			return hit{*w, other, true}, true
+			return hit{with: *w, lane: other, wrote: true}, true
 		}
+	}
+	if by == asyncProxy && block == 0 && w.proxy == genericProxy && w.time > r.base && !r.fenced(w, warp, lane) {
+		return hit{*w, lane0(w), true, true}, true
 	}
 	if write {
 		for i := range c.reads {
@@ -300,7 +318,7 @@ func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool,
 				continue
 			}
 			if other, ok := r.ordered(s, warp, lane); !ok {
-				return hit{*s, other, false}, true
+				return hit{with: *s, lane: other}, true
 			}
 			*s = stamp{}
 		}
@@ -310,6 +328,9 @@ func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool,
 	note(c, mine)
 	return hit{}, false
 }
+
+// lane0 is the first lane of a stamp.
+func lane0(s *stamp) int { return bits.TrailingZeros32(s.lanes) }
 
 // note records a read: with others of its warp at the same time, else instead
 // of one that it makes redundant.
@@ -465,7 +486,7 @@ func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
 		x.races.sync(at, warp, lane&31, m)
 	}
 	s.of(off, n, func(c *cell) {
-		if h, found := x.races.touch(c, block, warp, lane&31, m.store, m.update != nil || m.strong, in.place, same); found {
+		if h, found := x.races.touch(c, block, warp, lane&31, m.store, m.update != nil || m.strong, m.proxy, in.place, same); found {
 			x.raceFault(in, r, lane, addr, h, warp)
 		}
 	})
@@ -489,8 +510,11 @@ func (x *ctx) raceFault(in *inst, r *region, lane int, addr uint64, h hit, warp 
 	if r != &x.shared && r != &x.window {
 		kind, label = GlobalRace, text(r.label)
 	}
+	if h.fence {
+		missing = "fence.proxy.async"
+	}
 	what := fmt.Sprintf("without %s in between", missing)
-	if h.with.issue == x.races.issue && int(h.with.warp) == warp {
+	if !h.fence && h.with.issue == x.races.issue && int(h.with.warp) == warp {
 		what = "with another value, by the same instruction"
 	}
 	at := label
@@ -558,7 +582,7 @@ func (x *ctx) startRaces(id [3]uint32) {
 		g.ids[g.blocks] = id
 		x.races.block = g.blocks
 	}
-	x.races.start(warps, x.shared.size)
+	x.races.start(warps, x.shared.size, x.k.code.async)
 }
 
 // joinRaces joins the clocks of those that a barrier lets go on. Warps that have

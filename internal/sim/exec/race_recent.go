@@ -35,6 +35,7 @@ type access struct {
 	first  uint16 // warp
 	warps  uint16
 	single bool // of one lane, that of mask
+	proxy  proxy
 	store  bool
 }
 
@@ -148,7 +149,7 @@ func (x *ctx) listed(in *inst, base, lo, hi uint64) bool {
 func (x *ctx) listedLane(in *inst, lane int, at, n uint64) bool {
 	r, m := x.races, in.mem
 	c := &r.recent
-	if clash := c.touch(at, at+n, m.store); clash || m.update != nil || m.strong || c.off {
+	if clash := c.touch(at, at+n, m.store); clash || m.update != nil || m.strong || m.proxy == asyncProxy || c.off {
 		r.settle(false)
 		return false
 	}
@@ -157,7 +158,7 @@ func (x *ctx) listedLane(in *inst, lane int, at, n uint64) bool {
 	}
 	warp := x.wave.first + (x.lane0+lane)/32
 	c.list = append(c.list, access{time: [maxLanes / 32]uint32{r.warps[warp].now}, from: len(c.places), place: in.place, issue: r.issue, bytes: uint32(n),
-		mask: 1 << (lane & 31), first: uint16(warp), warps: 1, single: true, store: m.store})
+		mask: 1 << (lane & 31), first: uint16(warp), warps: 1, single: true, store: m.store, proxy: m.proxy})
 	c.places = append(c.places, uint32(at))
 	return true
 }
@@ -172,7 +173,7 @@ func (r *races) settle(stores bool) {
 			continue
 		}
 		for k := range int(a.warps) {
-			s := stamp{time: a.time[k], warp: a.first + uint16(k), place: a.place, issue: a.issue}
+			s := stamp{time: a.time[k], warp: a.first + uint16(k), place: a.place, issue: a.issue, proxy: a.proxy}
 			for m := a.mask; m != 0; m &= m - 1 {
 				lane := bits.TrailingZeros32(m)
 				s.lanes = 1 << lane

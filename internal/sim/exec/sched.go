@@ -119,6 +119,10 @@ func (x *ctx) startBlock(id [3]uint32) {
 			v.frags = append(v.frags, x.newFrag(warp, together, math.MaxUint32, 0))
 		}
 		v.tainted = false
+		if v.inUse != 0 {
+			clear(v.busy)
+			v.inUse = 0
+		}
 		if len(x.k.code.undef) > 0 {
 			x.startTaint(v)
 			for _, s := range x.k.code.undef {

@@ -45,6 +45,9 @@ func (x *ctx) taint(in *inst) {
 			}
 			m &= x.pred(in.guard)[k] ^ in.guardNot
 		}
+		if m != 0 && x.wave.inUse > 0 {
+			x.inProduct(in, k)
+		}
 		var u uint32
 		if in.merge != nil {
 			u = in.merge(x, in, k) & m
