@@ -67,7 +67,7 @@ func TestHopperFaults(t *testing.T) {
 		{"bulk, nobody waits", AsyncMisuse, 1, leader(copyIn), "without waiting for the barrier"},
 		{"bulk, nothing expected", AsyncMisuse, 1, leader(strings.Replace(copyIn, "arrive.expect_tx.shared.b64 _, [bar], 64", "arrive.shared.b64 _, [bar]", 1) + wait0 + "ld.shared.u32 %r2, [sh];"), "still writes it"},
 		{"bulk, too much expected", Deadlock, 1, leader(strings.Replace(copyIn, "[bar], 64", "[bar], 80", 1) + wait0), "16 bytes missing"},
-		{"bulk, odd size", Misaligned, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1], 40", 1) + wait0), "multiple of 16"},
+		{"bulk, odd size", Misaligned, 1, leader("mov.u32 %r2, 40;\n" + strings.Replace(copyIn, "[%rd1], 64", "[%rd1], %r2", 1) + wait0), "multiple of 16"},
 		{"bulk, misaligned", Misaligned, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1+8], 64", 1) + wait0), "multiple of 16"},
 		{"bulk, past the source", OutOfBounds, 1, leader(strings.Replace(copyIn, "[%rd1], 64", "[%rd1+480], 64", 1) + wait0), "passes the end of array a"},
 		{"bulk, past shared memory", OutOfBounds, 1, leader(strings.Replace(copyIn, "[sh], [%rd1]", "[sh+4080], [%rd1]", 1) + wait0), "shared memory"},
