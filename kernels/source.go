@@ -46,6 +46,7 @@ func families() []family {
 		scanFamily(),
 		matmulFamily(),
 		transposeFamily(),
+		takeFamily(),
 		randomFamily(),
 	}
 }

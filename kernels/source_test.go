@@ -221,6 +221,8 @@ func generatedKeys(prefix string) []string {
 		return generatedRows()
 	case scanFamily().prefix:
 		return generatedScans()
+	case takeFamily().prefix:
+		return []string{"take a1 n1 k0", "take a2 n4 k1", "take a4 n4 k2", "take a8 n4 k3", "take a16 n4 k2", "take a16 n1 k8", "take a16 n4 k4 wide"}
 	}
 	if prefix != elementwiseFamily().prefix {
 		return nil
