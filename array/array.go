@@ -114,7 +114,12 @@ func syncArray(op string, h handle) error {
 	if err := c.ready(h); err != nil {
 		return err
 	}
-	return asError(c.of(h.dev.await(c, h.node.root().store), h))
+	s := h.node.root().store
+	err := h.dev.await(c, s)
+	if err == nil {
+		err = s.examine(c)
+	}
+	return asError(c.of(err, h))
 }
 
 // await waits for the last write to a storage, by an event of its own: an event of

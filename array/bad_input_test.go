@@ -327,6 +327,18 @@ var operations = []operation{
 		{"more than there are addresses for", ErrOutOfMemory, "TiB asked", func(o *operands) error { return huge(o.dev, 1<<59).Clone().Err() }},
 	}},
 
+	{name: "Array.Take", operands: 1, run: func(o *operands) error { return o.f[0].Take(at(o, 0), 0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Take(at(o, 0), 2).Err() }},
+		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Take(at(o, 0), 0).Err() }},
+		{"no indices", ErrDevice, "operand 2 of 2 is nil", func(o *operands) error { return o.f[0].Take(nil, 0).Err() }},
+		{"too many axes", ErrShape, "9 axes", func(o *operands) error { return o.f[0].Take(at(o, 0).Reshape(1, 1, 1, 1, 1, 1, 1, 1), 0).Err() }},
+		{"huge result", ErrShape, "more elements", func(o *operands) error { return huge(o.dev, 1<<40, 1).Take(at(o, 0).BroadcastTo(1<<40), 1).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "12 TiB asked", func(o *operands) error { return o.f[0].Take(at(o, 0).BroadcastTo(1<<40), 0).Err() }},
+		{"index beyond the axis", ErrIndex, "the index at (1,) is out of range for axis 0, which has 3 elements; indices are -3 to 2", func(o *operands) error { return ignoring(o.f[0].Take(at(o, -3, 3), 0).ToSlice()) }},
+		{"index before the axis", ErrIndex, "the index at (0, 2)", func(o *operands) error { return o.f[0].Take(at(o, 2, 1, -4, 9).Reshape(1, 4), 1).Sync() }},
+		{"no elements", ErrIndex, "which has 0 elements", func(o *operands) error { return Zeros[float32](o.dev, 0, 3).Take(at(o, 0), 0).Sync() }},
+	}},
+
 	// Joining and writing.
 	{name: "Concat", operands: 2, run: func(o *operands) error { return Concat(0, o.f[0], o.f[1]).Err() }, misuses: []misuse{
 		{"nothing", ErrShape, "no arrays", func(o *operands) error { return Concat[float32](0).Err() }},
@@ -518,6 +530,9 @@ func huge(d *Device, shape ...int) *Array[float32] { return Ones[float32](d, 1).
 // ones is an array that an operation's other arguments are.
 func ones(o *operands, shape ...int) *Array[float32] { return Ones[float32](o.dev, shape...) }
 
+// at is indices.
+func at(o *operands, index ...int64) *Array[int64] { return FromSlice(o.dev, index) }
+
 // many is arrays that do not join: the last one's shape differs.
 func many(o *operands) []*Array[float32] {
 	return append(slices.Repeat(o.f[:1], 2999), ones(o, 3, 4))
@@ -662,9 +677,9 @@ func done(g *Graph, err error) error {
 }
 
 // settled returns the figures of a device once the collector has been, with the
-// tickets that reductions leave on each stream.
+// tickets that reductions leave on each stream and the status cells.
 func settled(d *Device) Stats {
-	if err := Ones[float32](d, 5, 5).Sum().Sync(); err != nil {
+	if err := Ones[float32](d, 5, 5).Take(Zeros[int64](d, 1), 0).Sum().Sync(); err != nil {
 		return Stats{}
 	}
 	for range 3 {

@@ -18,6 +18,7 @@ func TestOneLaunch(t *testing.T) {
 	r := NewRand(d, 1)
 	x, y, z := Normal[float32](r, 20, 30), Normal[float32](r, 20, 30), Normal[float32](r, 20, 30)
 	row, v, w := Normal[float32](r, 30), Normal[float32](r, 20, 30), Normal[float32](r, 20, 30)
+	rows := FromSlice(d, []int64{3, -1, 0})
 	var held []*Array[float32]
 	for _, c := range []struct {
 		name string
@@ -40,6 +41,7 @@ func TestOneLaunch(t *testing.T) {
 		{"a reduction of rows", 1, func() error { return x.Sub(y).Square().Mean(-1).Eval().Err() }},
 		{"a reduction of a transposed expression", 1, func() error { return x.Sub(y).Transpose().Max(0).Eval().Err() }},
 		{"a reduction of a mask", 1, func() error { return x.Greater(y).Any().Eval().Err() }},
+		{"taken rows", 1, func() error { return x.Take(rows, 0).Err() }},
 		{"softmax of a matrix", 1, func() error { return x.Softmax(-1).Err() }},
 		{"softmax of columns", 1, func() error { return x.Softmax(0).Err() }},
 		{"layer normalisation", 1, func() error { return x.LayerNorm(row, row, 1e-5, -1).Err() }},
@@ -298,6 +300,7 @@ func floatSteps[T Element]() []func(a *Array[T]) *Array[T] {
 		func(a *Array[T]) *Array[T] { return a.Softmax(0) },
 		func(a *Array[T]) *Array[T] { return a.LogSumExp(-1) },
 		func(a *Array[T]) *Array[T] { return a.CumSum(0) },
+		func(a *Array[T]) *Array[T] { return a.Take(Zeros[int64](a.Device(), 2), -1) },
 		func(a *Array[T]) *Array[T] { return a.LayerNorm(nil, a.Slice(I(0)), 1e-5, -1) },
 	}
 }

@@ -24,7 +24,7 @@ type Device struct {
 
 // shared is what all Devices forked from one have in common: the memory, the
 // kernels, and the lock that orders work. A driver call that waits is not made
-// under the lock.
+// under the lock, but for Trim, and where all status cells are in use.
 type shared struct {
 	ctx       *driver.Context
 	name      string
@@ -48,6 +48,7 @@ type shared struct {
 	reserved  uint64 // bytes of all segments
 	limit     uint64 // of reserved; 0 is none
 	registry  registry
+	statuses  statuses
 	moved     *int   // bytes that kernels read and write are added to it: for tests
 	eager     bool   // expressions are evaluated at once: for tests
 	missing   string // the key of a kernel that an evaluation lacked

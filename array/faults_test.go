@@ -141,8 +141,10 @@ func checkReturned(t *testing.T, what string, d *Device) {
 	t.Helper()
 	runtime.GC()
 	s := d.Stats()
-	if b := d.stream.tickets; b != nil {
-		s.Used -= b.bytes
+	for _, b := range []*block{d.stream.tickets, d.sh.statuses.block} {
+		if b != nil {
+			s.Used -= b.bytes
+		}
 	}
 	if s.Arrays != 0 || s.Used != 0 {
 		t.Errorf("%s: %d arrays and %d bytes are in use", what, s.Arrays, s.Used)

@@ -22,6 +22,8 @@ type work struct {
 	size    int        // elements that are computed
 	placed  []place    // roots that are in expr already
 	kernels []*driver.Kernel
+	suspect *suspect // the operation, where its operands' values may be wrong, or nil
+	cell    int      // its status cell
 }
 
 // An output is an expression that the work stores besides what it is for, as an
@@ -67,6 +69,7 @@ func (w *work) again() {
 	clear(w.placed)
 	clear(w.kernels)
 	w.expr.Nodes, w.layouts, w.inputs, w.outputs, w.placed, w.kernels = w.expr.Nodes[:0], w.layouts[:0], w.inputs[:0], w.outputs[:0], w.placed[:0], w.kernels[:0]
+	w.suspect = nil
 }
 
 // input adds a materialised node as the next operand, read with the layout l.
@@ -170,6 +173,7 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 		}
 		return nil, e
 	}
+	w.carry(out, into == nil || l.Len()*t.Size() == int(out.block.asked))
 	return out, nil
 }
 
@@ -211,6 +215,12 @@ func (w *work) launch(out *storage) error {
 	}
 	if err := st.needTickets(sh, w.plan.Tickets); err != nil {
 		return err
+	}
+	if w.suspect != nil {
+		var err error
+		if w.cell, err = sh.statuses.open(sh, st, w.suspect); err != nil {
+			return err
+		}
 	}
 	m := st.next()
 	defer w.note(out, scratch, m) // before scratch is given back, and also where a launch fails
@@ -266,6 +276,9 @@ func (w *work) note(out *storage, scratch *block, m mark) {
 			b.write(m)
 		}
 	}
+	if w.suspect != nil {
+		w.dev.sh.statuses.block.read(m) // operations write to cells of their own
+	}
 }
 
 // launchOne queues one launch of the plan.
@@ -286,6 +299,8 @@ func (w *work) launchOne(l *kernels.Launch, k *driver.Kernel, out *storage, scra
 			base = driver.Ptr(scratch.address)
 		case kernels.TicketOperand:
 			base = driver.Ptr(w.dev.stream.tickets.address)
+		case kernels.StatusOperand:
+			base = driver.Ptr(w.dev.sh.statuses.block.address) + driver.Ptr(8*w.cell)
 		default:
 			base = w.inputs[a.Operand-1].address()
 		}
@@ -303,18 +318,8 @@ func (s *stream) needTickets(sh *shared, n uint64) error {
 	if n == 0 || s.tickets != nil && s.tickets.asked >= n {
 		return nil
 	}
-	b, err := sh.obtain(max(minTickets, roundUp(n, minTickets)))
+	b, err := s.zeroed(sh, max(minTickets, roundUp(n, minTickets)), "tickets of a stream")
 	if err != nil {
-		return err
-	}
-	sh.mark(b, driver.MemoryLive, func() string { return "tickets of a stream" })
-	err = b.beforeWrite(s)
-	if err == nil {
-		err = s.queue.MemsetD8(driver.Ptr(b.address), 0, b.asked)
-	}
-	b.write(s.next())
-	if err != nil {
-		sh.giveBack(b)
 		return err
 	}
 	if s.tickets != nil {
@@ -323,4 +328,28 @@ func (s *stream) needTickets(sh *shared, n uint64) error {
 	}
 	s.tickets = b
 	return nil
+}
+
+// zeroed returns a new block of n bytes that are zero.
+func (s *stream) zeroed(sh *shared, n uint64, label string) (*block, error) {
+	b, err := sh.obtain(n)
+	if err != nil {
+		return nil, err
+	}
+	sh.mark(b, driver.MemoryLive, func() string { return label })
+	if err := s.clear(b); err != nil {
+		sh.giveBack(b)
+		return nil, err
+	}
+	return b, nil
+}
+
+// clear makes a block zero.
+func (s *stream) clear(b *block) error {
+	err := b.beforeWrite(s)
+	if err == nil {
+		err = s.queue.MemsetD8(driver.Ptr(b.address), 0, b.asked)
+	}
+	b.write(s.next())
+	return err
 }

@@ -196,7 +196,7 @@ func (d *Device) upload(c call, dst *storage, src []byte) *Error {
 }
 
 // download copies bytes of a storage to dst and waits for them, but not for what
-// is queued behind.
+// is queued behind. It returns what was wrong with what they were computed from.
 func (d *Device) download(c call, dst []byte, src *storage, at uint64) *Error {
 	t := transfer{dev: d, store: src, at: at, host: dst}
 	if err := t.begin(c, "A read by the host"); err != nil {
@@ -209,10 +209,16 @@ func (d *Device) download(c call, dst []byte, src *storage, at uint64) *Error {
 		if err == nil {
 			err = f.land(&t, &staging.small)
 		}
-		return c.asDeviceError(err)
+		if err != nil {
+			return c.deviceError(err)
+		}
+		return src.examine(c)
 	}
 	shared := t // only this one goes to other goroutines, and so to the heap
-	return c.asDeviceError(staging.share(len(dst), func(p *parts) error { return shared.download(&staging.large, p) }))
+	if err := staging.share(len(dst), func(p *parts) error { return shared.download(&staging.large, p) }); err != nil {
+		return c.deviceError(err)
+	}
+	return src.examine(c)
 }
 
 // parts hands out a copy's bytes, a part at a time, to the goroutines that share it.

@@ -20,6 +20,8 @@ type storage struct {
 	scope *scope // that frees it when it ends, or nil
 	holds int    // host copies in progress, which put off giving the block back
 
+	carried doubts // operations that it was computed from whose operands' values may be wrong
+
 	elementSize int // bytes
 
 	readers  readers       // expressions that read it

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"github.com/seed6486a2bb/gpuarray/array"
 	"github.com/seed6486a2bb/gpuarray/kernels"
@@ -69,7 +70,7 @@ func memoryRows() []row {
 			k.plain = each1(func(a float64) float64 { return float64(array.BF16(float32(a)).Float32()) })
 			return k
 		}),
-		notYet("gather_rows_f32", "gbs", "no Take yet"),
+		arrayRow("gather_rows_f32", gatherRows),
 		draw("randn_f32", kernels.Normal, 0, 1),
 		draw("rand_f32", kernels.Uniform, 0.5, 1./12),
 		reduceAll("sum_f32", kernels.OpSum, f32, f32, sumOf),
@@ -299,6 +300,31 @@ func softmax[T array.Element](size int, tol float64) func(s sizes) arrayTask[T] 
 				return y
 			},
 		}
+	}
+}
+
+// gatherRows takes as many rows of a matrix as it has, at random.
+func gatherRows(s sizes) arrayTask[float32] {
+	rng := rand.New(rand.NewPCG(1, 0))
+	rows := make([]int64, s.side)
+	for i := range rows {
+		rows[i] = rng.Int64N(int64(s.side))
+	}
+	var index *array.Array[int64]
+	return arrayTask[float32]{
+		inputs: 1, shape: []int{s.side, s.side}, read: uint64(4*s.n + 8*s.side), written: uint64(4 * s.n),
+		setup: func(d *array.Device) func() {
+			index = array.FromSlice(d, rows)
+			return index.Free
+		},
+		of: func(x []*array.Array[float32]) *array.Array[float32] { return x[0].Take(index, 0) },
+		plain: func(in [][]float64) []float64 {
+			var y []float64
+			for _, i := range rows {
+				y = append(y, in[0][int(i)*s.side:int(i+1)*s.side]...)
+			}
+			return y
+		},
 	}
 }
 

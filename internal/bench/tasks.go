@@ -185,8 +185,9 @@ func binary2(op kernels.Op, t kernels.Type) kernels.Expr {
 // program writes.
 type arrayTask[T array.Element] struct {
 	inputs        int
-	shape         []int   // of each of them
-	more          [][]int // of the inputs after them
+	shape         []int                               // of each of them
+	more          [][]int                             // of the inputs after them
+	setup         func(d *array.Device) (free func()) // makes what else it needs; may be nil
 	of            func(x []*array.Array[T]) *array.Array[T]
 	plain         func(in [][]float64) []float64
 	tol           float64
@@ -201,6 +202,10 @@ func (k arrayTask[T]) start(r *runner) (*task, error) {
 	}
 	for _, shape := range k.more {
 		x = append(x, array.Normal[T](rng, shape...))
+	}
+	free := func() {}
+	if k.setup != nil {
+		free = k.setup(r.arr)
 	}
 	run := func(keep bool) (y *array.Array[T], err error) {
 		err = r.arr.Scope(func(s *array.Device) error {
@@ -224,6 +229,7 @@ func (k arrayTask[T]) start(r *runner) (*task, error) {
 		for _, a := range x {
 			a.Free()
 		}
+		free()
 		return r.arr.Trim(0)
 	}
 	t.check = func() error {

@@ -1,0 +1,178 @@
+package array
+
+import (
+	"math/bits"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
+
+// Values that only the device sees may be wrong, as an index that is out of range.
+// An operation that reads such values gets a status cell on the device, which its
+// kernel writes to where it meets one. Nobody waits for that: its result carries the
+// cell's number, and so does all that is computed from it, and the cell is looked at
+// when one of them is read.
+
+// statusCells is the number of cells. When all are in use the device is waited for,
+// all are looked at, and they are used anew: the next round.
+const statusCells = 256
+
+// statuses are the cells of a device. They are guarded by the shared device's lock.
+type statuses struct {
+	block  *block // the cells, or nil: none was needed yet
+	round  uint64
+	used   int
+	ops    [statusCells]*suspect
+	faults map[uint64]*Error // what was found wrong, by cellID
+}
+
+// A suspect is an operation with a status cell: what its error says.
+type suspect struct {
+	call
+	operands [2]node // types and shapes only
+	axis     int
+}
+
+// err is the error where the indices' element at place, in row-major order, is wrong.
+func (s *suspect) err(place int) *Error {
+	a, indices := &s.operands[0], &s.operands[1]
+	var at [kernels.MaxRank]int
+	for i := indices.Rank - 1; i >= 0; i-- {
+		at[i] = place % indices.Shape[i]
+		place /= indices.Shape[i]
+	}
+	n := a.Shape[s.axis]
+	return s.fail(because(ErrIndex, "the index at %s is out of range for axis %d, which has %d elements; indices are %d to %d", shapeText(at[:indices.Rank]), s.axis, n, -n, n-1),
+		handle{node: a}, handle{node: indices})
+}
+
+// doubts are which operations with cells an array's elements were computed from, in
+// one round, and what was found wrong with one of them.
+type doubts struct {
+	round uint64
+	cells [statusCells / 64]uint64
+	err   *Error
+}
+
+func (c *doubts) add(cell int) { c.cells[cell/64] |= 1 << (cell % 64) }
+
+func cellID(round uint64, cell int) uint64 { return round*statusCells + uint64(cell) }
+
+// open gives the work's operation a cell, zero, for use on a stream.
+func (t *statuses) open(sh *shared, st *stream, s *suspect) (cell int, err error) {
+	if t.used == statusCells || t.block == nil {
+		if err := t.renew(sh, st); err != nil {
+			return 0, err
+		}
+	}
+	t.ops[t.used] = s
+	t.used++
+	return t.used - 1, t.block.beforeRead(st)
+}
+
+// renew begins a round.
+func (t *statuses) renew(sh *shared, st *stream) (err error) {
+	if t.block == nil {
+		if t.block, err = st.zeroed(sh, 8*statusCells, "status cells"); err != nil {
+			return err
+		}
+	} else {
+		if err := sh.settle(&t.block.history); err != nil {
+			return err
+		}
+		if err := t.look(sh); err != nil {
+			return err
+		}
+		if err := st.clear(t.block); err != nil {
+			return err
+		}
+	}
+	t.ops, t.used = [statusCells]*suspect{}, 0
+	t.round++
+	return nil
+}
+
+// look reads the cells, of which those of operations that are complete are final,
+// and keeps what is wrong.
+func (t *statuses) look(sh *shared) error {
+	var values [statusCells]uint64
+	if err := sh.ctx.CopyDtoH(bytesOf(values[:t.used]), driver.Ptr(t.block.address)); err != nil {
+		return err
+	}
+	for cell, s := range t.ops[:t.used] {
+		value := values[cell]
+		if id := cellID(t.round, cell); value != 0 && t.faults[id] == nil {
+			if t.faults == nil {
+				t.faults = map[uint64]*Error{}
+			}
+			t.faults[id] = s.err(int(^value))
+		}
+	}
+	return nil
+}
+
+// found returns the error of the first of the operations that c carries, as far as
+// it was looked at, and keeps it.
+func (t *statuses) found(c *doubts) *Error {
+	for i, word := range c.cells {
+		for c.err == nil && word != 0 && len(t.faults) > 0 {
+			cell := 64*i + bits.TrailingZeros64(word)
+			word &= word - 1
+			c.err = t.faults[cellID(c.round, cell)]
+		}
+	}
+	return c.err
+}
+
+// examine returns the error of an operation that an array was computed from, now that
+// the array is: it was read.
+func (s *storage) examine(c call) *Error {
+	s.sh.mu.Lock()
+	defer s.sh.mu.Unlock()
+	k, t := &s.carried, &s.sh.statuses
+	if k.err != nil || k.cells == [statusCells / 64]uint64{} || s.sh.closed {
+		return k.err
+	}
+	if k.round == t.round {
+		if err := t.look(s.sh); err != nil {
+			return c.deviceError(err)
+		}
+	}
+	err := t.found(k)
+	k.cells = [statusCells / 64]uint64{}
+	return err
+}
+
+// carry has out, and what else the work stored, carry on what its operands do, and
+// its own cell. replaced says that nothing is left of what out was before.
+func (w *work) carry(out *storage, replaced bool) {
+	t := &w.dev.sh.statuses
+	sum := doubts{round: t.round}
+	if !replaced {
+		t.join(&sum, &out.carried)
+	}
+	for _, s := range w.inputs {
+		t.join(&sum, &s.carried)
+	}
+	if w.suspect != nil {
+		sum.add(w.cell)
+	}
+	out.carried = sum
+	for _, o := range w.outputs {
+		w.inputs[o.operand-1].carried = sum
+	}
+}
+
+// join adds what one array carries to what another one does, which is of this round.
+func (t *statuses) join(to, c *doubts) {
+	if c.round != t.round {
+		t.found(c)
+	} else {
+		for i, word := range c.cells {
+			to.cells[i] |= word
+		}
+	}
+	if to.err == nil {
+		to.err = c.err
+	}
+}
