@@ -315,3 +315,14 @@ func TestLaunchErrors(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUndefinedShuffle: a value from a lane that took no part in a shuffle is
+// reported where it is used, with the shuffle.
+func TestUndefinedShuffle(t *testing.T) {
+	d := newDevice(t, body("setp.lt.u32 %p1, %r1, 16; @!%p1 ret; shfl.sync.down.b32 %r2, %r1, 4, 31, 0xffff; add.u64 %rd3, %rd3, %rd1; st.global.u32 [%rd3], %r2;"))
+	a := d.empty("a", 256)
+	var f *Fault
+	if err := d.run("k", 1, 32, Options{}, a, a); !errors.As(err, &f) || f.Kind != Uninitialised || f.Thread != [3]uint32{12, 0, 0} || !strings.Contains(f.Detail, "shfl.sync.down.b32") || !strings.Contains(f.Detail, "took no part") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -343,7 +343,7 @@ func scatter[M element, D uint32 | uint64](x *ctx, s slot, p ptr, lo uint64) {
 // loadUndefined marks the lanes whose elements nobody wrote.
 func (x *ctx) loadUndefined(in *inst, r *region) {
 	m := in.mem
-	from := undefinedLoad{in: in, region: r, block: x.blk.id, wave: x.wave}
+	from := undefinedValue{in: in, region: r, block: x.blk.id, wave: x.wave}
 	x.active(func(lane int) {
 		off := x.addrs[lane] - r.base + r.initOff
 		for c, s := range m.regs {
@@ -355,9 +355,8 @@ func (x *ctx) loadUndefined(in *inst, r *region) {
 			}
 		}
 	})
-	if from.addr != 0 || from.lanes != [maxLanes / 32]uint32{} {
-		x.undefinedLoads[x.undefinedCount%uint(len(x.undefinedLoads))] = from
-		x.undefinedCount++
+	if from.lanes != [maxLanes / 32]uint32{} {
+		x.remember(from)
 	}
 }
 

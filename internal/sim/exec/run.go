@@ -33,9 +33,9 @@ type worker struct {
 	races  *races // nil: not looked for
 	counts *tally // nil: not counted
 
-	undefinedLoads [4]undefinedLoad // the last ones, in turn
-	undefinedCount uint
-	async          asyncCopies
+	undefinedValues [4]undefinedValue // the last ones, in turn
+	undefinedCount  uint
+	async           asyncCopies
 }
 
 // block is one thread block.

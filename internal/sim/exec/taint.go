@@ -66,8 +66,9 @@ func (x *ctx) taint(in *inst) {
 	}
 }
 
-// undefinedLoad is a load of memory that nobody wrote, kept for reports.
-type undefinedLoad struct {
+// undefinedValue is where lanes got a value that nobody wrote, kept for reports:
+// a load, or a shuffle (whose region is nil).
+type undefinedValue struct {
 	in     *inst
 	region *region
 	addr   uint64 // of one of the lanes
@@ -76,18 +77,26 @@ type undefinedLoad struct {
 	lanes  [maxLanes / 32]uint32
 }
 
-// origin says which memory an undefined value of a lane was most likely loaded
-// from: that of the lane's last such load, as far as it is remembered.
+func (x *ctx) remember(v undefinedValue) {
+	x.undefinedValues[x.undefinedCount%uint(len(x.undefinedValues))] = v
+	x.undefinedCount++
+}
+
+// origin says where an undefined value of a lane most likely came from: the last
+// one that the lane got, as far as it is remembered.
 func (x *ctx) origin(warp int, lanes uint32) (label, detail string) {
-	for i := range uint(len(x.undefinedLoads)) {
+	for i := range uint(len(x.undefinedValues)) {
 		if i >= x.undefinedCount {
 			break
 		}
-		l := &x.undefinedLoads[(x.undefinedCount-1-i)%uint(len(x.undefinedLoads))]
+		l := &x.undefinedValues[(x.undefinedCount-1-i)%uint(len(x.undefinedValues))]
 		if l.wave != x.wave || l.block != x.blk.id || l.lanes[x.lane0/32+warp]&lanes == 0 {
 			continue
 		}
 		at := x.k.code.places[l.in.place]
+		if l.region == nil {
+			return "", fmt.Sprintf("; at line %d (%s) from a lane that took no part in it", at.pos.Line, x.k.code.text[at.from:at.to])
+		}
 		off := l.addr - l.region.base
 		if label = text(l.region.label); l.region == &x.shared || l.region == &x.window {
 			label = x.k.sharedName(off)

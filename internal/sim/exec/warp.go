@@ -15,6 +15,7 @@ func shuffle(x *ctx, in *inst) {
 	for k := range x.n / 32 {
 		var out [32]uint32
 		var inRange uint32
+		from := undefinedValue{in: in, block: x.blk.id, wave: x.wave}
 		for i := range 32 {
 			at := 32*k + i
 			j := in.f2(uint64(i), uint64(b[at])|uint64(c[at])<<32)
@@ -25,7 +26,11 @@ func shuffle(x *ctx, in *inst) {
 			out[i] = a[32*k+int(j)]
 			if x.mask>>i&1 != 0 && x.mask>>j&1 == 0 {
 				x.setUndefined(in.d, at) // what an absent lane holds is anyone's guess
+				from.lanes[x.lane0/32+k] |= 1 << i
 			}
+		}
+		if from.lanes[x.lane0/32+k] != 0 {
+			x.remember(from)
 		}
 		for m := x.mask; m != 0; m &= m - 1 {
 			i := bits.TrailingZeros32(m) & 31
