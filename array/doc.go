@@ -32,7 +32,8 @@
 // call that hands something to the host returns it, and [Array.Err] looks at it
 // without waiting. An Error names the operation, the operands and the line of the
 // caller; errors.Is finds the kind ([ErrShape], [ErrType], [ErrFreed],
-// [ErrDevice], [ErrOutOfMemory], [ErrIndex], [ErrArgument]) and the driver's code.
+// [ErrDevice], [ErrOutOfMemory], [ErrIndex], [ErrArgument], [ErrCapture]) and the
+// driver's code.
 //
 // # When things are computed
 //
@@ -73,6 +74,8 @@
 // nobody frees is given back after the garbage collector has found it unreachable,
 // and collections are paced by the device memory in use.
 // [Device.Scope] frees what was made on its Device, except what was kept.
+// [Device.Capture] records work as a [Graph], whose memory is planned as a whole and
+// stays with it.
 //
 // Memory given back is cached for later arrays; [Device.Trim] returns it to the
 // driver. Where memory runs out, what is unreachable is collected, expressions that

@@ -179,6 +179,34 @@ func ExampleDevice_Scope() {
 	// 5.477
 }
 
+// A graph does the work of a function again and again, by one call of the driver.
+func ExampleDevice_Capture() {
+	dev := open()
+	defer dev.Close()
+	w := array.Ones[float32](dev, 3)
+	gradient := array.FromSlice(dev, []float32{1, 2, 3})
+	var norm *array.Array[float32]
+	step, err := dev.Capture(func(c *array.Device) error {
+		w, gradient := w.On(c), gradient.On(c) // work on these is recorded
+		norm = gradient.Square().Sum().Sqrt().Keep()
+		return w.Assign(w.Sub(gradient.MulScalar(0.5)))
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer step.Close()
+	for range 2 {
+		if err := step.Launch(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(w)
+	fmt.Printf("%.3f\n", norm)
+	// Output:
+	// [ 0. -1. -2.]
+	// 3.742
+}
+
 // A fork has a stream of its own, so that its work may run at the same time.
 func ExampleDevice_Fork() {
 	dev := open()
