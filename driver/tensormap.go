@@ -101,10 +101,12 @@ func (c *Context) NewTensorMap(cfg TensorMapConfig) (*TensorMap, error) {
 	if cfg.NaNOutside {
 		fill = abi.TensorMapFloatOOBFillNaNRequestZeroFMA
 	}
+	strides := make([]uint64, 4) // there, though not read, for a tensor of one axis: the driver refuses a null pointer
+	copy(strides, cfg.Strides)
 	m := newAlignedMap()
 	err := c.call(op, func(api abi.API) abi.Result {
 		return api.TensorMapEncodeTiled(m, abi.TensorMapDataType(cfg.Type), uint32(rank), abi.DevicePtr(cfg.Address),
-			cfg.Shape, cfg.Strides, cfg.Box, steps,
+			cfg.Shape, strides, cfg.Box, steps,
 			abi.TensorMapInterleave(cfg.Interleave), abi.TensorMapSwizzle(cfg.Swizzle), abi.TensorMapL2Promotion(cfg.Promotion), fill)
 	})
 	if err != nil {

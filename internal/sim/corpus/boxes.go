@@ -252,8 +252,9 @@ func (x *tensor) store(op string) *draft {
 }
 
 // around are corners at which a box lies inside, hangs over each edge, and is
-// outside.
-func around(shape []uint64, box []uint32) [][]int32 {
+// outside. The first coordinate leads to a multiple of 16 bytes, unit elements:
+// with another, an H100 has an illegal instruction.
+func around(shape []uint64, box []uint32, unit int32) [][]int32 {
 	rank := len(shape)
 	list := [][]int32{make([]int32, rank)}
 	add := func(d int, v int32) {
@@ -262,6 +263,7 @@ func around(shape []uint64, box []uint32) [][]int32 {
 			c[i] = int32(shape[i]) / 4
 		}
 		c[d] = v
+		c[0] &^= unit - 1
 		list = append(list, c)
 	}
 	for d := range rank {
@@ -279,7 +281,7 @@ func around(shape []uint64, box []uint32) [][]int32 {
 func tensors() (list []tensor) {
 	add := func(x tensor) {
 		if x.corner == nil {
-			x.corner = around(x.shape, x.box)
+			x.corner = around(x.shape, x.box, int32(16/x.size()))
 		}
 		list = append(list, x)
 	}
@@ -311,11 +313,11 @@ func tensors() (list []tensor) {
 				if at > 0 && inner != span && inner != 48 {
 					continue
 				}
-				add(tensor{name: fmt.Sprintf("swizzle %d, rows of %d bytes, at %d", span, inner, at), of: tensorWord, shape: []uint64{72, 19}, box: []uint32{uint32(inner / 2), 17}, twist: driver.Swizzle(i), at: at, corner: [][]int32{{0, 0}, {3, 2}, {-3, -1}, {30, 5}}})
+				add(tensor{name: fmt.Sprintf("swizzle %d, rows of %d bytes, at %d", span, inner, at), of: tensorWord, shape: []uint64{72, 19}, box: []uint32{uint32(inner / 2), 17}, twist: driver.Swizzle(i), at: at, corner: [][]int32{{0, 0}, {8, 2}, {-8, -1}, {32, 5}}})
 			}
 		}
 		if i > 0 {
-			add(tensor{name: fmt.Sprintf("swizzle %d, three dimensions", span), of: tensorWord, shape: []uint64{72, 4, 4}, box: []uint32{uint32(span / 2), 3, 3}, twist: driver.Swizzle(i), corner: [][]int32{{0, 0, 0}, {5, 1, 1}, {-3, -1, 2}}})
+			add(tensor{name: fmt.Sprintf("swizzle %d, three dimensions", span), of: tensorWord, shape: []uint64{72, 4, 4}, box: []uint32{uint32(span / 2), 3, 3}, twist: driver.Swizzle(i), corner: [][]int32{{0, 0, 0}, {8, 1, 1}, {-8, -1, 2}}})
 		}
 	}
 	return append(list, interleaved()...)
@@ -332,7 +334,7 @@ func interleaved() (list []tensor) {
 		name := fmt.Sprintf("interleave %d, swizzle %d, ", unit, l.twist)
 		for _, box := range [][]uint32{{8, 3, 2}, {16, 3, 2}, {32, 2, 2}, {1, 2, 2}, {5, 2, 1}, {3, 5, 3}} {
 			list = append(list, tensor{name: fmt.Sprint(name, "box ", box), of: tensorWord, shape: []uint64{3*c + 2, 5, 4}, pitch: []uint64{5 * unit, 20 * unit}, box: box, lace: l.lace, twist: l.twist,
-				corner: [][]int32{{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {int32(c), 1, 1}, {-1, -1, 0}, {int32(2 * c), 3, 3}}})
+				corner: [][]int32{{0, 0, 0}, {8, 0, 0}, {0, 1, 0}, {0, 0, 1}, {int32(c), 1, 1}, {-8, -1, 0}, {int32(2 * c), 3, 3}}})
 		}
 		list = append(list,
 			tensor{name: name + "4 dimensions", of: tensorWord, shape: []uint64{2 * c, 5, 3, 2}, pitch: []uint64{5 * unit, 15 * unit, 30 * unit}, box: []uint32{8, 3, 2, 2}, lace: l.lace, twist: l.twist, corner: [][]int32{{0, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}, {int32(c), 1, 1, 0}, {0, -1, -1, -1}}},
@@ -360,7 +362,7 @@ func boxes() (list []*draft) {
 		for i, e := range tensorElements {
 			if strings.Contains(" "+op.types+" ", " "+e.name+" ") {
 				n := uint64(16 / e.t.Size())
-				x := tensor{name: e.name, of: i, shape: []uint64{4*n + 1, 6}, box: []uint32{uint32(2 * n), 4}, values: true, corner: [][]int32{{0, 0}, {int32(n), 1}, {-1, -1}, {int32(3 * n), 4}}}
+				x := tensor{name: e.name, of: i, shape: []uint64{4*n + 1, 6}, box: []uint32{uint32(2 * n), 4}, values: true, corner: [][]int32{{0, 0}, {int32(n), 1}, {-int32(n), -1}, {int32(3 * n), 4}}}
 				list = append(list, x.store(op.name))
 			}
 		}
@@ -373,7 +375,7 @@ func boxes() (list []*draft) {
 func boxMulticast(blocks int) *draft {
 	x := tensor{of: tensorWord, shape: []uint64{40, 8}, box: []uint32{32, 4}, twist: driver.Swizzle64B}
 	for i := range 2 * blocks {
-		x.corner = append(x.corner, []int32{int32(3*i - 2), int32(i - 1)})
+		x.corner = append(x.corner, []int32{int32(8*i - 8), int32(i - 1)})
 	}
 	d := x.load()
 	d.name = fmt.Sprintf("cp.async.bulk.tensor, to %d blocks of a cluster", blocks)

@@ -68,7 +68,7 @@ func main() {
 	kept := old.ByKey()
 	var programs []*corpus.Program
 	for _, p := range corpus.Programs() {
-		if _, have := kept[p.Key()]; !have && match.MatchString(p.Name) {
+		if a, have := kept[p.Key()]; !(have && a.Err == "") && match.MatchString(p.Name) {
 			programs = append(programs, p)
 		}
 	}
