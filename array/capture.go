@@ -69,7 +69,8 @@ type drawing struct {
 // called in each launch's place.
 //
 // What needs the host cannot be captured and is ErrCapture: reads, waiting, FromSlice,
-// operations the size of whose results depends on data, Fork, and a Capture inside f.
+// operations the size of whose results depends on data, Take, Fork, and a Capture
+// inside f.
 // f may use several goroutines, and must wait for them. When it has returned, c may
 // still be used: its work is then done at once, on d's stream.
 func (d *Device) Capture(f func(c *Device) error) (*Graph, error) {

@@ -236,6 +236,7 @@ func (g *graph) launch(c call) *Error {
 	if err := g.queue(); err != nil {
 		return c.deviceError(err)
 	}
+	sh.statuses.spread(g.reads, g.writes)
 	sh.counts.Launches += uint64(g.kernels)
 	if !g.begun {
 		g.begun = true

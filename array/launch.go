@@ -143,6 +143,9 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 		return nil, err
 	}
 	rec := d.capturing()
+	if rec != nil && w.suspect != nil { // each launch would need a status cell
+		return nil, w.uncapturable(w.op + ", whose indices are checked when its result is read,")
+	}
 	for _, s := range w.inputs {
 		if err := s.readable(w.call); err != nil {
 			return nil, err

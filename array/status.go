@@ -23,6 +23,7 @@ type statuses struct {
 	round  uint64
 	used   int
 	ops    [statusCells]*suspect
+	known  cellSet           // those that are final and were looked at
 	faults map[uint64]*Error // what was found wrong, by cellID
 }
 
@@ -46,15 +47,16 @@ func (s *suspect) err(place int) *Error {
 		handle{node: a}, handle{node: indices})
 }
 
+// A cellSet is some of a round's cells.
+type cellSet [statusCells / 64]uint64
+
 // doubts are which operations with cells an array's elements were computed from, in
 // one round, and what was found wrong with one of them.
 type doubts struct {
 	round uint64
-	cells [statusCells / 64]uint64
+	cells cellSet
 	err   *Error
 }
-
-func (c *doubts) add(cell int) { c.cells[cell/64] |= 1 << (cell % 64) }
 
 func cellID(round uint64, cell int) uint64 { return round*statusCells + uint64(cell) }
 
@@ -87,7 +89,7 @@ func (t *statuses) renew(sh *shared, st *stream) (err error) {
 			return err
 		}
 	}
-	t.ops, t.used = [statusCells]*suspect{}, 0
+	t.ops, t.used, t.known = [statusCells]*suspect{}, 0, cellSet{}
 	t.round++
 	return nil
 }
@@ -111,17 +113,17 @@ func (t *statuses) look(sh *shared) error {
 	return nil
 }
 
-// found returns the error of the first of the operations that c carries, as far as
+// found returns the error of the first of the operations that d names, as far as
 // it was looked at, and keeps it.
-func (t *statuses) found(c *doubts) *Error {
-	for i, word := range c.cells {
-		for c.err == nil && word != 0 && len(t.faults) > 0 {
+func (t *statuses) found(d *doubts) *Error {
+	for i, word := range d.cells {
+		for d.err == nil && word != 0 && len(t.faults) > 0 {
 			cell := 64*i + bits.TrailingZeros64(word)
 			word &= word - 1
-			c.err = t.faults[cellID(c.round, cell)]
+			d.err = t.faults[cellID(d.round, cell)]
 		}
 	}
-	return c.err
+	return d.err
 }
 
 // examine returns the error of an operation that an array was computed from, now that
@@ -129,18 +131,31 @@ func (t *statuses) found(c *doubts) *Error {
 func (s *storage) examine(c call) *Error {
 	s.sh.mu.Lock()
 	defer s.sh.mu.Unlock()
-	k, t := &s.carried, &s.sh.statuses
-	if k.err != nil || k.cells == [statusCells / 64]uint64{} || s.sh.closed {
-		return k.err
+	d, t := &s.carried, &s.sh.statuses
+	if d.err != nil || d.cells == (cellSet{}) || s.sh.closed {
+		return d.err
 	}
-	if k.round == t.round {
+	if d.round == t.round && !t.knows(&d.cells) {
 		if err := t.look(s.sh); err != nil {
 			return c.deviceError(err)
 		}
+		for i, word := range d.cells {
+			t.known[i] |= word
+		}
 	}
-	err := t.found(k)
-	k.cells = [statusCells / 64]uint64{}
+	err := t.found(d)
+	d.cells = cellSet{}
 	return err
+}
+
+// knows says whether all of the cells were looked at.
+func (t *statuses) knows(cells *cellSet) bool {
+	for i, word := range cells {
+		if word&^t.known[i] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // carry has out, and what else the work stored, carry on what its operands do, and
@@ -155,7 +170,7 @@ func (w *work) carry(out *storage, replaced bool) {
 		t.join(&sum, &s.carried)
 	}
 	if w.suspect != nil {
-		sum.add(w.cell)
+		sum.cells[w.cell/64] |= 1 << (w.cell % 64)
 	}
 	out.carried = sum
 	for _, o := range w.outputs {
@@ -163,16 +178,31 @@ func (w *work) carry(out *storage, replaced bool) {
 	}
 }
 
-// join adds what one array carries to what another one does, which is of this round.
-func (t *statuses) join(to, c *doubts) {
-	if c.round != t.round {
-		t.found(c)
+// spread has all that a graph writes carry on what it reads, and what it writes
+// reads too, as far as is known.
+func (t *statuses) spread(reads, writes []*storage) {
+	sum := doubts{round: t.round}
+	for _, list := range [...][]*storage{reads, writes} {
+		for _, s := range list {
+			t.join(&sum, &s.carried)
+		}
+	}
+	for _, s := range writes {
+		s.carried = sum
+	}
+}
+
+// join adds what one array carries to what another one does, which is of this round,
+// but for cells that were looked at and are good.
+func (t *statuses) join(to, d *doubts) {
+	if d.round != t.round || t.knows(&d.cells) {
+		t.found(d)
 	} else {
-		for i, word := range c.cells {
+		for i, word := range d.cells {
 			to.cells[i] |= word
 		}
 	}
 	if to.err == nil {
-		to.err = c.err
+		to.err = d.err
 	}
 }

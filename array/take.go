@@ -7,7 +7,7 @@ import "github.com/seed6486a2bb/gpuarray/kernels"
 // That an index is out of range is found by the device: the result is 0 there, and
 // reading it, or what is computed from it, gives ErrIndex, which names the first such
 // index. Of a result without elements nothing is looked at. Each 256th Take waits
-// until the ones before are done.
+// until the ones before are done. A graph has no Take: see [Device.Capture].
 func (a *Array[T]) Take(indices *Array[int64], axis int) *Array[T] {
 	return to[T](take("Take", a.h(), indices.h(), axis))
 }

@@ -115,6 +115,28 @@ func TestBadIndices(t *testing.T) {
 	}
 }
 
+// TestBadIndicesInGraphs has a graph read what a Take gave.
+func TestBadIndicesInGraphs(t *testing.T) {
+	d, _ := newRecorded(t)
+	x, batch, sum := Arange[float32](d, 0, 5, 1), Zeros[float32](d, 2), Zeros[float32](d)
+	g, err := d.Capture(func(c *Device) error { return sum.On(c).Assign(batch.On(c).Sum()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	for _, c := range []struct {
+		index int64
+		want  error
+	}{{2, nil}, {5, ErrIndex}} {
+		if err := errors.Join(batch.Assign(x.Take(FromSlice(d, []int64{1, c.index}), 0)), g.Launch()); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := sum.Item(); !errors.Is(err, c.want) || err == nil && v != 3 {
+			t.Errorf("with index %d: %v, %v", c.index, v, err)
+		}
+	}
+}
+
 func onFork(t *testing.T, d *Device, a *Array[float32]) error {
 	f, err := d.Fork()
 	if err != nil {
