@@ -121,6 +121,77 @@ func TestDump(t *testing.T) {
 	}
 }
 
+// TestArguments: every kind of value comes to the kernel as it was written, and
+// buffers are dumped under their positions.
+func TestArguments(t *testing.T) {
+	const text = head + `
+.visible .entry values(.param .u32 a, .param .s32 b, .param .u64 c, .param .u64 out, .param .f32 d, .param .f64 e)
+{
+	.reg .b32 %r<3>;
+	.reg .b64 %y<3>;
+	ld.param.u64 %y0, [out];
+	ld.param.u32 %r0, [a];
+	ld.param.s32 %r1, [b];
+	st.global.v2.u32 [%y0], {%r0, %r1};
+	ld.param.u64 %y1, [c];
+	st.global.u64 [%y0+8], %y1;
+	ld.param.f64 %y2, [e];
+	st.global.u64 [%y0+16], %y2;
+	ld.param.f32 %r2, [d];
+	st.global.u32 [%y0+24], %r2;
+	ret;
+}
+`
+	dir := t.TempDir()
+	ptx := filepath.Join(dir, "values.ptx")
+	if err := os.WriteFile(ptx, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	want := binary.LittleEndian.AppendUint32(nil, 4294967295)
+	want = binary.LittleEndian.AppendUint32(want, 1<<31)
+	want = binary.LittleEndian.AppendUint64(want, math.MaxUint64)
+	want = binary.LittleEndian.AppendUint64(want, math.Float64bits(-0.1))
+	want = binary.LittleEndian.AppendUint32(want, math.Float32bits(float32(math.Inf(1))))
+	var out, errs bytes.Buffer
+	args := []string{"-entry", "values", "-grid", "1,1,1", "-block", "1,1", "-args", "u32:4294967295,s32:-2147483648,u64:0xffffffffffffffff,buf:28,f32:inf,f64:-0.1", "-dump", filepath.Join(dir, "new", "folder"), ptx}
+	if code := run(args, &out, &errs); code != clean {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "new", "folder", "3.bin"))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v, %x, want %x", err, got, want)
+	}
+	for _, bad := range []string{"u32:4294967296", "s32:2147483648", "s32:x", "u64:18446744073709551616", "u64:", "f32:1e40", "f64:one", "buf:-1", "buf:99999999999999999999", "in:", ":", "u32"} {
+		var out, errs bytes.Buffer
+		if code := run([]string{"-entry", "values", "-args", bad, ptx}, &out, &errs); code != unusable || !strings.Contains(errs.String(), "argument 0 is") {
+			t.Errorf("%s: exit code %d: %s", bad, code, errs.String())
+		}
+	}
+}
+
+// TestUnusable: what is wrong with the text is said with line, column and what
+// was expected.
+func TestUnusable(t *testing.T) {
+	for _, c := range []struct{ old, new, place, expected string }{
+		{"mul.rn.f32", "mul.rx.f32", "21:2", "expected"},
+		{"[%a]", "[%q]", "20:21", "%q"},
+		{"ret;", "rat;", "23:2", "unknown instruction"},
+		{".param .f32 scale", ".param .f33 scale", "", "expected a type"},
+		{"st.global.f32 [%o], %x", "st.global.f32 [%o]", "22:2", "takes 2 operands, got 1"},
+		{"}\n", "", "", "end of file"},
+	} {
+		path := filepath.Join(t.TempDir(), "bad.ptx")
+		if err := os.WriteFile(path, []byte(strings.Replace(copyKernel, c.old, c.new, 1)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		code := run([]string{"-entry", "copy", path}, &out, &errs)
+		if text := errs.String(); code != unusable || !strings.Contains(text, c.place) || !strings.Contains(text, c.expected) || !strings.Contains(text, "bad.ptx") || out.Len() > 0 {
+			t.Errorf("%s: exit code %d, want %q and %q in: %s", c.new, code, c.place, c.expected, text)
+		}
+	}
+}
+
 func TestEndless(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spin.ptx")
 	if err := os.WriteFile(path, []byte(endless), 0o666); err != nil {

@@ -60,7 +60,7 @@ type Launch struct {
 type Options struct {
 	Workers int    // goroutines that run blocks; 0 is GOMAXPROCS, 1 makes a run deterministic
 	Seed    uint64 // with one worker, not 0: shuffles the order of blocks and of warps
-	Fuel    uint64 // instructions a block may issue before Run gives up on it; 0 is DefaultFuel
+	Fuel    uint64 // instructions a block may issue before Run gives up on it; 0 is DefaultFuel. All blocks together have launchFuel times as many
 
 	Races       bool // report races in shared memory: up to twice as slow where it is used most
 	GlobalRaces bool // report races in global memory as well; blocks then run on one worker, an order of magnitude slower

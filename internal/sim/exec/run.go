@@ -67,12 +67,14 @@ func run(k *Kernel, l Launch, o Options) error {
 	if fuel == 0 {
 		fuel = DefaultFuel
 	}
+	fuel = min(fuel, 1<<48)
+	r.left.Store(int64(fuel) * launchFuel)
 	if n == 1 {
-		r.work(k, l, o, fuel, false)
+		r.work(k, l, o, int64(fuel), false)
 	} else {
 		var wg sync.WaitGroup
 		for range n {
-			wg.Go(func() { r.work(k, l, o, fuel, true) })
+			wg.Go(func() { r.work(k, l, o, int64(fuel), true) })
 		}
 		wg.Wait()
 	}
@@ -82,19 +84,26 @@ func run(k *Kernel, l Launch, o Options) error {
 	return nil
 }
 
+// launchFuel is how many times a block's fuel all blocks of a launch have: a grid
+// of blocks that each nearly run out of theirs would go on for days. With the
+// default it takes some 20 minutes of one core, as much as multiplying matrices of
+// 8192 rows and columns.
+const launchFuel = 64
+
 // runState is what the workers of one launch share.
 type runState struct {
 	next  atomic.Uint64
 	total uint64 // clusters
 	order permutation
 	stop  atomic.Bool
+	left  atomic.Int64 // fuel of all blocks
 	mu    sync.Mutex
 	fault *Fault
 	at    uint64
 }
 
 // work runs clusters until there are none, or one faults.
-func (r *runState) work(k *Kernel, l Launch, o Options, fuel uint64, many bool) {
+func (r *runState) work(k *Kernel, l Launch, o Options, fuel int64, many bool) {
 	c := k.cluster(l)
 	for _, x := range c.members {
 		x.many, x.stop = many, &r.stop
@@ -118,11 +127,24 @@ func (r *runState) work(k *Kernel, l Launch, o Options, fuel uint64, many bool) 
 			g[i] /= l.Cluster[i]
 		}
 		id := [3]uint32{uint32(b % uint64(g[0])), uint32(b / uint64(g[0]) % uint64(g[1])), uint32(b / (uint64(g[0]) * uint64(g[1])))}
-		if f := c.run(id, int64(min(fuel, 1<<62))); f != nil {
+		f := c.run(id, fuel)
+		if r.left.Add(-c.used(fuel)) < 0 && f == nil {
+			f = &Fault{Kind: OutOfFuel, Kernel: k.Name, Block: x0(c).blk.id, Detail: fmt.Sprintf("the launch's blocks have issued more instructions than %d blocks may, with %d of %d clusters begun; a smaller grid, or more fuel, would end", launchFuel, i+1, r.total)}
+			f.Pos, f.Instr = k.code.at(&k.code.insts[0])
+		}
+		if f != nil {
 			r.report(f, b)
 			return
 		}
 	}
+}
+
+// used is the fuel that the blocks have used, of so much each.
+func (c *cluster) used(fuel int64) (n int64) {
+	for _, x := range c.members {
+		n += fuel - x.fuel
+	}
+	return n
 }
 
 // report keeps the fault of the lowest block, so that a report does not
