@@ -448,8 +448,12 @@ func (d *decoder) source(o *ptx.Operand, t ptx.Type) (s slot, wide bool, err err
 	return 0, false, fmt.Errorf("operand %s is not supported here", o.String())
 }
 
-// predicate is a predicate operand and its mask of negation.
+// predicate is a predicate operand and its mask of negation. A constant is a
+// predicate that is false everywhere, negated where it is not 0.
 func (d *decoder) predicate(o *ptx.Operand) (slot, uint32) {
+	if o.Kind == ptx.IntOperand {
+		return d.filled(fill{kind: fillConst, pred: true}), spread(o.Imm != 0)
+	}
 	return d.reg(o.Reg), spread(o.Not)
 }
 

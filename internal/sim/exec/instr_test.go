@@ -311,3 +311,37 @@ func compareHardware(t *testing.T, tr *trial, got []uint64, ty ptx.Type) {
 		}
 	}
 }
+
+// TestConstantPredicates: ptxas takes 0 and other integers as predicates, and
+// compilers write them.
+func TestConstantPredicates(t *testing.T) {
+	d := newDevice(t, `.visible .entry k(.param .u64 out) {
+	.reg .pred %p<6>; .reg .b32 %r<8>; .reg .b64 %y<3>;
+	ld.param.u64 %y0, [out];
+	mov.u32 %r0, %tid.x;
+	mul.wide.u32 %y1, %r0, 4;
+	add.u64 %y0, %y0, %y1;
+	mov.pred %p0, -1;
+	mov.pred %p1, 0;
+	selp.u32 %r1, 1, 0, %p0;
+	selp.u32 %r2, 2, 0, %p1;
+	add.u32 %r1, %r1, %r2;
+	setp.lt.or.u32 %p2, %r0, 3, 7;
+	selp.u32 %r2, 4, 0, %p2;
+	add.u32 %r1, %r1, %r2;
+	bar.red.popc.u32 %r3, 0, 1;
+	add.u32 %r1, %r1, %r3;
+	and.pred %p3, %p0, 0;
+	selp.u32 %r2, 8, 0, %p3;
+	add.u32 %r1, %r1, %r2;
+	st.global.u32 [%y0], %r1;
+	ret;
+}`)
+	a := d.empty("out", 256)
+	d.must("k", 1, 64, a)
+	for i, v := range read[uint32](d, a, 64) {
+		if v != 1+4+64 {
+			t.Fatalf("thread %d: %d", i, v)
+		}
+	}
+}
