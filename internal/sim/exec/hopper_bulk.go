@@ -186,9 +186,10 @@ func (op *bulkOp) issue(x *ctx, in *inst) {
 			return
 		}
 		src, s := x.lanePlace(&op.src, lane, n)
-		dst, a := x.lanePlace(&op.dst, lane, n)
+		dst, a := x.laneAddress(&op.dst, lane, n)
 		c := bulkCopy{src: src, at: s, size: n, fault: x.issued(in, lane)}
 		if op.bar == nil {
+			x.laneAccess(&op.dst, dst, lane, a, n)
 			c.by, c.make = &op.src, func(src *region) { op.move(dst, a, src, s, n) }
 			c.hold(x, in, lane, source, src, x.part(src, s, n))
 			op.flight(x, in, lane, &c, dst, a)
@@ -197,6 +198,7 @@ func (op *bulkOp) issue(x *ctx, in *inst) {
 		}
 		x.eachTarget(in, lane, op.mask, dst, a, n, op.bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
 			c := c
+			x.targetAccess(&op.dst, m, lane, at, n)
 			c.bytes, c.make = int64(n), func(src *region) { op.move(to, at, src, s, n) }
 			c.hold(x, in, lane, source, src, x.part(src, s, n))
 			op.flight(x, in, lane, &c, to, at)
@@ -235,11 +237,18 @@ func (x *ctx) eachTarget(in *inst, lane int, mask slot, dst *region, a, n uint64
 	}
 }
 
+// targetAccess looks at what a copy is to write of a block's shared memory. The
+// memory of other blocks is not followed; what was known of it is so no more.
+func (x *ctx) targetAccess(in *inst, m *ctx, lane int, at, n uint64) {
+	if m == x {
+		x.laneAccess(in, &x.shared, lane, at, n)
+	} else if m.races != nil {
+		m.races.forget(at, n)
+	}
+}
+
 // await adds a copy to those that complete at a barrier.
 func (x *ctx) await(lane int, m *ctx, b *mbarrier, c *bulkCopy) {
-	if h := c.holds[target]; m.races != nil && m != x && h != nil {
-		m.races.forget(h.all.lo, h.all.hi-h.all.lo)
-	}
 	if x.races != nil && m == x {
 		// Who waits for the barrier comes after the copy, as after an arrival.
 		warp := x.wave.first + (x.lane0+lane)/32
@@ -453,12 +462,13 @@ func decodeStAsync(d *decoder) (err error) {
 	bar := d.holder(&n, &args[2], ptx.SharedSpace, 8, true, true)
 	n.fn = func(x *ctx, in *inst) {
 		x.active(func(lane int) {
-			to, a := x.lanePlace(&dst, lane, total)
+			to, a := x.laneAddress(&dst, lane, total)
 			var v [4]uint64
 			for i, s := range values {
 				v[i] = x.get(s, size == 8, lane)
 			}
 			x.eachTarget(in, lane, noSlot, to, a, total, &bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
+				x.targetAccess(&dst, m, lane, at, total)
 				to.init.clear(at, total)
 				c := &bulkCopy{bytes: int64(total), size: total, fault: x.issued(in, lane)}
 				c.hold(x, in, lane, target, to, x.part(to, at, total))

@@ -161,7 +161,7 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 			n *= uint64(b.count[i])
 		}
 		b.find(x, in, op, lane)
-		to, at := x.lanePlace(&op.shared, lane, n)
+		to, at := x.laneAddress(&op.shared, lane, n)
 		b.eachUnit(at-to.base, n, func(a, n uint64) {
 			if a += to.base; !to.holds(a, n) {
 				x.fail(in, OutOfBounds, lane, a, uint32(n), text(to.label), "the box swizzled reaches beyond %s", text(to.label))
@@ -169,6 +169,7 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 		})
 		c := bulkCopy{src: to, at: at, size: n, fault: x.issued(in, lane)}
 		if op.bar == nil {
+			x.laneAccess(&op.shared, to, lane, at, n)
 			update := b.reduction(x, in, lane, op.reduce)
 			c.by, c.make = &op.shared, func(src *region) { b.store(src, at, update) }
 			c.hold(x, in, lane, source, to, b.inShared(to, at, n))
@@ -183,6 +184,7 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 		}
 		x.eachTarget(in, lane, op.mask, to, at, n, op.bar, func(to *region, at uint64, m *ctx, bar *mbarrier) {
 			c := c
+			x.targetAccess(&op.shared, m, lane, at, n)
 			b.eachUnit(at, n, func(a, n uint64) { to.init.clear(a, n) })
 			c.bytes, c.make = int64(n), func(*region) { b.load(to, at) }
 			c.hold(x, in, lane, source, b.global, b.parts)

@@ -570,8 +570,15 @@ func atomics(mods []string, t ptx.Type, shared bool) fn3 {
 	}
 }
 
-// lanePlace checks n bytes at one lane's address.
+// lanePlace checks one lane's access to n bytes.
 func (x *ctx) lanePlace(in *inst, lane int, n uint64) (*region, uint64) {
+	r, a := x.laneAddress(in, lane, n)
+	x.laneAccess(in, r, lane, a, n)
+	return r, a
+}
+
+// laneAddress checks that there are n bytes at one lane's address.
+func (x *ctx) laneAddress(in *inst, lane int, n uint64) (*region, uint64) {
 	m := in.mem
 	a := x.get(in.a, in.wide&wideA != 0, lane) + uint64(in.off)
 	if in.wide&wideA == 0 {
@@ -592,13 +599,17 @@ func (x *ctx) lanePlace(in *inst, lane int, n uint64) (*region, uint64) {
 			x.outOfBounds(in, a)
 		}
 	}
+	return r, a
+}
+
+// laneAccess looks at one lane's access to n bytes that are there.
+func (x *ctx) laneAccess(in *inst, r *region, lane int, a, n uint64) {
 	if x.async.count > 0 || x.holding() {
 		x.inFlightAt(in, r, lane, a, n)
 	}
 	if x.races != nil {
 		x.raceLane(in, r, lane, a, n)
 	}
-	return r, a
 }
 
 // ptr is the Go address of device memory.

@@ -94,7 +94,7 @@ var bugs = []bug{
 	{"a bulk reduction stores instead", "hopper_bulk.go", "return op.update(old, v) })", "return v })"},
 	{"wgmma's scale-d is the other way round", "hopper_wgmma.go", "op.scaleD = o.Imm != 0", "op.scaleD = o.Imm == 0"},
 	{"wgmma does not negate A", "hopper_wgmma.go", "if neg {\n\t\t\t\tx = -x", "if false {\n\t\t\t\tx = -x"},
-	{"wgmma's rows of eight follow at the leading offset", "hopper_wgmma.go", "uint64(r%8)*span + uint64(r/8)*stride", "uint64(r%8)*span + uint64(r/8)*leading"},
+	{"wgmma's rows of eight follow at the leading offset", "hopper_wgmma.go", "r%8*span + r/8*stride", "r%8*span + r/8*leading"},
 	{"wgmma's accumulators are laid out by rows of four", "hopper_wgmma.go", "thread/32*16+thread%32/4+8*(at>>1&1), at>>2*8+thread%4*2+at&1", "thread/32*16+thread%32/4+8*(at&1), at>>2*8+thread%4*2+at>>1&1"},
 	{"mapa and the cluster's ranks run along y first", "hopper_cluster.go", "return [3]uint32{rank % c[0], rank / c[0] % c[1], rank / (c[0] * c[1])}", "return [3]uint32{rank / c[1] % c[0], rank % c[1], rank / (c[0] * c[1])}"},
 }
