@@ -137,13 +137,13 @@ type rowEmitter struct {
 	moments   *reducer
 	finish    *finish
 
-	count, divisor, eps *ptx.Reg // of the kinds that have them
-	weight, bias        scale
+	count, inverse, divisor, eps *ptx.Reg // of the kinds that have them
+	scale                        [2]scale // weight and bias
 }
 
 // A scale is an operand that multiplies, or is added to, every row.
 type scale struct {
-	base, stride *ptx.Reg
+	base, stride *ptx.Var
 	access       int // bytes; 0: there is none
 }
 
@@ -199,15 +199,17 @@ func (e *rowEmitter) parameters() {
 	if e.kind >= rowVariance && !e.split {
 		e.count = number("count")
 	}
+	if e.kind == rowLayerNorm {
+		e.inverse = number("inverse")
+	}
 	if e.kind == rowVariance {
 		e.divisor = number("divisor")
 	} else if e.kind >= rowLayerNorm {
 		e.eps = number("eps")
 	}
-	for i, s := range []*scale{&e.weight, &e.bias} {
-		if s.access = e.scales[i]; s.access > 0 {
-			name := []string{"weight", "bias"}[i]
-			s.base, s.stride = b.Ld(b.Param(name, ptx.U64)), b.Ld(b.Param("step_"+name, ptx.U64))
+	for i, name := range []string{"weight", "bias"} {
+		if e.scales[i] > 0 {
+			e.scale[i] = scale{b.Param(name, ptx.U64), b.Param("step_"+name, ptx.U64), e.scales[i]}
 		}
 	}
 }
@@ -290,10 +292,23 @@ func (e *rowEmitter) pieceMoments(xs [][]*ptx.Reg, mean *ptx.Reg) partial {
 	return partial{v: e.float("sub", both.v, e.float("mul", both.mean, low)), mean: mean, low: low, count: e.count}
 }
 
+// mean divides by the number of elements. Where its inverse is given, as rounded,
+// one step of correction gives the rounded quotient (Markstein, Computation of
+// elementary functions on the IBM RISC System/6000 processor, 1990): a second
+// division in a kernel costs a spilled register in float64.
+func (e *rowEmitter) mean(sum *ptx.Reg) *ptx.Reg {
+	if e.inverse == nil {
+		return e.float("div", sum, e.count)
+	}
+	fma, q := "fma.rn."+e.c.suffix(), e.float("mul", sum, e.inverse)
+	rest := e.b.Op(fma, e.b.Op("neg."+e.c.suffix(), q), e.count, sum)
+	return e.b.Op(fma, rest, e.inverse, q)
+}
+
 // deviations replaces x by its difference from the row's mean, which it returns.
 // What is beyond the row's end stays −0, as in load.
 func (e *rowEmitter) deviations(xs [][]*ptx.Reg) (mean *ptx.Reg) {
-	mean = e.float("div", e.total(xs), e.count)
+	mean = e.mean(e.total(xs))
 	for p, run := range xs {
 		left := e.b.Op("sub.s32", e.n, e.starts[p])
 		for j, x := range run {
@@ -317,38 +332,55 @@ func (e *rowEmitter) squares(xs [][]*ptx.Reg) [][]*ptx.Reg {
 }
 
 // storeNorm stores x divided by the root of the mean of the squares, times the
-// weight, plus the bias.
+// weight, plus the bias. Whole runs and cut ones are two paths to the end: what
+// is loaded in one need not have a value in the other.
 func (e *rowEmitter) storeNorm(xs [][]*ptx.Reg) {
 	b := e.b
 	mean := e.float("div", e.total(e.squares(xs)), e.count)
 	inverse := emitOp(b, OpRsqrt, e.c, e.c, e.float("add", mean, e.eps))
-	e.store(func(p int) []*ptx.Reg {
-		ys := make([]*ptx.Reg, e.run)
-		ws, bs := e.loadScale(e.weight, p), e.loadScale(e.bias, p)
-		for j, x := range xs[p] {
-			ys[j] = e.float("mul", x, inverse)
-			if ws != nil {
-				ys[j] = e.float("mul", ys[j], ws[j])
-			}
-			if bs != nil {
-				ys[j] = e.float("add", ys[j], bs[j])
+	norm := func(x *ptx.Reg, scales [2]*ptx.Reg) *ptx.Reg {
+		y := e.float("mul", x, inverse)
+		for k, s := range scales {
+			if s != nil {
+				y = e.float([]string{"mul", "add"}[k], y, s)
 			}
 		}
-		return ys
-	})
-}
-
-// loadScale loads the weight or bias for a run; nil if there is none.
-func (e *rowEmitter) loadScale(s scale, p int) []*ptx.Reg {
-	if s.access == 0 {
-		return nil
+		return emitFit(b, e.t, y)
 	}
-	rs := e.b.Regs(e.c.reg(), e.run)
-	for _, r := range rs {
-		e.b.Do("mov."+e.c.suffix(), r, floatConst(e.c, 0))
+	exit := b.NewLabel("exit")
+	b.BraUnless(e.inside, exit)
+	for p, i := range e.starts {
+		e.eachRun(i, func() {
+			var scales [2][]*ptx.Reg
+			for k, s := range e.scale {
+				if s.access > 0 {
+					scales[k] = b.Regs(e.c.reg(), e.run)
+					e.loadWhole(scales[k], i, b.Ld(s.base), b.Ld(s.stride), s.access)
+				}
+			}
+			ys := make([]*ptx.Reg, e.run)
+			for j, x := range xs[p] {
+				var one [2]*ptx.Reg
+				for k := range scales {
+					if scales[k] != nil {
+						one[k] = scales[k][j]
+					}
+				}
+				ys[j] = norm(x, one)
+			}
+			e.storeWhole(ys, i)
+		}, func(j int, at *ptx.Reg) {
+			var one [2]*ptx.Reg
+			for k, s := range e.scale {
+				if s.access > 0 {
+					one[k] = loadOne(b, e.t, e.address(at, b.Ld(s.base), b.Ld(s.stride)))
+				}
+			}
+			e.storeAt(norm(xs[p][j], one), at)
+		})
 	}
-	e.loadRun(rs, e.starts[p], s.base, s.stride, s.access)
-	return rs
+	b.Bind(exit)
+	b.Do("ret")
 }
 
 // whichRow returns the group's row, the last one for groups beyond.
@@ -527,17 +559,22 @@ func (e *rowEmitter) store(results func(p int) []*ptx.Reg) {
 		for j, y := range ys {
 			ys[j] = emitFit(b, e.t, y)
 		}
-		e.eachRun(i, func() {
-			at, piece := e.address(i, e.outBase, e.outStride), min(e.out/e.t.Size(), e.run)
-			for j := 0; j < e.run; j += piece {
-				storeVector(b, e.t, ys[j:j+piece], b.At(e.advance(at, j, e.out, e.outStride), e.offset(j, e.out)))
-			}
-		}, func(j int, at *ptx.Reg) {
-			storeElement(b, e.t, ys[j], b.At(e.address(at, e.outBase, e.outStride), 0), nil)
-		})
+		e.eachRun(i, func() { e.storeWhole(ys, i) }, func(j int, at *ptx.Reg) { e.storeAt(ys[j], at) })
 	}
 	b.Bind(exit)
 	b.Do("ret")
+}
+
+// storeWhole stores a run that lies in the row, storeAt one element.
+func (e *rowEmitter) storeWhole(ys []*ptx.Reg, i *ptx.Reg) {
+	at, piece := e.address(i, e.outBase, e.outStride), min(e.out/e.t.Size(), e.run)
+	for j := 0; j < e.run; j += piece {
+		storeVector(e.b, e.t, ys[j:j+piece], e.b.At(e.advance(at, j, e.out, e.outStride), e.offset(j, e.out)))
+	}
+}
+
+func (e *rowEmitter) storeAt(y, i *ptx.Reg) {
+	storeElement(e.b, e.t, y, e.b.At(e.address(i, e.outBase, e.outStride), 0), nil)
 }
 
 // longestRow is the longest row that is held in registers.
@@ -620,6 +657,9 @@ func (s *rowPlan) parameters(l *Launch) {
 	c := s.t.compute()
 	if s.kind >= rowVariance && !s.split {
 		l.count(float64(s.n), c)
+	}
+	if s.kind == rowLayerNorm {
+		l.count(1/float64(s.n), c)
 	}
 	if s.kind == rowVariance {
 		l.count(float64(max(s.n-s.correction, 0)), c)

@@ -266,6 +266,7 @@ func generatedReductions(prefix string) []string {
 func generatedRows() []string {
 	var keys []string
 	for _, t := range []Type{BFloat16, Float32, Float64} {
+		keys = append(keys, plannedKeys("row", func(p *Plan) error { return Variance(p, t, 1, RowMajor(), RowMajor(longestRow(t)+1), 1) })...)
 		for _, n := range []int{100, 2048, longestRow(t)} {
 			x, row := RowMajor(10, n), RowMajor(n)
 			keys = append(keys, plannedKeys("row", func(p *Plan) error {
