@@ -93,7 +93,8 @@ const (
 		mm 8192x8192x128, mm 128x8192x8192, mm 4096x11008x4096, mm 1000x1000x1000, mm 4095x4097x4099, mm 1x8192x8192, mm 16x8192x8192,
 		mm 256x65536x256, bmm 64x256, mmNT 4096, mmTN 4096, mm 64x64x64, mm 128x128x128, mm 128x784x512, mm 128x512x10`
 	hostTasks = `launch of an empty kernel; add into an existing output, 256 elements; add with a new output; sum; 64×64 product;
-		add of 256 elements and copy to the host; graph node; one training step, batch 128; one training step, batch 1024;
+		add of 256 elements and copy to the host; graph node; one training step, batch 128; one training step, batch 128, graph;
+		one training step, batch 1024; one training step, batch 1024, graph;
 		process start to first result; host → device, 256 MiB, pinned; host → device, 256 MiB, ordinary;
 		device → host, 256 MiB, pinned; device → host, 256 MiB, ordinary`
 )

@@ -12,7 +12,10 @@
 //     shorter than its call: gaps between calls are not counted;
 //   - array rows are expressions of several operations. They run through package
 //     array and are timed by the wall clock over a batch of queued calls;
-//   - host rows are what a call costs the program, by the wall clock.
+//   - host rows are what a call costs the program, by the wall clock;
+//   - a training step is timed by the wall clock from the first one's queueing to the
+//     end of the last one's work, eagerly beside as many bare launches, and as a graph
+//     beside a graph of as many empty kernels: the shares that are not the kernels'.
 //
 // The limit of a memory-bound row is the speed, measured beside it, of a plain
 // kernel that moves as many bytes in the same mixture of reads and writes and does

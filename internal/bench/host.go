@@ -42,8 +42,7 @@ func hostRows() []row {
 			return err
 		}),
 		{task: "graph node", unit: "us", make: (*runner).graphNode},
-		notYet("one training step, batch 128", "us", "no cross-entropy and no graphs of arrays yet"),
-		notYet("one training step, batch 1024", "us", "no cross-entropy and no graphs of arrays yet"),
+		trainingRow(128, false), trainingRow(128, true), trainingRow(1024, false), trainingRow(1024, true),
 		{task: firstResult, unit: "us", make: (*runner).first},
 		copyRow("host → device, 256 MiB, pinned", pinned, toDevice),
 		copyRow("host → device, 256 MiB, ordinary", ordinary, toDevice),

@@ -119,6 +119,49 @@ def wall(f, sync):
     return timed
 
 
+def waited(f, sync):
+    """Calls from the first one to the end of the last one's work."""
+
+    def timed(batch):
+        f()
+        sync()
+        t = time.perf_counter()
+        for _ in range(batch):
+            f()
+        sync()
+        return (time.perf_counter() - t) * 1e6 / batch
+
+    return timed
+
+
+def torch_training(samples, graph):
+    """A step of a perceptron 784-512-512-10, at full float32 accuracy."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)).cuda()
+    descent = torch.optim.SGD(model.parameters(), lr=0.01)
+    x, y = torch.randn(samples, 784, device="cuda"), torch.randint(0, 10, (samples,), device="cuda")
+
+    def step():
+        descent.zero_grad(set_to_none=True)
+        F.cross_entropy(model(x), y).backward()
+        descent.step()
+
+    if not graph: return waited(step, torch.cuda.synchronize)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    g = torch.cuda.CUDAGraph()
+    descent.zero_grad(set_to_none=True)
+    with torch.cuda.graph(g):
+        F.cross_entropy(model(x), y).backward()
+        descent.step()
+    return waited(g.replay, torch.cuda.synchronize)
+
+
 DTYPES = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16", "i32": "int32", "i64": "int64", "u8": "uint8"}
 
 
@@ -302,6 +345,8 @@ def torch_host(task, z):
         return wall(lambda: (x + y).cpu(), sync)
     if task == "process start to first result":
         return fresh("import torch; a = torch.ones(1024, device='cuda'); (a + a).sum().item()")
+    match = re.fullmatch(r"one training step, batch (\d+)(, graph)?", task)
+    if match: return torch_training(int(match[1]), match[2] is not None)
     match = re.fullmatch(r"(host → device|device → host), 256 MiB, (pinned|ordinary)", task)
     if match:
         n = z["bytes"] // 4
