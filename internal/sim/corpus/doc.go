@@ -16,6 +16,6 @@
 // Tensor cores are held twice: a plain model in the tests gives what cards answer
 // to every mma and wgmma form, and the simulated device follows the same rule.
 //
-// Not here: what is undefined in PTX (division by
-// zero, shuffles from lanes that take no part).
+// Not here: what is undefined in PTX (division by zero, shuffles from lanes that
+// take no part).
 package corpus

@@ -923,6 +923,9 @@ func (d *decoder) atom(address *ptx.Operand, args []ptx.Operand) (inst, error) {
 		return n, d.unknown()
 	}
 	n.mem.update = updater(n.mem.size, f)
+	if n.mem.space == ptx.GenericSpace && t == ptx.F32 {
+		n.mem.updateShared = updater(n.mem.size, atomics(mods, t, true))
+	}
 	return n, nil
 }
 

@@ -160,6 +160,9 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 			b.count[i] = int64((t.Box[i] + t.ElementStrides[i] - 1) / t.ElementStrides[i])
 			n *= uint64(b.count[i])
 		}
+		if at := uint64(b.first[0]) * TensorElementBytes(t.Type); at%16 != 0 {
+			x.fail(in, Misaligned, lane, a, 128, text(m.label), "the box begins %d bytes into the tensor's rows: a GPU takes multiples of 16, and else has an illegal instruction", int64(at))
+		}
 		b.find(x, in, op, lane)
 		to, at := x.laneAddress(&op.shared, lane, n)
 		b.eachUnit(at-to.base, n, func(a, n uint64) {

@@ -272,7 +272,9 @@ func TestTensorCopies(t *testing.T) {
 				m.Strides[i] = total + 16*r.Uint64N(2)
 				total = m.Strides[i] * m.Dims[i]
 			}
-			first[i] = int32(r.IntN(8)) - 4
+			if first[i] = int32(r.IntN(8)) - 4; i == 0 {
+				first[i] *= 16 / int32(unit)
+			}
 			boxes *= uint64((m.Box[i] + m.ElementStrides[i] - 1) / m.ElementStrides[i])
 		}
 		coords := strings.Join([]string{"%r3", "%r4", "%r5", "%r6", "%r7"}[:m.Rank], ", ")
@@ -372,3 +374,28 @@ W:
 END:
 	ret;
 }`
+
+// TestTensorAlignment: a box that begins elsewhere than at a multiple of 16 bytes
+// of a row is an illegal instruction on an H100.
+func TestTensorAlignment(t *testing.T) {
+	src := strings.NewReplacer("DIM", "1d", "COORDS", "%r3", "BYTES", "32").Replace(tensorKernel)
+	for _, first := range []uint32{0, 8, 1, 4, 1<<32 - 1, 1<<32 - 8} {
+		d := hopperDevice(t, src)
+		m := TensorMap{Type: abi.TensorMapDataTypeUint16, Rank: 1, Dims: [5]uint64{64}, Box: [5]uint32{16}, ElementStrides: [5]uint32{1}}
+		k := d.prog.Kernels["k"]
+		params := make([]byte, k.ParamBytes)
+		for i := range 2 {
+			m.Address = buffer(d, "tensor", make([]byte, 128))
+			for j, w := range m.Encode() {
+				hostOrder.PutUint64(params[128*i+8*j:], w)
+			}
+		}
+		hostOrder.PutUint64(params[256:], buffer(d, "out", make([]byte, 32)))
+		hostOrder.PutUint32(params[264:], first)
+		err := Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: params}, Options{})
+		var f *Fault
+		if bad := errors.As(err, &f) && f.Kind == Misaligned; bad != (first%8 != 0) {
+			t.Errorf("from %d: %v", int32(first), err)
+		}
+	}
+}

@@ -33,6 +33,9 @@ type memOp struct {
 	cache   int
 	from    *inst // of cp.async: its global half, with an address of its own
 	update  func(x *ctx, in *inst, p unsafe.Pointer, lane int)
+	// Of an atomic float32 addition at a generic address, in shared memory: there
+	// it flushes no subnormals.
+	updateShared func(x *ctx, in *inst, p unsafe.Pointer, lane int)
 }
 
 // ordering notes what a memory operation orders besides itself.
@@ -459,8 +462,11 @@ func updateRows(x *ctx, in *inst) {
 			}
 		})
 	}
-	p := r.at(lo)
-	x.active(func(lane int) { m.update(x, in, unsafe.Add(p, x.addrs[lane]-lo), lane) })
+	p, update := r.at(lo), m.update
+	if r.shared && m.updateShared != nil {
+		update = m.updateShared
+	}
+	x.active(func(lane int) { update(x, in, unsafe.Add(p, x.addrs[lane]-lo), lane) })
 }
 
 // updater makes the per-lane part of atom: f computes the new value from the
