@@ -25,7 +25,6 @@ var unsupported = []struct{ prefix, why string }{}
 // differing lists, by a prefix of their names, the programs on which the
 // simulated device and cards are known to differ, and why that stands.
 var differing = []struct{ prefix, why string }{
-	{"atom.shared::cluster.add.noftz.f16x2", "on another block's shared memory ptxas 12.4 makes it a load, an integer addition and a store"},
 }
 
 func knownToDiffer(name string) bool {

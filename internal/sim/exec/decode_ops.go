@@ -923,6 +923,7 @@ func (d *decoder) atom(address *ptx.Operand, args []ptx.Operand) (inst, error) {
 		return n, d.unknown()
 	}
 	n.mem.update = updater(n.mem.size, f)
+	n.mem.halves = mod(mods, "add") && (t == ptx.F16x2 || t == ptx.BF16x2)
 	if n.mem.space == ptx.GenericSpace && t == ptx.F32 {
 		n.mem.updateShared = updater(n.mem.size, atomics(mods, t, true))
 	}

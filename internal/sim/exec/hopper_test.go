@@ -84,6 +84,7 @@ func TestHopperFaults(t *testing.T) {
 		{"beyond a neighbour's", OutOfBounds, 2, "mov.u32 %r2, sh;\nmapa.shared::cluster.u32 %r3, %r2, 1;\nst.shared::cluster.u32 [%r3+4200], %r1;", "shared memory"},
 		{"neighbour without ::cluster", OutOfBounds, 2, "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nxor.b32 %r4, %r4, 1;\nmapa.shared::cluster.u32 %r3, %r2, %r4;\nst.shared.u32 [%r3], %r1;", "shared memory"},
 		{"neighbour has exited", UseAfterFree, 2, "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nsetp.eq.u32 %p1, %r4, 0;\n@%p1 exit;\nmapa.shared::cluster.u32 %r3, %r2, 0;\nst.shared::cluster.u32 [%r3], %r1;", "threads have all exited"},
+		{"halves in a neighbour's", Trap, 2, "mov.u32 %r2, sh;\nst.shared.u32 [%r2], %r1;\n" + meetCluster + "mapa.shared::cluster.u32 %r3, %r2, 1;\natom.shared::cluster.add.noftz.f16x2 %r5, [%r3], %r1;\n" + meetCluster, "adds as one integer"},
 		{"unwritten by the neighbour", Uninitialised, 2, "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nxor.b32 %r4, %r4, 1;\nmapa.shared::cluster.u32 %r3, %r2, %r4;\nld.shared::cluster.u32 %r5, [%r3];\nst.global.u32 [%rd1], %r5;\n" + meetCluster, "nobody wrote"},
 		{"setmaxnreg by one warp", Deadlock, 1, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra A;\nbar.sync 1, 128;\nA:\nsetmaxnreg.dec.sync.aligned.u32 40;", "other warps of its group"},
 	} {

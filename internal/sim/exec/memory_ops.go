@@ -36,6 +36,7 @@ type memOp struct {
 	// Of an atomic float32 addition at a generic address, in shared memory: there
 	// it flushes no subnormals.
 	updateShared func(x *ctx, in *inst, p unsafe.Pointer, lane int)
+	halves       bool // a sum of two 16-bit floats
 }
 
 // ordering notes what a memory operation orders besides itself.
@@ -465,6 +466,9 @@ func updateRows(x *ctx, in *inst) {
 	p, update := r.at(lo), m.update
 	if r.shared && m.updateShared != nil {
 		update = m.updateShared
+	}
+	if m.halves && r.home != nil && r != &x.shared && r != &x.window {
+		x.fail(in, Trap, x.firstActive(), lo, m.bytes, "", "a sum of two 16-bit floats in another block's shared memory, which an H100 adds as one integer: use a loop of atom.cas")
 	}
 	x.active(func(lane int) { update(x, in, unsafe.Add(p, x.addrs[lane]-lo), lane) })
 }
