@@ -24,8 +24,7 @@ var unsupported = []struct{ prefix, why string }{}
 
 // differing lists, by a prefix of their names, the programs on which the
 // simulated device and cards are known to differ, and why that stands.
-var differing = []struct{ prefix, why string }{
-}
+var differing = []struct{ prefix, why string }{}
 
 func knownToDiffer(name string) bool {
 	for _, d := range differing {
