@@ -17,7 +17,7 @@ func TestExactInstructions(t *testing.T) {
 	kernels := 0
 	for _, f := range families() {
 		for _, key := range append(f.embed(), generatedKeys(f.prefix)...) {
-			for _, target := range f.allTargets() {
+			for _, target := range f.allTargets(key) {
 				text, err := generate(f, key, target)
 				if err != nil {
 					t.Fatal(err)

@@ -45,6 +45,7 @@ func softmaxFamily() family {
 		generate: generateRow,
 		name:     keyName,
 		embed:    embeddedSoftmax,
+		narrow:   []int{baseline, packedRounding},
 	}
 }
 
@@ -54,8 +55,13 @@ func rowFamily() family {
 		generate: generateRow,
 		name:     keyName,
 		embed:    func() []string { return nil },
+		narrow:   []int{baseline, packedRounding},
 	}
 }
+
+// packedRounding is the compute capability that rounds two floats to float16 or
+// bfloat16 at once, and whose maximum prefers a NaN.
+const packedRounding = 80
 
 func (k *rowKernel) key() string {
 	var w *keyWriter
@@ -117,7 +123,7 @@ func generateRow(key string, target int) (*ptx.Module, error) {
 		return nil, err
 	}
 	m := ptx.NewModule(fmt.Sprintf("sm_%d", target))
-	k.emit(m.Entry(EntryName(key)))
+	k.emit(m.Entry(EntryName(key)), target >= packedRounding)
 	return m, nil
 }
 
@@ -126,6 +132,7 @@ type rowEmitter struct {
 	*rowKernel
 	b                  *ptx.Builder
 	c                  Type     // computed in
+	packed             bool     // packedRounding is there
 	n                  *ptx.Reg // elements of a row
 	base, stride       *ptx.Reg // of the row that is read
 	starts             []*ptx.Reg
@@ -147,8 +154,8 @@ type scale struct {
 	access       int // bytes; 0: there is none
 }
 
-func (k *rowKernel) emit(b *ptx.Builder) {
-	e := &rowEmitter{rowKernel: k, b: b, c: k.t.compute()}
+func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
+	e := &rowEmitter{rowKernel: k, b: b, c: k.t.compute(), packed: packed}
 	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
 	length := ptx.U32
 	if k.split {
@@ -178,8 +185,11 @@ func (k *rowKernel) emit(b *ptx.Builder) {
 	switch k.kind {
 	case rowSoftmax, rowLogSoftmax:
 		m := e.largest(xs)
-		sum := e.total(e.exponentials(xs, m))
-		e.storeSoftmax(xs, sum)
+		if k.t.Size() < 4 {
+			e.storeNarrowSoftmax(xs, m)
+			break
+		}
+		e.storeSoftmax(xs, e.total(e.exponentials(xs, m)))
 	case rowLogSumExp:
 		e.logSumExp(xs)
 	case rowVariance:
@@ -345,7 +355,7 @@ func (e *rowEmitter) storeNorm(xs [][]*ptx.Reg) {
 				y = e.float([]string{"mul", "add"}[k], y, s)
 			}
 		}
-		return emitFit(b, e.t, y)
+		return y
 	}
 	exit := b.NewLabel("exit")
 	b.BraUnless(e.inside, exit)
@@ -492,6 +502,10 @@ func (e *rowEmitter) largest(xs [][]*ptx.Reg) *ptx.Reg {
 	m := e.most.newPartial(nil)
 	for _, run := range xs {
 		for _, x := range run {
+			if e.packed {
+				e.b.Do("max.NaN."+e.c.suffix(), m.v, m.v, x)
+				continue
+			}
 			e.most.take(m, x, nil)
 		}
 	}
@@ -549,6 +563,44 @@ func (e *rowEmitter) storeSoftmax(xs [][]*ptx.Reg, sum *ptx.Reg) {
 	})
 }
 
+// storeNarrowSoftmax is for float16 and bfloat16, which are bound by the number of
+// instructions. The exponentials are 2²⁴ times too large, so that none that
+// matters is subnormal and a power of two is an addition to the exponent; what
+// is smaller than any that matters is less than 2⁻¹²⁶, and vanishes in the sum
+// and in the result. A maximum that is no number makes the row NaN.
+func (e *rowEmitter) storeNarrowSoftmax(xs [][]*ptx.Reg, m *ptx.Reg) {
+	const up = 24
+	b, f := e.b, newFunction(e.b, e.c)
+	exps := make([][]*ptx.Reg, len(xs))
+	for p, run := range xs {
+		for j, x := range run {
+			run[j] = f.sub(x, m)
+			a := f.op("max"+f.s, run[j], -(126+up)*math.Ln2)
+			sum := f.fma(a, f.log2e[0], f.round+up) // an integer, in the low bits
+			part := f.fma(a, f.log2e[0], f.neg(f.sub(sum, f.round+up)))
+			y := f.fma(f.polynomial(part, f.exp2), part, 1.0)
+			exps[p] = append(exps[p], floatFromBits(b, e.c, b.Op("mad.lo.u32", floatBits(b, e.c, sum), 1<<f.mantissa, floatBits(b, e.c, y))))
+		}
+	}
+	finite := f.is("lt", f.abs(m), math.Inf(1))
+	sum := f.choose(finite, e.total(exps), math.NaN())
+	if e.kind == rowLogSoftmax {
+		log := emitOp(b, OpLog, e.c, e.c, f.mul(sum, math.Ldexp(1, -up)))
+		e.store(func(p int) []*ptx.Reg { return each(xs[p], func(x *ptx.Reg) *ptx.Reg { return f.sub(x, log) }) })
+		return
+	}
+	inverse := f.op("rcp.rn"+f.s, sum)
+	e.store(func(p int) []*ptx.Reg { return each(exps[p], func(x *ptx.Reg) *ptx.Reg { return f.mul(x, inverse) }) })
+}
+
+func each(xs []*ptx.Reg, do func(x *ptx.Reg) *ptx.Reg) []*ptx.Reg {
+	ys := make([]*ptx.Reg, len(xs))
+	for i, x := range xs {
+		ys[i] = do(x)
+	}
+	return ys
+}
+
 // store writes the results of each pass, as far as the row goes.
 func (e *rowEmitter) store(results func(p int) []*ptx.Reg) {
 	b := e.b
@@ -556,25 +608,33 @@ func (e *rowEmitter) store(results func(p int) []*ptx.Reg) {
 	b.BraUnless(e.inside, exit)
 	for p, i := range e.starts {
 		ys := results(p)
-		for j, y := range ys {
-			ys[j] = emitFit(b, e.t, y)
-		}
 		e.eachRun(i, func() { e.storeWhole(ys, i) }, func(j int, at *ptx.Reg) { e.storeAt(ys[j], at) })
 	}
 	b.Bind(exit)
 	b.Do("ret")
 }
 
-// storeWhole stores a run that lies in the row, storeAt one element.
+// storeWhole rounds and stores a run that lies in the row, storeAt one element.
 func (e *rowEmitter) storeWhole(ys []*ptx.Reg, i *ptx.Reg) {
 	at, piece := e.address(i, e.outBase, e.outStride), min(e.out/e.t.Size(), e.run)
+	if e.packed && piece > 1 {
+		for j := 0; j < e.run; j += piece {
+			words := e.b.Regs(ptx.B32, piece/2)
+			for k, w := range words {
+				e.b.Do("cvt.rn."+map[Type]string{Float16: "f16x2", BFloat16: "bf16x2"}[e.t]+".f32", w, ys[j+2*k+1], ys[j+2*k])
+			}
+			e.b.Do("st.global."+strings.ReplaceAll(wordAccess(e.t, piece), "u32", "b32"), e.b.At(at, e.offset(j, e.out)), wordOperand(e.b, words))
+		}
+		return
+	}
+	ys = each(ys, func(y *ptx.Reg) *ptx.Reg { return emitFit(e.b, e.t, y) })
 	for j := 0; j < e.run; j += piece {
 		storeVector(e.b, e.t, ys[j:j+piece], e.b.At(e.advance(at, j, e.out, e.outStride), e.offset(j, e.out)))
 	}
 }
 
 func (e *rowEmitter) storeAt(y, i *ptx.Reg) {
-	storeElement(e.b, e.t, y, e.b.At(e.address(i, e.outBase, e.outStride), 0), nil)
+	storeElement(e.b, e.t, emitFit(e.b, e.t, y), e.b.At(e.address(i, e.outBase, e.outStride), 0), nil)
 }
 
 // longestRow is the longest row that is held in registers.

@@ -10,8 +10,8 @@ import "fmt"
 //
 // A row (the elements along the axis) with a NaN or +Inf, or of −Inf only, has
 // NaNs where the formula gives them. Rows of up to longestRow elements are read
-// once, in one launch, if they lie along memory; others take several launches and
-// give the same bits as if they did not.
+// once, in one launch, if they lie along memory; others take several launches, which
+// give the same bits in float32 and float64.
 func Softmax(p *Plan, t Type, out, in Layout, axis int) error {
 	return softmax(p, false, t, out, in, axis)
 }

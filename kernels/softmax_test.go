@@ -165,6 +165,62 @@ func TestSoftmaxSpecial(t *testing.T) {
 	}
 }
 
+// Of float16 and bfloat16, whose exponentials have code of their own, every
+// target gives the same, which is the formula rounded once, or nearly.
+func TestSoftmaxNarrow(t *testing.T) {
+	old, err := simulatedRunner(75)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, inf := newRand(t), math.Inf(1)
+	rows := [][]float64{{-inf, 0, -inf}, {1, inf, 0}, {1, math.NaN(), 0}, {-inf, -inf, -inf}, {3e4, 3e4, -3e4}, {0, -80, -120}, {5}}
+	for _, n := range []int{64, 1000, 2048, 5001} {
+		row := make([]float64, n)
+		for i := range row {
+			row[i] = 4 * r.NormFloat64()
+		}
+		rows = append(rows, row)
+	}
+	for _, typ := range []Type{Float16, BFloat16} {
+		unit := map[Type]float64{Float16: 0x1p-11, BFloat16: 0x1p-8}[typ]
+		for _, row := range rows {
+			in := elements(typ, row)
+			for i := range row {
+				row[i] = floatOf(typ, in[i])
+			}
+			for _, log := range []bool{false, true} {
+				var p Plan
+				l := RowMajor(len(row))
+				if err := softmax(&p, log, typ, l, l, 0); err != nil {
+					t.Fatal(err)
+				}
+				var results [2][]uint64
+				for i, on := range []*planRunner{newRunner(t), old} {
+					buffers := [][]byte{packElements(typ, in), packElements(typ, in)}
+					on.run(t, &p, typ, buffers...)
+					results[i] = unpackElements(typ, buffers[0])
+				}
+				for i, want := range softmaxModel(row, log) {
+					got, other := floatOf(typ, results[0][i]), floatOf(typ, results[1][i])
+					if sum := floats.Sum(row); math.IsNaN(sum) || math.IsInf(sum, 1) { // as a maximum that is no number makes all
+						want = math.NaN()
+					}
+					bound := unit*1.01*math.Abs(want) + 0x1p-25
+					if typ == BFloat16 && !log {
+						bound = unit*1.01*want + 0x1p-134
+					}
+					if got != other && (got == got || other == other) {
+						t.Errorf("%v log %v of %d: element %d is %v, and %v for compute capability 7.5", typ, log, len(row), i, got, other)
+					}
+					if (got != got) != (want != want) || math.Abs(got-want) > bound {
+						t.Fatalf("%v log %v of %d: element %d is %v, want %v", typ, log, len(row), i, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestSoftmaxErrors(t *testing.T) {
 	var p Plan
 	if Softmax(&p, Int32, RowMajor(3), RowMajor(3), 0) == nil || Softmax(&p, Float32, RowMajor(4), RowMajor(3), 0) == nil ||

@@ -26,6 +26,10 @@ type family struct {
 	// nil means the baseline, 75, alone.
 	targets []int
 
+	// narrow are the same for kernels whose keys name float16 or bfloat16; nil
+	// means targets. Compute capability 8.0 rounds two floats to them at once.
+	narrow []int
+
 	// name returns a readable C identifier that determines the key, or, where
 	// that would be too long, one that a hash is to be added to.
 	name func(key string) (name string, unique bool)
@@ -67,21 +71,16 @@ func familyOf(key string) (family, error) {
 	return family{}, fmt.Errorf("kernel key %q: no family %q", key, word)
 }
 
-// target returns the best target of the family for a device.
-func (f family) target(cc int) (int, error) {
-	best, lowest := 0, baseline
-	if f.targets == nil && cc >= baseline {
-		best = baseline
-	}
-	for i, t := range f.targets {
-		if i == 0 {
-			lowest = t
-		}
+// target returns the best target of a kernel for a device.
+func (f family) target(key string, cc int) (int, error) {
+	targets, best := f.allTargets(key), 0
+	for _, t := range targets {
 		if t <= cc {
 			best = t
 		}
 	}
 	if best == 0 {
+		lowest := targets[0]
 		return 0, fmt.Errorf("%s kernels need compute capability %d.%d or higher; the device has %d.%d", f.prefix, lowest/10, lowest%10, cc/10, cc%10)
 	}
 	return best, nil
@@ -96,7 +95,7 @@ func Source(key string, cc int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	target, err := f.target(cc)
+	target, err := f.target(key, cc)
 	if err != nil {
 		return "", err
 	}
@@ -129,7 +128,7 @@ func Files() (map[string]string, error) {
 	files := map[string]string{}
 	for _, f := range families() {
 		for _, key := range f.embed() {
-			for _, target := range f.allTargets() {
+			for _, target := range f.allTargets(key) {
 				text, err := generate(f, key, target)
 				if err != nil {
 					return nil, err
@@ -145,8 +144,12 @@ func Files() (map[string]string, error) {
 	return files, nil
 }
 
-func (f family) allTargets() []int {
-	if f.targets == nil {
+// allTargets are those of a kernel, ascending.
+func (f family) allTargets(key string) []int {
+	switch {
+	case f.narrow != nil && strings.Contains(key, Float16.String()): // which bfloat16 contains
+		return f.narrow
+	case f.targets == nil:
 		return []int{baseline}
 	}
 	return f.targets

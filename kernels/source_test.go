@@ -58,7 +58,7 @@ func TestSourceEmbedded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			target, err := f.target(cc)
+			target, err := f.target(key, cc)
 			if err != nil {
 				continue // no kernel for this device
 			}
@@ -181,14 +181,13 @@ func TestAssemble(t *testing.T) {
 			r.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
 			keys = keys[:min(len(keys), 8)]
 		}
-		targets := f.allTargets()
-		for i, target := range targets {
-			for _, arch := range []int{75, 80, 90} {
-				if arch < target || i+1 < len(targets) && arch >= targets[i+1] {
-					continue
-				}
-				for _, key := range keys {
-					jobs = append(jobs, job{key, target, arch})
+		for _, key := range keys {
+			targets := f.allTargets(key)
+			for i, target := range targets {
+				for _, arch := range []int{75, 80, 90} {
+					if arch >= target && (i+1 == len(targets) || arch < targets[i+1]) {
+						jobs = append(jobs, job{key, target, arch})
+					}
 				}
 			}
 		}

@@ -103,7 +103,7 @@ func (u *tuner) prepare(row *tuneRow, v *tuneVariant) (func() error, error) {
 			if err != nil {
 				return "", err
 			}
-			target, err := f.target(u.r.cc)
+			target, err := f.target(l.Key, u.r.cc)
 			if err != nil {
 				return "", err
 			}
