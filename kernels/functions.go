@@ -280,12 +280,34 @@ func emitSigmoid(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 	return f.keepNaN(a[0], f.fma(rest, inverse, q))
 }
 
+// tanhFar is 1 − 2/(e²ˣ + 1) for float32 x ≥ 0.55 without a branch: e²ˣ is a
+// power of two, limited to where the result is 1, and the inverse is a guess that
+// negates the exponent with two steps of Newton's method, of third order.
+func (f *function) tanhFar(x *ptx.Reg) *ptx.Reg {
+	x = f.op("min"+f.s, x, 10.0)
+	sum := f.fma(x, 2*f.log2e[0], f.round) // an integer, in the low bits
+	part := f.fma(x, 2*f.log2e[0], f.neg(f.sub(sum, f.round)))
+	y := f.fma(f.polynomial(part, f.exp2), part, 1.0)
+	e := floatFromBits(f.b, f.t, f.b.Op("mad.lo.u32", floatBits(f.b, f.t, sum), 1<<f.mantissa, floatBits(f.b, f.t, y)))
+	d := f.add(e, 1.0)
+	inverse := floatFromBits(f.b, f.t, f.b.Op("sub.u32", 0x7ef311c7, floatBits(f.b, f.t, d)))
+	for range 2 {
+		rest := f.fma(f.neg(d), inverse, 1.0)
+		inverse = f.fma(inverse, f.fma(rest, rest, rest), inverse)
+	}
+	return f.fma(inverse, -2.0, 1.0)
+}
+
 // emitTanh is a polynomial near 0 and 1 − 2/(e²ˣ + 1) elsewhere.
 func emitTanh(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 	f := newFunction(b, t)
 	x := f.abs(a[0])
-	e := f.expOf(f.add(x, x))
-	far := f.sub(1.0, f.div(2.0, f.add(e, 1.0)))
+	var far *ptx.Reg
+	if t.wide() {
+		far = f.sub(1.0, f.div(2.0, f.add(f.expOf(f.add(x, x)), 1.0)))
+	} else {
+		far = f.tanhFar(x)
+	}
 	square := f.mul(x, x)
 	near := f.fma(f.mul(f.polynomial(square, f.tanh), square), x, x)
 	y := f.choose(f.is("lt", x, 0.55), near, far)
