@@ -210,7 +210,7 @@ func keep(op string, h handle) handle {
 	if sc := s.scope; sc != nil {
 		s.scope = nil
 		if around := sc.parent.lasting(); around != nil && s.block != nil {
-			around.add(s, s.block.owner)
+			around.add(s)
 		}
 	}
 	return h

@@ -1,8 +1,6 @@
 package array
 
 import (
-	"weak"
-
 	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
@@ -146,7 +144,7 @@ func (w *work) renew(dst handle, s *storage, fresh *block) *Error {
 	sh := s.sh
 	old := s.detach()
 	s.block = fresh
-	sh.registry.add(fresh, weak.Make(s))
+	sh.registry.add(fresh, s.owner())
 	sh.mark(fresh, driver.MemoryPoisoned, s.label)
 	for i := range w.inputs {
 		if w.inputs[i] == s {

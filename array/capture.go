@@ -283,8 +283,9 @@ func (rec *recording) draw(sh *shared, s *sequence, blocks uint64) (cell *storag
 		if err != nil {
 			return nil, 0, err
 		}
-		d := &drawing{from: s, cell: &storage{sh: sh, block: b, elementSize: counterBytes}}
-		sh.registry.add(b, weak.Make(d.cell))
+		d := &drawing{from: s, cell: (&node{}).room()}
+		d.cell.sh, d.cell.block, d.cell.elementSize = sh, b, counterBytes
+		sh.registry.add(b, d.cell.owner())
 		sh.mark(b, driver.MemoryPoisoned, func() string { return "the counter of a graph's random numbers" })
 		i, rec.draws = len(rec.draws), append(rec.draws, d)
 	}

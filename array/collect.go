@@ -13,8 +13,8 @@ import (
 // collections are started when the device memory handed out since the last one
 // calls for it.
 
-// owner is the weak pointer of the storage that a block serves.
-type owner = weak.Pointer[storage]
+// owner is the weak pointer of the node whose storage a block serves.
+type owner = weak.Pointer[node]
 
 // registry lists the blocks in use by storages.
 type registry struct {

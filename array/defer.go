@@ -122,7 +122,9 @@ func (c call) link(d *Device, n *node) {
 	n.call, n.dev, n.linked = c, d, true
 	n.scope = d.scope.lasting()
 	n.nodes, n.cost = 1, costOf(n.expr.op)
-	n.self = weak.Make(n)
+	if n.self == (owner{}) {
+		n.self = weak.Make(n)
+	}
 	rec := d.capturing()
 	if rec != nil {
 		rec.exprs = append(rec.exprs, n.self)
@@ -420,7 +422,7 @@ func (w *work) evaluate(n *node, sharing bool) (*storage, *Error) {
 	if err := w.compute(n); err != nil {
 		return nil, err
 	}
-	return w.runLocked(&n.layout, n.typ, nil)
+	return w.runLocked(&n.layout, n.typ, n.room())
 }
 
 // compute plans the evaluation of n.
@@ -551,7 +553,7 @@ func (w *work) writes(r *node) bool {
 // output adds the expression at p to what the kernel stores, if there is memory.
 func (w *work) output(p *place) {
 	r := p.node
-	s := r.where().spareStorage(r.call, &r.layout, r.typ)
+	s := r.where().spareStorage(r)
 	if s == nil {
 		return
 	}
@@ -749,9 +751,10 @@ func (sh *shared) overwritten(s *storage) *Error {
 // detach moves the memory of s, and the expressions that read it, to a storage that
 // nothing else refers to. s has no memory then.
 func (s *storage) detach() *storage {
-	old := &storage{sh: s.sh, elementSize: s.elementSize, err: s.err, detached: true, label: s.label}
+	old := (&node{}).room()
+	old.sh, old.elementSize, old.err, old.carried, old.detached, old.label = s.sh, s.elementSize, s.err, s.carried, true, s.label
 	if old.block = s.block; old.block != nil {
-		old.block.owner = weak.Make(old)
+		old.block.owner = old.owner()
 		s.sh.setAside += old.block.bytes
 		old.block.aside = true
 	}
@@ -763,7 +766,7 @@ func (s *storage) detach() *storage {
 // attach undoes detach.
 func (s *storage) attach(old *storage) {
 	if s.block = old.block; s.block != nil {
-		s.block.owner = weak.Make(s)
+		s.block.owner = s.owner()
 		s.block.aside = false
 		s.sh.setAside -= s.block.bytes
 	}
@@ -781,7 +784,12 @@ func (s *storage) moveReaders(to *storage) {
 		}
 		for i, a := range n.operands() {
 			if a.root().store == s {
-				n.expr.args[i] = &node{typ: a.typ, layout: a.layout, store: to}
+				r := to.node
+				if r.store != nil {
+					r = new(node)
+				}
+				r.typ, r.layout, r.store = a.typ, a.layout, to
+				n.expr.args[i] = r
 			}
 		}
 	}
@@ -814,7 +822,7 @@ func (sh *shared) relieve() {
 	defer func() { sh.relieving = false }()
 	var list []*node
 	for _, b := range sh.registry.blocks {
-		if s := b.owner.Value(); s != nil && s.readers.any() {
+		if s := b.storage(); s != nil && s.readers.any() {
 			for _, p := range s.readers.list {
 				if n := p.Value(); n != nil && n.busy == 0 && n.consumers == 0 && n.reads > n.bytes() {
 					list = append(list, n)

@@ -79,7 +79,7 @@ func (g *graph) furnish(a *arrangement, kept []*storage) error {
 		}
 		s.block.address = b.address // for the steps
 		s.block = b
-		sh.registry.add(b, weak.Make(s))
+		sh.registry.add(b, s.owner())
 		sh.mark(b, driver.MemoryPoisoned, s.label)
 	}
 	for _, p := range a.plots {

@@ -90,13 +90,13 @@ func (w *work) constant(value scalar, out *layout) error {
 func (w *work) create(l layout, t kernels.Type) (*node, *Error) {
 	n := &node{call: w.call, typ: t, layout: l}
 	var err *Error
-	n.store, err = w.run(&n.layout, t, nil)
+	n.store, err = w.run(&n.layout, t, n.room())
 	return n, err
 }
 
 // run queues the plan: kernels first, as assembling one may take long; then, under
 // the lock, memory, waits for other streams, launches, and notes in the blocks'
-// histories. Operand 0 is into, or a new storage for the layout where into is nil.
+// histories. Operand 0 is into, which is given memory for the layout if it is new.
 func (w *work) run(l *layout, t kernels.Type, into *storage) (*storage, *Error) {
 	d, sh := w.dev, w.dev.sh
 	for i := range w.plan.Launches {
@@ -154,30 +154,29 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 			return nil, w.foreign()
 		}
 	}
-	out := into
-	if into == nil {
-		var err error
-		if out, err = d.newStorage(w.call, l, t); err != nil {
+	fresh := into.sh == nil
+	if fresh {
+		if err := d.makeStorage(into, w.call, l, t); err != nil {
 			return nil, w.deviceError(err)
 		}
 	} else if err := into.usable(w.call); err != nil {
 		return nil, err
 	}
 	if len(w.plan.Launches) == 0 {
-		return out, nil
+		return into, nil
 	}
 	if d.sh.moved != nil {
 		*d.sh.moved += w.moves(l, t)
 	}
-	if err := w.launch(out); err != nil {
+	if err := w.launch(into); err != nil {
 		e := w.deviceError(err)
-		if into == nil {
-			out.free(w.call)
+		if fresh {
+			into.free(w.call)
 		}
 		return nil, e
 	}
-	w.carry(out, into == nil || l.Len()*t.Size() == int(out.block.asked))
-	return out, nil
+	w.carry(into, fresh || l.Len()*t.Size() == int(into.block.asked))
+	return into, nil
 }
 
 // moves is the number of bytes that the work reads and writes, each once.

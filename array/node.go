@@ -44,7 +44,8 @@ type node struct {
 	base   *node // what it is a view of, or nil; not a view itself
 	err    *Error
 
-	store *storage   // of no view: that is its base's
+	store *storage   // of no view: that is its base's. Mostly own
+	own   storage    // see room
 	expr  expression // what computes it, until it is materialised
 	fault *Error     // what its evaluation met
 	freed call       // the Free of an array that was not evaluated then

@@ -126,7 +126,7 @@ func (c call) reduceLocked(op kernels.Op, h handle, out *node, mask uint32) (*st
 	if err := kernels.ReduceExpr(&w.plan, op, &w.expr, out.typ, out.layout, w.layouts, mask); err != nil {
 		return nil, c.unsupported(err, h)
 	}
-	s, err := w.runLocked(&out.layout, out.typ, nil)
+	s, err := w.runLocked(&out.layout, out.typ, out.room())
 	if err == nil {
 		w.computed()
 	}

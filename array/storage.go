@@ -13,12 +13,13 @@ import (
 // A storage is the device memory of one array and all views of it. Its fields
 // are guarded by the shared device's lock.
 type storage struct {
-	sh    *shared
-	block *block // nil where it has no bytes, and once freed
-	freed call   // the Free that gave it back; without a name while there was none
-	err   *Error // what left its content undefined, or nil
-	scope *scope // that frees it when it ends, or nil
-	holds int    // host copies in progress, which put off giving the block back
+	node  *node   // that it is part of
+	sh    *shared // nil until it is made
+	block *block  // nil where it has no bytes, and once freed
+	freed call    // the Free that gave it back; without a name while there was none
+	err   *Error  // what left its content undefined, or nil
+	scope *scope  // that frees it when it ends, or nil
+	holds int     // host copies in progress, which put off giving the block back
 
 	carried doubts // operations that it was computed from whose operands' values may be wrong
 
@@ -63,26 +64,50 @@ func (s *storage) readable(c call) *Error {
 	return s.usable(c)
 }
 
-// newStorage makes a storage for the elements of a layout and announces it. The
+// room returns a storage that has no memory yet and is part of n: they live as long
+// as each other, which takes one allocation and one weak pointer.
+func (n *node) room() *storage {
+	n.own = storage{node: n}
+	if n.self == (owner{}) {
+		n.self = weak.Make(n)
+	}
+	return &n.own
+}
+
+// owner is the node that s is part of.
+func (s *storage) owner() owner { return s.node.self }
+
+// storage is the storage that a block serves, nil if nothing refers to it any more.
+func (b *block) storage() *storage {
+	if n := b.owner.Value(); n != nil {
+		return &n.own
+	}
+	return nil
+}
+
+// makeStorage gives s memory for the elements of a layout and announces it. The
 // caller holds the lock.
-func (d *Device) newStorage(c call, l *layout, t kernels.Type) (*storage, error) {
+func (d *Device) makeStorage(s *storage, c call, l *layout, t kernels.Type) error {
 	bytes := uint64(l.Len()) * uint64(t.Size())
 	if bytes == 0 {
-		return &storage{sh: d.sh, elementSize: t.Size()}, nil
+		s.sh, s.elementSize = d.sh, t.Size()
+		return nil
 	}
 	b, err := d.obtain(bytes)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return d.storageIn(b, c, l, t), nil
+	d.storageIn(s, b, c, l, t)
+	return nil
 }
 
-// spareStorage is newStorage where memory is to be had without looking for it;
-// else it returns nil.
-func (d *Device) spareStorage(c call, l *layout, t kernels.Type) *storage {
-	bytes := uint64(l.Len()) * uint64(t.Size())
+// spareStorage is makeStorage for n where memory is to be had without looking for
+// it; else it returns nil.
+func (d *Device) spareStorage(n *node) *storage {
+	c, l, t := n.call, &n.layout, n.typ
+	bytes := uint64(n.bytes())
 	if rec := d.capturing(); rec != nil {
-		return d.storageIn(rec.block(bytes), c, l, t)
+		return d.storageIn(n.room(), rec.block(bytes), c, l, t)
 	}
 	b := d.sh.arena.alloc(bytes)
 	if b == nil && !d.sh.nearlyFull(bytes) {
@@ -91,17 +116,16 @@ func (d *Device) spareStorage(c call, l *layout, t kernels.Type) *storage {
 	if b == nil {
 		return nil
 	}
-	return d.storageIn(b, c, l, t)
+	return d.storageIn(n.room(), b, c, l, t)
 }
 
-// storageIn makes a storage of a block.
-func (d *Device) storageIn(b *block, c call, l *layout, t kernels.Type) *storage {
+// storageIn gives s a block.
+func (d *Device) storageIn(s *storage, b *block, c call, l *layout, t kernels.Type) *storage {
 	sh := d.sh
-	s := &storage{sh: sh, elementSize: t.Size(), block: b}
-	o := weak.Make(s)
-	sh.register(s, o)
+	s.sh, s.elementSize, s.block = sh, t.Size(), b
+	sh.register(s)
 	if sc := d.scope.lasting(); sc != nil {
-		sc.add(s, o)
+		sc.add(s)
 	}
 	if sh.announces {
 		shape, rank := l.Shape, l.Rank
@@ -115,13 +139,13 @@ func (d *Device) storageIn(b *block, c call, l *layout, t kernels.Type) *storage
 }
 
 // register enters the storage as the owner of its block.
-func (sh *shared) register(s *storage, o owner) {
+func (sh *shared) register(s *storage) {
 	if rec := s.block.in; rec != nil {
-		s.block.owner = o
+		s.block.owner = s.owner()
 		rec.made = append(rec.made, s)
 		return
 	}
-	sh.registry.add(s.block, o)
+	sh.registry.add(s.block, s.owner())
 }
 
 // mark announces a block to the simulated device's checks.
@@ -344,11 +368,11 @@ func (sc *scope) lasting() *scope {
 }
 
 // add notes a storage. The caller holds the shared device's lock.
-func (sc *scope) add(s *storage, o owner) {
+func (sc *scope) add(s *storage) {
 	if len(sc.made) >= max(sc.prune, 1024) {
 		alive := sc.made[:0]
 		for _, o := range sc.made {
-			if s := o.Value(); s != nil && s.freed.op == "" && s.scope == sc {
+			if n := o.Value(); n != nil && n.own.freed.op == "" && n.own.scope == sc {
 				alive = append(alive, o)
 			}
 		}
@@ -357,15 +381,15 @@ func (sc *scope) add(s *storage, o owner) {
 		sc.prune = 2 * len(alive)
 	}
 	s.scope = sc
-	sc.made = append(sc.made, o)
+	sc.made = append(sc.made, s.owner())
 }
 
 // end frees what the scope still has.
 func (sc *scope) end(c call) {
 	sc.ended = c
 	for _, o := range sc.made {
-		if s := o.Value(); s != nil && s.scope == sc {
-			s.free(c)
+		if n := o.Value(); n != nil && n.own.scope == sc {
+			n.own.free(c)
 		}
 	}
 	sc.made = nil

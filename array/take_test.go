@@ -82,7 +82,10 @@ func TestBadIndices(t *testing.T) {
 	shared := bad.Exp().Add(bad.Tanh()).Sigmoid() // stored beside the first of two that are computed from it
 	one, two := shared.AddScalar(1), shared.MulScalar(2)
 	w, v := Zeros[float32](d, 4, 4), Zeros[float32](d, 4, 4)
-	if err := errors.Join(bad.Err(), sum.Err(), w.Assign(bad), v.Slice(I(0)).Assign(bad.Slice(I(1))), v.Slice(I(1)).Fill(7), d.Sync()); err != nil {
+	freed, replaced := bad.Clone(), bad.Clone()
+	ofFreed, ofReplaced := freed.Neg(), replaced.Neg()
+	freed.Free()
+	if err := errors.Join(replaced.Fill(1), bad.Err(), sum.Err(), w.Assign(bad), v.Slice(I(0)).Assign(bad.Slice(I(1))), v.Slice(I(1)).Fill(7), d.Sync()); err != nil {
 		t.Fatalf("before anything is read: %v", err)
 	}
 	_, item := sum.Item()
@@ -92,6 +95,7 @@ func TestBadIndices(t *testing.T) {
 		"ToSlice": ignoring(bad.ToSlice()), "again": ignoring(bad.ToSlice()), "a sum": item, "a view": bad.Slice(I(0)).CopyTo(dst), "Assign": ignoring(w.ToSlice()), "a view that was assigned to": ignoring(v.At(3, 3)),
 		"Sync": bad.Sync(), "ArrayEqual": equal, "what is computed later": ignoring(bad.AddScalar(1).Exp().ToSlice()), "of a fork": onFork(t, d, bad),
 		"a consumer": ignoring(one.ToSlice()), "another": ignoring(two.ToSlice()), "what they share": ignoring(shared.ToSlice()),
+		"of an array freed since": ignoring(ofFreed.ToSlice()), "of an array overwritten since": ignoring(ofReplaced.ToSlice()),
 	} {
 		if !errors.Is(err, ErrIndex) || !strings.Contains(err.Error(), "Take of float32 (3, 4), int64 (4,) at take_test.go:80: the index at (2,)") {
 			t.Errorf("%s: %v", name, err)
