@@ -41,6 +41,8 @@ func TestOneLaunch(t *testing.T) {
 		{"a reduction of rows", 1, func() error { return x.Sub(y).Square().Mean(-1).Eval().Err() }},
 		{"a reduction of a transposed expression", 1, func() error { return x.Sub(y).Transpose().Max(0).Eval().Err() }},
 		{"a reduction of a mask", 1, func() error { return x.Greater(y).Any().Eval().Err() }},
+		{"the variance of all", 1, func() error { return x.Var().Err() }},
+		{"the deviation of rows", 1, func() error { return x.Std(-1).Err() }},
 		{"taken rows", 1, func() error { return x.Take(rows, 0).Err() }},
 		{"softmax of a matrix", 1, func() error { return x.Softmax(-1).Err() }},
 		{"softmax of columns", 1, func() error { return x.Softmax(0).Err() }},

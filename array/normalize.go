@@ -21,7 +21,7 @@ func (a *Array[T]) LogSoftmax(axis int) *Array[T] {
 // the largest element m, so that it does not overflow; −Inf over no elements. Of
 // floating-point types.
 func (a *Array[T]) LogSumExp(axes ...int) *Array[T] {
-	return to[T](logSumExp("LogSumExp", a.h(), axes))
+	return to[T](statistic("LogSumExp", a.h(), axes, kernels.LogSumExp))
 }
 
 // LayerNorm returns (a − mean) / √(variance + eps) · weight + bias along an axis,
@@ -117,27 +117,4 @@ func (c call) alongAxis(axis int, t kernels.Type, plan func(w *work, out layout,
 	}
 	n, failed := w.create(out, t)
 	return h.dev.made(n, c.of(failed, operands...))
-}
-
-func logSumExp(name string, h handle, axes []int) handle {
-	c := here(name)
-	if err := c.floating(h); err != nil {
-		return h.failed(err)
-	}
-	mask, err := axesOf(axes, h.node.Rank)
-	if err != nil {
-		return h.failed(c.fail(err, h))
-	}
-	if err := c.ready(h); err != nil {
-		return h.failed(err)
-	}
-	out := dropAxes(&h.node.layout, mask)
-	w := newWork(c, h.dev)
-	defer w.end()
-	w.input(h.node, h.node.layout)
-	if err := kernels.LogSumExp(&w.plan, h.node.typ, out, h.node.layout, mask); err != nil {
-		return h.failed(c.unsupported(err, h))
-	}
-	n, failed := w.create(out, h.node.typ)
-	return h.dev.made(n, c.of(failed, h))
 }

@@ -1,7 +1,6 @@
 package array
 
 import (
-	"math"
 	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/kernels"
@@ -68,10 +67,14 @@ func (a *Array[T]) Mean(axes ...int) *Array[T] {
 // Var returns the variance over axes, of floating-point types: the mean of the
 // squared distances from the mean, divided by the number of elements n and not by
 // n − 1 as gonum's stat.Variance does. NaN over no elements.
-func (a *Array[T]) Var(axes ...int) *Array[T] { return to[T](variance("Var", a.h(), axes, false)) }
+func (a *Array[T]) Var(axes ...int) *Array[T] {
+	return to[T](statistic("Var", a.h(), axes, variance))
+}
 
 // Std returns the standard deviation: the square root of Var.
-func (a *Array[T]) Std(axes ...int) *Array[T] { return to[T](variance("Std", a.h(), axes, true)) }
+func (a *Array[T]) Std(axes ...int) *Array[T] {
+	return to[T](statistic("Std", a.h(), axes, deviation))
+}
 
 // SumAs returns the sum over axes of elements converted to U first: integers and
 // bool to 32- and 64-bit integers and to floating-point types, floating-point types
@@ -237,35 +240,6 @@ func (s *chain) step(h handle, err *Error) *node {
 	return h.node
 }
 
-// reduce is a step; reduced axes stay, with size 1.
-func (s *chain) reduce(op kernels.Op, n *node, mask uint32) *node {
-	if s.err != nil {
-		return n
-	}
-	var axes [kernels.MaxRank]int
-	count := 0
-	for i := range n.Rank {
-		if mask>>i&1 != 0 {
-			axes[count] = i
-			count++
-		}
-	}
-	r, err := s.call.reduce(op, handle{s.dev, n}, n.typ, axes[:count])
-	if count == 0 { // of rank 0
-		return s.step(r, err)
-	}
-	m := s.step(r, err)
-	if s.err != nil {
-		return m
-	}
-	kept := n.layout
-	for _, a := range axes[:count] {
-		kept.Shape[a] = 1
-	}
-	setContiguous(&kept)
-	return s.call.view(handle{s.dev, m}, kept).node
-}
-
 // eval is a step that evaluates an expression.
 func (s *chain) eval(n *node, err error) *node {
 	if s.err != nil {
@@ -294,7 +268,8 @@ func (s *chain) end(h handle, last *node) handle {
 	return handle{s.dev, last}
 }
 
-func variance(name string, h handle, axes []int, root bool) handle {
+// statistic is a reduction that has a planning function of its own.
+func statistic(name string, h handle, axes []int, plan func(p *kernels.Plan, t kernels.Type, out, in layout, mask uint32) error) handle {
 	c := here(name)
 	if err := c.floating(h); err != nil {
 		return h.failed(err)
@@ -303,33 +278,24 @@ func variance(name string, h handle, axes []int, root bool) handle {
 	if err != nil {
 		return h.failed(c.fail(err, h))
 	}
-	s := &chain{call: c, dev: h.dev}
-	t := h.node.typ
+	if err := c.ready(h); err != nil {
+		return h.failed(err)
+	}
 	out := dropAxes(&h.node.layout, mask)
-	if reducedSize(&h.node.layout, mask) == 0 {
-		r := c.fill(h.dev, out, number(t, math.NaN()))
-		r.node.err = c.of(r.node.err, h)
-		return r
+	w := newWork(c, h.dev)
+	defer w.end()
+	w.input(h.node, h.node.layout)
+	if err := plan(&w.plan, h.node.typ, out, h.node.layout, mask); err != nil {
+		return h.failed(c.unsupported(err, h))
 	}
-	distances := contiguousLike(&h.node.layout)
-	if err := h.dev.fits(c, &distances, wide(t)); err != nil { // before the mean is computed
-		return h.failed(c.of(err, h))
-	}
-	x := s.eval(cast(h.node, wide(t)), nil)
-	mean := s.reduce(kernels.OpMean, x, mask)
-	var f formula
-	d := s.eval(f.do(kernels.OpSquare, f.do(kernels.OpSub, x, mean)), f.err)
-	v := s.reduce(kernels.OpMean, d, mask)
-	if s.err != nil {
-		return s.end(h, v)
-	}
-	flat := c.view(handle{h.dev, v}, out).node // without the axes of size 1
-	if root {
-		flat = f.do(kernels.OpSqrt, flat)
-	}
-	if root || t != wide(t) {
-		return s.end(h, s.eval(cast(flat, t), f.err))
-	}
-	last := s.temp[len(s.temp)-1]
-	return s.end(h, last.node)
+	n, failed := w.create(out, h.node.typ)
+	return h.dev.made(n, c.of(failed, h))
+}
+
+func variance(p *kernels.Plan, t kernels.Type, out, in layout, mask uint32) error {
+	return kernels.Variance(p, t, 0, out, in, mask)
+}
+
+func deviation(p *kernels.Plan, t kernels.Type, out, in layout, mask uint32) error {
+	return kernels.StdDev(p, t, 0, out, in, mask)
 }

@@ -20,6 +20,7 @@ type rowKernel struct {
 	scales         [2]int // bytes of an access to weight and bias; 0: there is none
 	kept           int    // axes
 	split          bool   // a variance: a block takes a piece of the row, the last one combines them
+	root           bool   // a variance: its square root
 }
 
 // A rowKind is what is computed of a row.
@@ -76,7 +77,7 @@ func (k *rowKernel) key() string {
 		w.number("w", k.scales[0]).number("b", k.scales[1])
 	}
 	if k.kind == rowVariance {
-		w.flag("split", k.split)
+		w.flag("split", k.split).flag("root", k.root)
 	}
 	return w.String()
 }
@@ -95,7 +96,7 @@ func parseRowKernel(key string) (*rowKernel, error) {
 		k.scales = [2]int{r.number("w", 16), r.number("b", 16)}
 	}
 	if k.kind == rowVariance {
-		k.split = r.flag("split")
+		k.split, k.root = r.flag("split"), r.flag("root")
 	}
 	if err := r.end(); err != nil {
 		return nil, err
@@ -267,7 +268,7 @@ func (e *rowEmitter) takePart() {
 // storeVariance takes the differences from the mean.
 func (e *rowEmitter) storeVariance(xs [][]*ptx.Reg, mean *ptx.Reg) {
 	if !e.split {
-		e.storeOne(e.float("div", e.total(e.squares(xs)), e.divisor))
+		e.storeQuotient(e.total(e.squares(xs)))
 		return
 	}
 	b, f := e.b, e.finish
@@ -277,9 +278,18 @@ func (e *rowEmitter) storeVariance(xs [][]*ptx.Reg, mean *ptx.Reg) {
 	f.arrive(e.row, exit)
 	all := f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, e.lanes)[0]
 	e.moments.foldThreads(all, e.lanes)
-	e.storeOne(e.float("div", all.v, e.divisor))
+	e.storeQuotient(all.v)
 	b.Bind(exit)
 	b.Do("ret")
+}
+
+// storeQuotient stores the variance, or its root, of a sum of squares.
+func (e *rowEmitter) storeQuotient(sum *ptx.Reg) {
+	v := e.float("div", sum, e.divisor)
+	if e.root {
+		v = emitOp(e.b, OpSqrt, e.c, e.c, v)
+	}
+	e.storeOne(v)
 }
 
 // pieceMoments returns those of the block's elements. The sum of the differences
@@ -656,6 +666,7 @@ type rowPlan struct {
 	correction          int        // of a variance
 	eps                 float64    // of a norm
 	split               bool       // a row is taken in pieces
+	root                bool       // the root of a variance is wanted
 }
 
 // rowPiece is the number of elements that a block of a split holds.
@@ -674,7 +685,7 @@ func (s *rowPlan) count() int {
 
 func (s *rowPlan) planRows(p *Plan) {
 	size, rows := s.t.Size(), s.count()
-	k := &rowKernel{kind: s.kind, t: s.t, run: max(4, 16/size), kept: s.rows.rank}
+	k := &rowKernel{kind: s.kind, t: s.t, root: s.root, run: max(4, 16/size), kept: s.rows.rank}
 	k.out, k.in = s.rows.access(0, s.outStride, size), s.rows.access(1, s.inStride, size)
 	if s.kind.isStatistic() {
 		k.out = size

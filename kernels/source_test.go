@@ -270,7 +270,7 @@ func generatedRows() []string {
 			x, row := RowMajor(10, n), RowMajor(n)
 			keys = append(keys, plannedKeys("row", func(p *Plan) error {
 				return errors.Join(
-					Variance(p, t, 1, RowMajor(10), x, 2), LogSumExp(p, t, RowMajor(10), x, 2),
+					Variance(p, t, 1, RowMajor(10), x, 2), StdDev(p, t, 1, RowMajor(10), x, 2), StdDev(p, t, 0, RowMajor(), RowMajor(1<<20), 1), LogSumExp(p, t, RowMajor(10), x, 2),
 					LayerNorm(p, t, 1e-5, x, x, x.Rank-1, &row, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, nil))
 			})...)
 		}

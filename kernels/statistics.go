@@ -35,6 +35,13 @@ func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) erro
 	return s.plan(p, out, in, axes)
 }
 
+// StdDev appends the square root of Variance to the plan, which is taken before the
+// result is rounded to t.
+func StdDev(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
+	s := statistic{kind: rowVariance, t: t, correction: max(correction, 0), root: true}
+	return s.plan(p, out, in, axes)
+}
+
 // LayerNorm appends (x − mean) / √(variance + eps) · weight + bias along an axis
 // to the plan. Operand 0 is out, operand 1 in, of the same shape; the operands after
 // it are weight and bias, of that axis alone; where one is nil, there is none. The
@@ -57,6 +64,7 @@ type statistic struct {
 	kind       rowKind
 	t          Type
 	correction int
+	root       bool // of the variance
 }
 
 func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
@@ -85,14 +93,14 @@ func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
 		if r.red.rank == 1 {
 			stride = r.red.strides[1][0]
 		}
-		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: stride, rows: &r.kept, correction: s.correction}
+		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: stride, rows: &r.kept, correction: s.correction, root: s.root}
 		w.planRows(p)
 		return nil
 	case s.kind == rowVariance && r.overRows() && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, rowPiece) < 1<<31:
 		if r.red.rank > 1 {
 			return s.planCopied(p, r)
 		}
-		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: r.red.strides[1][0], rows: &r.kept, correction: s.correction, split: true}
+		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: r.red.strides[1][0], rows: &r.kept, correction: s.correction, root: s.root, split: true}
 		w.planRows(p)
 		return nil
 	}
@@ -141,14 +149,24 @@ func (s statistic) planSteps(p *Plan, r *reduction) error {
 	if s.kind == rowVariance {
 		squares := &Expr{}
 		squares.apply(OpSquare, c, squares.apply(OpSub, c, squares.load(1, s.t, c), squares.load(2, c, c)))
-		return p.steps(
-			step{[]operandPlace{center, x}, func() error { return ReduceAs(p, OpMean, s.t, c, kept, in, axes) }},
-			step{[]operandPlace{{0, 0}, x, center}, func() error {
-				m := newReduction(OpMean, s.t)
+		mean := func(u Type, to *Layout) func() error {
+			return func() error {
+				m := newReduction(OpMean, u)
 				defer m.release()
 				m.correction = min(s.correction, r.n)
-				return m.planExpr(p, squares, &out, []Layout{in, each}, axes)
-			}})
+				return m.planExpr(p, squares, to, []Layout{in, each}, axes)
+			}
+		}
+		first := step{[]operandPlace{center, x}, func() error { return ReduceAs(p, OpMean, s.t, c, kept, in, axes) }}
+		if !s.root {
+			return p.steps(first, step{[]operandPlace{{0, 0}, x, center}, mean(s.t, &out)})
+		}
+		root := &Expr{}
+		root.apply(OpSqrt, c, root.load(1, c, c))
+		root.cast(s.t)
+		variance := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
+		return p.steps(first, step{[]operandPlace{variance, x, center}, mean(c, &kept)},
+			step{[]operandPlace{{0, 0}, variance}, func() error { return Elementwise(p, root, out, []Layout{kept}) }})
 	}
 	sum := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
 	finite := func(e *Expr, m int) int {

@@ -149,6 +149,48 @@ func TestVarianceInPieces(t *testing.T) {
 	}
 }
 
+// The root of a variance is that of the variance as it was before it was rounded.
+func TestStdDev(t *testing.T) {
+	r := newRand(t)
+	for _, c := range statisticCases {
+		l, n := randomLayout(r, false, c.shape...)
+		data, out := make([]float32, n), reducedRowMajor(c.shape, c.axes)
+		for i := range data {
+			data[i] = float32(3 + r.NormFloat64())
+		}
+		run := func(plan func(p *Plan, t Type, correction int, out, in Layout, axes uint32) error) []float32 {
+			got := make([]float32, out.Len())
+			var p Plan
+			if err := plan(&p, Float32, 0, out, l, c.axes); err != nil {
+				t.Fatal(err)
+			}
+			runPlan(t, &p, got, data, none)
+			return got
+		}
+		variances := run(Variance)
+		for i, got := range run(StdDev) {
+			if want := float32(math.Sqrt(float64(variances[i]))); got != want {
+				t.Fatalf("over %b of %v: %v, want %v", c.axes, c.shape, got, want)
+			}
+		}
+	}
+	halves := make([]float16.Float16, 2000)
+	for i := range halves {
+		halves[i] = float16.Fromfloat32(300 * float32(1-i%2*2)) // the variance is beyond float16
+	}
+	for _, across := range []int{1, 2} {
+		in, got := RowMajor(len(halves)/across, across), make([]float16.Float16, across)
+		var p Plan
+		if err := StdDev(&p, Float16, 0, RowMajor(across), in, 1); err != nil {
+			t.Fatal(err)
+		}
+		runPlan(t, &p, got, halves, none)
+		if want := float32(300 * (2 - across)); got[0].Float32() != want {
+			t.Errorf("%d columns: %v, want %v", across, got[0].Float32(), want)
+		}
+	}
+}
+
 func TestLogSumExpSpecial(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for _, c := range []struct {
