@@ -108,7 +108,7 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 	}
 	w := newWork(c, dst.dev)
 	defer w.end()
-	w.sharing = true
+	w.sharing, w.fusing = true, true
 	if err := express(w); err != nil {
 		return err
 	}
@@ -120,10 +120,9 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 		return err
 	}
 	if renew {
-		w.busy(1)
 		fresh, err := sh.obtain(s.block.asked)
-		w.busy(-1)
 		if err != nil { // then the readers are evaluated
+			w.again()
 			if err := sh.overwritten(s); err != nil {
 				return err
 			}
@@ -163,6 +162,9 @@ func (w *work) renew(dst handle, s *storage, fresh *block) *Error {
 
 // planTo plans the evaluation of the work's expression to a layout.
 func (w *work) planTo(t kernels.Type, to *layout) error {
+	if w.product != nil {
+		return w.planProduct(to)
+	}
 	if len(w.expr.Nodes) == 1 && w.expr.Nodes[0].Kind == kernels.Load {
 		return kernels.Copy(&w.plan, t, *to, w.layouts[0])
 	}

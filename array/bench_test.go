@@ -2,6 +2,7 @@ package array
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,4 +125,62 @@ func BenchmarkRead(b *testing.B) {
 		}
 		y.Free()
 	}
+}
+
+// chain3 is tanh(a·b + c)·σ(a − c) + b/2; the arrays between go as a program that
+// frees what it does not need has them go.
+func chain3(a, b, c *Array[float32]) *Array[float32] {
+	steps := []*Array[float32]{a.Mul(b), nil, nil, a.Sub(c), nil, nil, b.MulScalar(0.5)}
+	steps[1] = steps[0].Add(c)
+	steps[2] = steps[1].Tanh()
+	steps[4] = steps[3].Sigmoid()
+	steps[5] = steps[2].Mul(steps[4])
+	y := steps[5].Add(steps[6]).Eval()
+	for _, s := range steps {
+		s.Free()
+	}
+	return y
+}
+
+// BenchmarkFusion is a chain of eight operations on arrays beyond caches, in one
+// kernel and one operation after the other, in turns: the median of each, and the
+// first as a part of the second.
+func BenchmarkFusion(b *testing.B) {
+	const n = 1 << 22
+	var arrays [2][3]*Array[float32]
+	for k := range arrays {
+		d, err := Open()
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer d.Close()
+		d.sh.eager = k == 1
+		r := NewRand(d, 1)
+		for i := range arrays[k] {
+			arrays[k][i] = Normal[float32](r, n)
+		}
+		chain3(arrays[k][0], arrays[k][1], arrays[k][2]).Free()
+	}
+	var times [2][]time.Duration
+	for b.Loop() {
+		for k, a := range arrays {
+			if err := a[0].Device().Sync(); err != nil {
+				b.Fatal(err)
+			}
+			start := time.Now()
+			y := chain3(a[0], a[1], a[2])
+			if err := y.Sync(); err != nil {
+				b.Fatal(err)
+			}
+			times[k] = append(times[k], time.Since(start))
+			y.Free()
+		}
+	}
+	median := func(k int) float64 {
+		slices.Sort(times[k])
+		return times[k][len(times[k])/2].Seconds()
+	}
+	b.ReportMetric(median(0)*1e6, "fused-µs")
+	b.ReportMetric(median(1)*1e6, "eager-µs")
+	b.ReportMetric(median(0)/median(1), "ratio")
 }

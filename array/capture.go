@@ -236,6 +236,29 @@ func (rec *recording) fill(s *storage, value uint32, size int, n uint64) {
 	rec.steps = append(rec.steps, step{uses: []use{{s.block, true}}, value: value, size: size, n: n})
 }
 
+// readsElsewhere says whether the work reads elements of s for others than those that
+// it overwrites at their place, which to shows.
+func (w *work) readsElsewhere(s *storage, to *layout) bool {
+	for i, in := range w.inputs {
+		if in == s && !sameElements(&w.layouts[i], to) {
+			return true
+		}
+	}
+	return w.product != nil && slices.ContainsFunc(w.product.operands(), func(n *node) bool { return n.root().store == s })
+}
+
+// evaluateReaders evaluates the expressions recorded in a capture that read s.
+func (sh *shared) evaluateReaders(rec *recording, s *storage) *Error {
+	for _, p := range append([]weak.Pointer[node]{}, s.readers.list...) {
+		if n := p.Value(); n != nil && n.pending() && n.dev.capturing() == rec {
+			if err := sh.try(n); err == missing {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // writeRecorded is write in a capture. An array from outside keeps its memory, so
 // recorded expressions that read it are evaluated before it is overwritten; what
 // they give is not computed by the graph unless something uses it.
@@ -243,8 +266,18 @@ func (c call) writeRecorded(rec *recording, dst handle, express func(w *work) *E
 	sh, to, s := dst.dev.sh, &dst.node.layout, dst.node.root().store
 	w := newWork(c, dst.dev)
 	defer w.end()
+	w.fusing = true
 	if err := express(w); err != nil {
 		return err
+	}
+	if w.readsElsewhere(s, to) { // the expression goes through memory of its own
+		if err := sh.evaluateReaders(rec, s); err != nil {
+			return err
+		}
+		w.again()
+		if err := express(w); err != nil {
+			return err
+		}
 	}
 	if err := w.planTo(dst.node.typ, to); err != nil {
 		return c.unsupported(err, dst)
@@ -260,12 +293,8 @@ func (c call) writeRecorded(rec *recording, dst handle, express func(w *work) *E
 			in.release()
 		}
 	}(append([]*storage{}, w.inputs...))
-	for _, p := range append([]weak.Pointer[node]{}, s.readers.list...) {
-		if n := p.Value(); n != nil && n.pending() && n.dev.capturing() == rec {
-			if err := sh.try(n); err == missing {
-				return err
-			}
-		}
+	if err := sh.evaluateReaders(rec, s); err != nil {
+		return err
 	}
 	_, err := w.runLocked(to, dst.node.typ, s)
 	if err == nil {

@@ -260,3 +260,34 @@ func TestUncapturable(t *testing.T) {
 		t.Errorf("left behind: %+v", s)
 	}
 }
+
+// TestCaptureAssignsWhatItReads assigns expressions that read their destination in
+// another order, or through a product.
+func TestCaptureAssignsWhatItReads(t *testing.T) {
+	d, _ := newRecorded(t)
+	const n = 40
+	turned, product := Arange[float64](d, 0, n*n, 1).Reshape(n, n), Eye[float64](d, n)
+	g, err := d.Capture(func(c *Device) error {
+		w, p := turned.On(c), product.On(c)
+		return errors.Join(w.Assign(w.Transpose().AddScalar(1)), p.Assign(p.MatMul(p.MulScalar(2)).Add(p)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if err := g.Launch(); err != nil {
+		t.Fatal(err)
+	}
+	v, p := values(t, turned), values(t, product)
+	for i := range n {
+		for j := range n {
+			one := 0.0
+			if i == j {
+				one = 3
+			}
+			if v[i*n+j] != float64(j*n+i+1) || p[i*n+j] != one {
+				t.Fatalf("element (%d, %d) is %v and %v, want %v and %v", i, j, v[i*n+j], p[i*n+j], j*n+i+1, one)
+			}
+		}
+	}
+}

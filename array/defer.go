@@ -125,6 +125,9 @@ func (c call) link(d *Device, n *node) {
 	if n.self == (owner{}) {
 		n.self = weak.Make(n)
 	}
+	if n.expr.product != nil {
+		n.cost = maxCost
+	}
 	rec := d.capturing()
 	if rec != nil {
 		rec.exprs = append(rec.exprs, n.self)
@@ -277,7 +280,9 @@ func (c call) record(d *Device, n *node) handle {
 		err := d.open(c)
 		if err == nil {
 			if large = n.tooLarge(); large == nil {
-				c.link(d, n)
+				if c.link(d, n); n.expr.product != nil {
+					n.wait()
+				}
 			}
 		}
 		d.sh.mu.Unlock()
@@ -418,7 +423,7 @@ func (w *work) evaluate(n *node, sharing bool) (*storage, *Error) {
 	if err := w.dev.open(n.call); err != nil {
 		return nil, err
 	}
-	w.sharing = sharing
+	w.sharing, w.fusing = sharing, true
 	if err := w.compute(n); err != nil {
 		return nil, err
 	}
@@ -433,12 +438,12 @@ func (w *work) compute(n *node) *Error {
 	w.size = n.Len()
 	_, err := w.operation(n, &n.layout, true)
 	if err == tooMany {
+		w.again()
 		for _, a := range n.operands() {
 			if err := w.dev.sh.try(a.root()); err != nil {
 				return err
 			}
 		}
-		w.again()
 		w.size = n.Len()
 		_, err = w.operation(n, &n.layout, true)
 	}
@@ -446,7 +451,7 @@ func (w *work) compute(n *node) *Error {
 		return err
 	}
 	w.share(n)
-	if err := kernels.Elementwise(&w.plan, &w.expr, n.layout, w.layouts); err != nil {
+	if err := w.planTo(n.typ, &n.layout); err != nil {
 		return w.unsupported(err, handle{w.dev, n})
 	}
 	return nil
@@ -464,10 +469,10 @@ func (w *work) value(n *node, l *layout) *Error {
 	if err != tooMany {
 		return err
 	}
+	w.again()
 	if err := w.dev.sh.try(n.root()); err != nil {
 		return err
 	}
-	w.again()
 	_, err = w.place(n, l)
 	return err
 }
@@ -528,13 +533,24 @@ func (w *work) share(n *node) {
 	for i := len(w.placed) - 1; i >= 0 && len(w.outputs) < maxOutputs; i-- {
 		p := &w.placed[i]
 		r := p.node
-		if r == n || r.store != nil || !r.linked || r.consumers < 2 && r.inlined == 0 || r.busy > 0 {
+		if r == n || r.store != nil || !r.linked || r.consumers < 2 && r.inlined == 0 && r.expr.product == nil || w.elsewhere(r) {
 			continue
 		}
-		if covers(&p.layout, r) && !w.writes(r) && w.saves(r) > r.bytes() {
+		if covers(&p.layout, r) && !w.writes(r) && (w.saves(r) > r.bytes() || r.insured()) {
 			w.output(p)
 		}
 	}
+}
+
+// elsewhere says whether another work, under way, computes r too.
+func (w *work) elsewhere(r *node) bool {
+	own := 0
+	for i := range w.placed {
+		if w.placed[i].node == r {
+			own++
+		}
+	}
+	return r.busy > own
 }
 
 // covers says whether the layout m over r's elements shows each of them once.
@@ -655,6 +671,11 @@ func (r *node) price(in *node) int {
 // through a layout that its operands cannot be read through, r is evaluated first;
 // whole says that r is read as it is.
 func (w *work) operation(r *node, m *layout, whole bool) (int, *Error) {
+	r.busy++
+	defer func() { r.busy-- }()
+	if r.expr.product != nil {
+		return w.accumulate(r, m)
+	}
 	k := kernels.Node{Kind: kernels.Apply, Op: r.expr.op, Type: r.typ}
 	var maps [3]layout
 	args := r.operands()
@@ -709,12 +730,15 @@ func (w *work) append(r *node, m *layout, k kernels.Node) (int, *Error) {
 	}
 	w.expr.Nodes = append(w.expr.Nodes, k)
 	w.placed = append(w.placed, place{r, *m, at})
+	r.busy++
+	w.busy++
 	return at, nil
 }
 
 // computed notes that the operations in the work were computed, and makes arrays of
 // those that were stored.
 func (w *work) computed() {
+	w.release()
 	for i := range w.placed {
 		if n := w.placed[i].node; n.store == nil {
 			n.inlined++
@@ -725,12 +749,14 @@ func (w *work) computed() {
 	}
 }
 
-// busy keeps the work's expressions from being evaluated or dropped while memory is
-// looked for.
-func (w *work) busy(by int) {
-	for i := range w.placed {
-		w.placed[i].node.busy += by
+// release lets the work's expressions be evaluated by others, and dropped. While the
+// work is planned and queued they may not: what they are computed from is forgotten
+// then.
+func (w *work) release() {
+	for i := range w.placed[:w.busy] {
+		w.placed[i].node.busy--
 	}
+	w.busy = 0
 }
 
 // overwritten makes sure that expressions recorded so far keep their values when

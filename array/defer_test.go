@@ -201,6 +201,26 @@ var usual = []struct {
 		}
 		return []*Array[float32]{w, b}
 	}},
+	{"a layer", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, w, b := Normal[float32](r, 40, 30), Normal[float32](r, 30, 50), Normal[float32](r, 50)
+		return []*Array[float32]{x.MatMul(w).Add(b).Maximum(Scalar[float32](d, 0)).Eval()}
+	}},
+	{"a layer whose parts are read again", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, w, b := Normal[float32](r, 40, 30), Normal[float32](r, 30, 50), Normal[float32](r, 50)
+		p := x.MatMul(w)
+		z := p.Add(b)
+		h := z.Maximum(Scalar[float32](d, 0))
+		mask := z.Greater(Scalar[float32](d, 0))
+		return []*Array[float32]{h.Eval(), Where(mask, h, p).Eval(), p.Eval()}
+	}},
+	{"two layers and a residual", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, w1, w2, b := Normal[float32](r, 40, 50), Normal[float32](r, 50, 50), Normal[float32](r, 50, 50), Normal[float32](r, 50)
+		h := x.MatMul(w1).Add(b).Tanh()
+		return []*Array[float32]{h.MatMul(w2).MulScalar(0.5).Add(x).Eval()}
+	}},
 	{"a long chain", func(d *Device) []*Array[float32] {
 		x := Normal[float32](NewRand(d, 1), 2000)
 		y := x
@@ -286,7 +306,7 @@ func TestRandomExpressions(t *testing.T) {
 		runTwins(t, func(r *rand.Rand) BFloat16 { return BF16(float32(anyFloat(r))) }, floatSteps[BFloat16]())
 	})
 	t.Run("int32", func(t *testing.T) {
-		runTwins(t, func(r *rand.Rand) int32 { return int32(r.Uint32()) >> r.IntN(32) }, nil)
+		runTwins(t, func(r *rand.Rand) int32 { return int32(r.Uint32()) >> r.IntN(32) }, []func(a *Array[int32]) *Array[int32]{gram[int32]})
 	})
 	t.Run("uint8", func(t *testing.T) { runTwins(t, func(r *rand.Rand) uint8 { return uint8(r.Uint32()) }, nil) })
 }
@@ -297,6 +317,7 @@ func floatSteps[T Element]() []func(a *Array[T]) *Array[T] {
 		func(a *Array[T]) *Array[T] { return Cast[T](Cast[int32](a)) },
 		func(a *Array[T]) *Array[T] { return Cast[T](Cast[Float16](a)) },
 		func(a *Array[T]) *Array[T] { return a.Sum(-1) },
+		gram[T], gram[T], gram[T],
 		func(a *Array[T]) *Array[T] { return a.Var() },
 		func(a *Array[T]) *Array[T] { return a.Mean(0).ExpandDims(0) },
 		func(a *Array[T]) *Array[T] { return a.Softmax(0) },
@@ -305,6 +326,14 @@ func floatSteps[T Element]() []func(a *Array[T]) *Array[T] {
 		func(a *Array[T]) *Array[T] { return a.Take(Zeros[int64](a.Device(), 2), -1) },
 		func(a *Array[T]) *Array[T] { return a.LayerNorm(nil, a.Slice(I(0)), 1e-5, -1) },
 	}
+}
+
+// gram is the product of a matrix with its transpose, or of a vector with itself.
+func gram[T Element](a *Array[T]) *Array[T] {
+	if r := a.Rank(); r < 1 || r > 2 || a.Size() > 1500 {
+		return a.Neg()
+	}
+	return a.MatMul(a.Transpose())
 }
 
 func runTwins[T Element](t *testing.T, value func(*rand.Rand) T, more []func(a *Array[T]) *Array[T]) {

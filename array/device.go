@@ -226,6 +226,7 @@ func (d *Device) sync(c call) *Error {
 		return err
 	}
 	d.sh.mu.Lock()
+	d.stream.launchWaiting(d.sh, nil)
 	m, late := d.stream.now(), d.sh.late
 	d.sh.late = nil
 	d.sh.mu.Unlock()

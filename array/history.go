@@ -1,6 +1,10 @@
 package array
 
-import "github.com/seed6486a2bb/gpuarray/driver"
+import (
+	"weak"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+)
 
 // A stream is a queue of work with what is needed to order it against the other
 // streams of its device: work is numbered, and a block of memory remembers the
@@ -16,6 +20,8 @@ type stream struct {
 	waits    []mark // what this stream's later work has been told to wait for, one entry a stream
 	tickets  *block // counters that kernels find zero and leave zero, or nil
 	closed   bool
+
+	waiting weak.Pointer[node] // the latest product, while operations after it may become its epilogue
 }
 
 // A mark is a place in a stream: after its work number seq. The zero mark is

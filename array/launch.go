@@ -19,8 +19,11 @@ type work struct {
 	inputs  []*storage // of operands 1, 2, …: what is read, and the outputs
 	outputs []output   // what is written besides operand 0
 	sharing bool       // the kernel may store what it computes on the way
+	product *node      // whose kernel this is, or nil; its operands are added when it is planned
+	fusing  bool       // it may be a product's
 	size    int        // elements that are computed
 	placed  []place    // roots that are in expr already
+	busy    int        // how many of them are marked as busy
 	kernels []*driver.Kernel
 	suspect *suspect // the operation, where its operands' values may be wrong, or nil
 	cell    int      // its status cell
@@ -52,7 +55,7 @@ func newWork(c call, d *Device) *work {
 // end gives w back to the pool, without references to anything.
 func (w *work) end() {
 	w.again()
-	w.dev, w.sharing = nil, false
+	w.dev, w.sharing, w.fusing = nil, false, false
 	workPool.Put(w)
 }
 
@@ -63,7 +66,9 @@ func (w *work) again() {
 			s.free(w.call)
 		}
 	}
+	w.release()
 	w.plan.Reset()
+	w.product = nil
 	clear(w.inputs)
 	clear(w.outputs)
 	clear(w.placed)
@@ -117,8 +122,6 @@ func (w *work) runLocked(l *layout, t kernels.Type, into *storage) (*storage, *E
 	if err := w.assembled(); err != nil {
 		return nil, err
 	}
-	w.busy(1)
-	defer w.busy(-1)
 	return w.queue(l, t, into)
 }
 
@@ -143,6 +146,9 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 		return nil, err
 	}
 	rec := d.capturing()
+	if rec == nil {
+		d.stream.launchWaiting(d.sh, w)
+	}
 	if rec != nil && w.suspect != nil { // each launch would need a status cell
 		return nil, w.uncapturable(w.op + ", whose indices are checked when its result is read,")
 	}

@@ -1,12 +1,18 @@
 package array
 
-import "github.com/seed6486a2bb/gpuarray/kernels"
+import (
+	"slices"
+	"weak"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
 
 // MatMul returns the matrix product over the last two axes, as NumPy's matmul: of
 // shapes (…, m, k) and (…, k, n) it is (…, m, n), where leading axes broadcast. An
 // operand of rank 1 is a row on the left and a column on the right, and its axis is
 // dropped from the result. Float16 and BFloat16 are accumulated in float32 and
-// rounded once; integers wrap; it is not defined for bool.
+// rounded once; integers wrap; it is not defined for bool. A product of matrices waits
+// for the elementwise operations that follow it and computes them in the same kernel.
 func (a *Array[T]) MatMul(b *Array[T]) *Array[T] { return to[T](matMul("MatMul", a.h(), b.h())) }
 
 // Dot returns the sum of the products of two arrays of rank 1 and equal size, in
@@ -25,6 +31,15 @@ func matMul(name string, a, b handle) handle {
 	if err := a.dev.fits(c, &p.out, a.node.typ); err != nil {
 		return a.failed(c.of(err, a, b))
 	}
+	if t := a.node.typ; !t.IsFloat() && !t.IsInteger() {
+		return a.failed(c.unsupported(&kernels.UnsupportedError{Op: "matmul", Type: t}, a, b))
+	}
+	if p.out.Rank == p.result.Rank && p.out.Len() > 0 {
+		n := &node{typ: a.node.typ, layout: p.result, expr: expression{kind: kernels.Apply, args: [3]*node{a.node, b.node}, product: &p}}
+		r := c.record(a.dev, n)
+		r.node.err = c.of(r.node.err, a, b)
+		return r
+	}
 	w := newWork(c, a.dev)
 	defer w.end()
 	w.input(a.node, p.a)
@@ -35,6 +50,93 @@ func matMul(name string, a, b handle) handle {
 	n, failed := w.create(p.out, a.node.typ)
 	n.layout = p.result
 	return a.dev.made(n, c.of(failed, a, b))
+}
+
+// Deferred products. A product of matrices waits, at most one on each stream, for
+// elementwise operations that follow it: they become its epilogue, in one kernel. It
+// is launched with them when the value is needed, or before the next kernel on its
+// stream that does not take it, as the device should not idle while the host
+// records. What it multiplies is evaluated when it is recorded.
+
+// A product's kernel is never run twice for what is known then: an operation
+// recorded on the product that is not part of the epilogue has it stored besides (see
+// work.share). As nobody can say whether it will be used once more, it is stored too
+// where that takes little of the time it takes to compute: operations of a product
+// to a byte moved.
+const (
+	productOpsPerByte = 20
+	storedFor         = 8 // of its price, a part as small as this
+)
+
+// insured says whether a pending product is to be stored in any case.
+func (n *node) insured() bool {
+	p := n.expr.product
+	return p != nil && n.freed.op == "" && 2*p.a.Shape[p.a.Rank-1]/productOpsPerByte >= storedFor*n.typ.Size()
+}
+
+// wait makes n, a product that was just recorded, the one that waits on its stream;
+// in a capture, what is not used is not computed at all. The caller holds the lock.
+func (n *node) wait() {
+	if n.dev.capturing() != nil {
+		return
+	}
+	st := n.dev.stream
+	st.launchWaiting(n.dev.sh, nil)
+	st.waiting = n.self
+}
+
+// launchWaiting launches the product that waits on the stream, with the epilogue
+// that was recorded until now, unless w takes it. The caller holds the lock. Errors
+// are the product's.
+func (s *stream) launchWaiting(sh *shared, w *work) {
+	p := s.waiting.Value()
+	s.waiting = weak.Pointer[node]{}
+	if p == nil || !p.pending() || p.busy > 0 || w != nil && w.holds(p) {
+		return
+	}
+	n := p.top()
+	if n.busy > 0 {
+		return
+	}
+	for sh.try(n) == missing {
+		if _, err := sh.load(sh.missing); err != nil {
+			break
+		}
+	}
+}
+
+// accumulate adds a product to the work's expression: as the accumulator of its
+// kernel, if it is the only one and the kernel's elements are those of the product.
+func (w *work) accumulate(r *node, m *layout) (int, *Error) {
+	if w.product != nil || !w.fusing || m.Rank != r.Rank || m.Shape != r.Shape || !sameElements(m, &r.layout) {
+		if err := w.dev.sh.try(r); err != nil {
+			return 0, err
+		}
+		return w.load(r, m)
+	}
+	w.product = r
+	return w.append(r, m, kernels.Node{Kind: kernels.Load, Type: r.typ})
+}
+
+// planProduct plans the work's product and what follows it. Its operands come before
+// those of the expression, which has it as operand 1.
+func (w *work) planProduct(to *layout) error {
+	r := w.product
+	p, args := r.expr.product, r.operands()
+	for i := range w.expr.Nodes {
+		if n := &w.expr.Nodes[i]; n.Kind == kernels.Load || n.Kind == kernels.Store {
+			n.Operand++
+		}
+	}
+	w.inputs = slices.Insert(w.inputs, 0, args[0].root().store, args[1].root().store)
+	w.layouts = slices.Insert(w.layouts, 0, p.a, p.b)
+	for i := range w.outputs {
+		w.outputs[i].operand += 2
+	}
+	if len(w.expr.Nodes) == 1 {
+		return kernels.MatMul(&w.plan, r.typ, *to, p.a, p.b)
+	}
+	return kernels.MatMulThen(&w.plan, r.typ, &w.expr, *to, p.a, p.b, w.layouts[2:])
 }
 
 // A product is the layouts of a matrix product: operands and result with all batch

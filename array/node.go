@@ -72,6 +72,8 @@ type expression struct {
 	op   kernels.Op
 	args [3]*node
 	bits uint64 // of an immediate value
+
+	product *product // instead of op: the matrix product of two arrays
 }
 
 // describe gives type and shape for an error.

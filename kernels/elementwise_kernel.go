@@ -91,6 +91,9 @@ func (k *elementwiseKernel) check() error {
 		}
 	}
 	for _, f := range append(k.forms, k.index) {
+		if f == accumulated {
+			return fmt.Errorf("there is no product to accumulate")
+		}
 		if (f == strided || f == broadcast) && k.rank == 0 {
 			return fmt.Errorf("form %q needs coordinates", f)
 		}

@@ -168,7 +168,7 @@ const (
 	broadcast  form = 'b' // one element for an item
 )
 
-var formNames = map[form]string{contiguous: "contiguous", scalar: "scalar", strided: "strided", broadcast: "broadcast"}
+var formNames = map[form]string{contiguous: "contiguous", scalar: "scalar", strided: "strided", broadcast: "broadcast", accumulated: "accumulated"}
 
 // appendKey appends the expression's words to a key. forms[k] is how operand k
 // is accessed; index is the form of Index.

@@ -3,6 +3,8 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -28,7 +30,7 @@ func MatMul(p *Plan, t Type, out, a, b Layout) error {
 	if err := g.setLayouts(t, out, a, b); err != nil || out.Len() == 0 {
 		return err
 	}
-	g.batch = newNest(g.layouts[:])
+	g.batch = newNest(g.layouts[:3])
 	defer g.batch.release()
 	g.batch.coalesce()
 	if g.k == 0 {
@@ -45,8 +47,10 @@ func MatMul(p *Plan, t Type, out, a, b Layout) error {
 type product struct {
 	t       Type
 	m, n, k int
-	batch   *nest     // operands out, a, b
-	layouts [3]Layout // the batch's axes of each
+	batch   *nest                       // operands out, a, b
+	layouts [3 + maxThenOperands]Layout // the batch's axes of each, and of the epilogue's operands
+	then    *Expr                       // the epilogue, or nil
+	in      []Layout                    // of its operands 2, 3, …
 	// Strides in elements: of out along m and n, of a along m and k, of b along n and k.
 	outM, outN, aM, aK, bN, bK int
 
@@ -75,15 +79,9 @@ func (g *product) setLayouts(t Type, out, a, b Layout) error {
 	if max(g.m, g.n, g.k) > math.MaxInt32-1024 {
 		return fmt.Errorf("%w: axes may be at most 2³¹−1025 long", shapes())
 	}
-	stride := func(l *Layout, axis int) int {
-		if l.Shape[axis] == 1 {
-			return 0 // any stride will do
-		}
-		return l.Strides[axis]
-	}
-	g.outM, g.outN = stride(&out, r), stride(&out, r+1)
-	g.aM, g.aK = stride(&a, r), stride(&a, r+1)
-	g.bK, g.bN = stride(&b, r), stride(&b, r+1)
+	g.outM, g.outN = out.stride(r), out.stride(r+1)
+	g.aM, g.aK = a.stride(r), a.stride(r+1)
+	g.bK, g.bN = b.stride(r), b.stride(r+1)
 	ls := []Layout{out, a, b}
 	for i := range ls {
 		ls[i].Rank = r
@@ -93,6 +91,14 @@ func (g *product) setLayouts(t Type, out, a, b Layout) error {
 	}
 	copy(g.layouts[:], ls)
 	return nil
+}
+
+// stride is an axis' stride, or 0 where any will do.
+func (l *Layout) stride(axis int) int {
+	if l.Shape[axis] == 1 {
+		return 0
+	}
+	return l.Strides[axis]
 }
 
 func (g *product) batches() int {
@@ -158,9 +164,20 @@ func (g *product) plan(p *Plan) error {
 	if kern.split {
 		outSize = g.t.compute().Size()
 	}
-	sizes := []int{outSize, size, size}
+	sizes, operands := []int{outSize, size, size}, []int{0, 1, 2}
+	if g.then != nil {
+		kern.then = g.thenSource(kern.store)
+		sizes[0] = kern.then.result().Size()
+		outSize = sizes[0]
+		for k := range g.in {
+			size := kern.then.operand(k + 2).Size()
+			if sizes = append(sizes, size); size > 0 {
+				operands = append(operands, k+3)
+			}
+		}
+	}
 	l := p.launch(kern.key(), [3]uint32{uint32(tilesM * tilesN * g.batches() * g.segments), 1, 1}, [3]uint32{uint32(t.threads()), 1, 1}, 0)
-	for i, off := range g.batch.offsets {
+	for i, off := range g.batch.offsets[:3] {
 		l.pointer(i, off*sizes[i])
 	}
 	for _, n := range []int{g.m, g.n, g.k, tilesM, tilesN} {
@@ -176,7 +193,18 @@ func (g *product) plan(p *Plan) error {
 		l.value32(uint32(g.batches()))
 		l.value64(uint64(g.between * outSize))
 	}
-	l.axes(g.batch, 0, g.batch.rank, false, []int{0, 1, 2}, sizes)
+	if g.then != nil {
+		g.thenArgs(l, &kern.then, sizes)
+	}
+	used := sizes[:0]
+	for _, k := range operands {
+		used = append(used, sizes[k])
+	}
+	l.axes(g.batch, 0, g.batch.rank, false, operands, used)
+	if bytes := l.paramBytes(); bytes > maxParamBytes {
+		p.Launches = p.Launches[:len(p.Launches)-1]
+		return tooManyParameters(bytes)
+	}
 	return nil
 }
 
@@ -272,13 +300,14 @@ type matmulKernel struct {
 	store int // elements of out that are stored at once
 	batch int // axes
 	split bool
+	then  source // the epilogue; its expression is nil without one
 }
 
 func matmulFamily() family {
 	return family{
 		prefix:   "matmul",
 		generate: generateMatmul,
-		name:     keyName,
+		name:     matmulName,
 		embed:    embeddedMatmul,
 	}
 }
@@ -294,10 +323,20 @@ func (k *matmulKernel) key() string {
 		}
 		return "x"
 	}
-	return newKey("matmul").word(k.t.String()).number("m", k.tile.m).number("n", k.tile.n).number("k", k.tile.k).
+	w := newKey("matmul").word(k.t.String()).number("m", k.tile.m).number("n", k.tile.n).number("k", k.tile.k).
 		number("tm", k.tile.threadM).number("tn", k.tile.threadN).
 		word(along(k.a)).number("a", k.a.vec).word(along(k.b)).number("b", k.b.vec).number("c", k.store).
-		number("batch", k.batch).flag("split", k.split).String()
+		number("batch", k.batch).flag("split", k.split)
+	if k.then.expr != nil {
+		w.n = k.then.expr.appendKey(append(w.n, " then"...), k.then.forms, noForm)
+	}
+	return w.String()
+}
+
+// matmulName names a kernel by the words of its key before the epilogue.
+func matmulName(key string) (name string, unique bool) {
+	head, _, then := strings.Cut(key, " then ")
+	return strings.ReplaceAll(head, " ", "_"), !then
 }
 
 func parseMatmulKernel(key string) (*matmulKernel, error) {
@@ -307,6 +346,9 @@ func parseMatmulKernel(key string) (*matmulKernel, error) {
 	k.a.alongK, k.a.vec = r.word(accessWords...) == 1, r.number("a", 4)
 	k.b.alongK, k.b.vec = r.word(accessWords...) == 1, r.number("b", 4)
 	k.store, k.batch, k.split = r.number("c", 4), r.number("batch", MaxRank), r.flag("split")
+	if r.flag("then") {
+		k.then = r.epilogue(k)
+	}
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -317,6 +359,19 @@ func parseMatmulKernel(key string) (*matmulKernel, error) {
 		}
 	}
 	return nil, fmt.Errorf("kernel key %q: no such tile", key)
+}
+
+// epilogue reads the rest of a key.
+func (r *keyReader) epilogue(k *matmulKernel) source {
+	e, forms, index, err := parseExpr(r.words)
+	if err == nil && (index != noForm || k.split || len(forms) < 2 || forms[1] != accumulated || (&source{e, forms}).written(1) || slices.Contains(forms[2:], accumulated)) {
+		err = fmt.Errorf("that is no epilogue")
+	}
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("kernel key %q: %w", r.key, err)
+	}
+	r.words = nil
+	return source{e, append(forms, noForm)}
 }
 
 func (k *matmulKernel) vecOK(v int) bool { return v == 1 || v == k.vector() }

@@ -21,6 +21,7 @@ type matmulEmitter struct {
 
 	left, right *tileLoader
 	sums        [][]*ptx.Reg
+	epilogue    *thenEmitter // or nil
 }
 
 func (k *matmulKernel) emit(b *ptx.Builder) {
@@ -36,7 +37,12 @@ func (k *matmulKernel) emit(b *ptx.Builder) {
 	if k.split {
 		segment, batches, between = b.Param("segment", ptx.U32), b.Param("batches", ptx.U32), b.Param("between", ptx.U64)
 	}
-	batch := declareAxes(b, "batch", k.batch, false, "out", "a", "b")
+	operands := []string{"out", "a", "b"}
+	if k.then.expr != nil {
+		e.epilogue = newThen(b, k.t, k.then)
+		operands = append(operands, e.epilogue.names(e.epilogue.ks)...)
+	}
+	batch := declareAxes(b, "batch", k.batch, false, operands...)
 	b.MaxThreads(k.tile.threads())
 	e.k = b.Ld(kk)
 
@@ -54,6 +60,9 @@ func (k *matmulKernel) emit(b *ptx.Builder) {
 		bases[2] = b.Op("mad.lo.u64", first, b.Ld(strides[5]), bases[2])
 		e.stored = e.acc
 	}
+	if e.epilogue != nil {
+		bases = append(bases, e.epilogue.at0()...)
+	}
 	bases = emitOffsets(b, batch, z, false, bases...)
 	// Beyond K, a counts as −0 and b as +0: a chain of additions of −0 changes nothing.
 	negative := math.Copysign(0, -1)
@@ -65,6 +74,9 @@ func (k *matmulKernel) emit(b *ptx.Builder) {
 
 	e.zeroSums()
 	e.loop()
+	if e.epilogue != nil {
+		e.epilogue.begin(bases[3:])
+	}
 	e.storeSums(bases[0], b.Op("mad.lo.u32", row, k.vector(), m0), b.Op("mad.lo.u32", column, k.vector(), n0), m, n, b.Ld(strides[0]), b.Ld(strides[1]))
 	b.Do("ret")
 }
@@ -175,17 +187,30 @@ func (e *matmulEmitter) storeSums(base, row, column, m, n, strideM, strideN *ptx
 		r := b.Op("add.u32", row, i/v*gapM+i%v)
 		skip := b.NewLabel("below")
 		b.BraIf(b.Op("setp.ge.u32", r, m), skip)
-		at := b.Op("mad.lo.u64", b.Op("cvt.u64.u32", r), strideM, base)
+		r = b.Op("cvt.u64.u32", r)
+		at := b.Op("mad.lo.u64", r, strideM, base)
+		if e.epilogue != nil {
+			e.epilogue.row(r)
+		}
 		for j := 0; j < len(sums); j += e.store {
 			c := b.Op("add.u32", column, j/v*gapN+j%v)
-			e.storeRun(sums[j:j+e.store], b.Op("mad.lo.u64", b.Op("cvt.u64.u32", c), strideN, at), b.Op("setp.lt.u32", c, n))
+			wide := b.Op("cvt.u64.u32", c)
+			e.storeRun(sums[j:j+e.store], wide, b.Op("mad.lo.u64", wide, strideN, at), b.Op("setp.lt.u32", c, n))
 		}
 		b.Bind(skip)
 	}
 }
 
-func (e *matmulEmitter) storeRun(sums []*ptx.Reg, at, inside *ptx.Reg) {
+// storeRun stores neighbouring elements from column c on, where inside is true.
+func (e *matmulEmitter) storeRun(sums []*ptx.Reg, c, at, inside *ptx.Reg) {
 	b := e.b
+	if e.epilogue != nil {
+		skip := b.NewLabel("beside")
+		b.BraUnless(inside, skip)
+		storeRun(b, e.then.result(), e.epilogue.run(sums, c), at)
+		b.Bind(skip)
+		return
+	}
 	var vs []*ptx.Reg
 	for _, s := range sums {
 		vs = append(vs, emitFit(b, e.stored, s))

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -28,7 +29,7 @@ type source struct {
 func (s *source) plain() bool { return len(s.expr.Nodes) == 1 && s.expr.Nodes[0].Kind == Load }
 
 // result is the type of the expression's values.
-func (s *source) result() Type { return s.expr.Nodes[len(s.expr.Nodes)-1].Type }
+func (s *source) result() Type { return s.expr.Nodes[s.expr.value()].Type }
 
 // index is the place of the linear index among the operands.
 func (s *source) index() int { return len(s.forms) - 1 }
@@ -39,7 +40,7 @@ func (s *source) operand(k int) Type {
 		return Int64
 	}
 	for i := range s.expr.Nodes {
-		if n := &s.expr.Nodes[i]; n.Kind == Load && n.Operand == k {
+		if n := &s.expr.Nodes[i]; (n.Kind == Load || n.Kind == Store) && n.Operand == k {
 			return n.Type
 		}
 	}
@@ -96,6 +97,9 @@ func (r *keyReader) source(t Type, one form) source {
 		r.err = fmt.Errorf("kernel key %q: %w", r.key, err)
 	}
 	r.words = nil
+	if err == nil && (e.stores() || slices.Contains(forms, accumulated)) {
+		r.fail("an expression of what is read")
+	}
 	s := source{e, append(forms, index)}
 	if r.err == nil && s.result() != t {
 		r.fail("an expression of type " + t.String())
@@ -265,5 +269,5 @@ func (p *prologue) load(run [][]*ptx.Reg, k int, at *ptx.Reg, access int, step a
 // value computes the expression's value for an element.
 func (p *prologue) value(values []*ptx.Reg) *ptx.Reg {
 	p.expr.emit(p.b, values, func(i int) bool { return !p.uniform[i] })
-	return values[len(values)-1]
+	return values[p.expr.value()]
 }

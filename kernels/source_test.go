@@ -220,6 +220,8 @@ func generatedKeys(prefix string) []string {
 		return generatedRows()
 	case scanFamily().prefix:
 		return generatedScans()
+	case matmulFamily().prefix:
+		return generatedMatmuls()
 	case takeFamily().prefix:
 		return []string{"take a1 n1 k0", "take a2 n4 k1", "take a4 n4 k2", "take a8 n4 k3", "take a16 n4 k2", "take a16 n1 k8", "take a16 n4 k4 wide"}
 	}
@@ -228,6 +230,8 @@ func generatedKeys(prefix string) []string {
 	}
 	keys := []string{
 		"ew v1 u4 r3 outw int64:idxw float32:2w cast.float32:0 add.float32:1,2",
+		"ew v4 u1 r0 outc float32:1c float32:2c multiply.float32:0,1 exp.float32:2 store.float32:3c,2",
+		"ew v1 u4 r2 outc float16:1w less.bool:0,0 where.float16:1,0,0 store.bool:2w,1 store.float16:3c,0",
 		"ew v16 u1 r2 outc uint8:1w uint8:2b uint8:3s add.uint8:0,1 multiply.uint8:3,2",
 		"ew v4 u1 r0 outc float32:1c exp.float32:0 tanh.float32:1 log1p.float32:2 sigmoid.float32:3 sin.float32:4",
 	}
@@ -272,6 +276,30 @@ func generatedRows() []string {
 				return errors.Join(
 					Variance(p, t, 1, RowMajor(10), x, 2), StdDev(p, t, 1, RowMajor(10), x, 2), StdDev(p, t, 0, RowMajor(), RowMajor(1<<20), 1), LogSumExp(p, t, RowMajor(10), x, 2),
 					LayerNorm(p, t, 1e-5, x, x, x.Rank-1, &row, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, nil))
+			})...)
+		}
+	}
+	return keys
+}
+
+// generatedMatmuls lists products with an epilogue: bias, residual and an activation,
+// on every tile.
+func generatedMatmuls() []string {
+	var keys []string
+	for _, t := range []Type{BFloat16, Float32, Float64} {
+		for _, n := range []int{30, 640, 1024, 4096} {
+			x, bias := RowMajor(n, n), RowMajor(n, n)
+			bias.Strides[0] = 0
+			e := &Expr{}
+			e.load(1, t, t)
+			e.load(2, t, t)
+			e.apply(OpAdd, t, 0, 1)
+			e.apply(OpTanh, t, 2)
+			e.load(3, t, t)
+			e.apply(OpAdd, t, 3, 4)
+			e.Nodes = append(e.Nodes, Node{Kind: Store, Type: t, Operand: 4})
+			keys = append(keys, plannedKeys("matmul", func(p *Plan) error {
+				return MatMulThen(p, t, e, x, x, x, []Layout{bias, x, x})
 			})...)
 		}
 	}
