@@ -34,8 +34,10 @@ func launch(t *testing.T, g *Graph) {
 func TestCapture(t *testing.T) {
 	d, api := newRecorded(t)
 	x, n := FromSlice(d, []float32{1, 2, 3, 4}, 2, 2), Zeros[float32](d, 2, 2)
-	var y *Array[float32]
+	outside := x.MulScalar(10) // an expression of the time before the capture
+	var y, both *Array[float32]
 	g := capture(t, d, func(c *Device) error {
+		both = x.On(c).Add(outside).Keep()
 		z := x.On(c).MatMul(x.On(c)).AddScalar(1)
 		y = z.Sum(0).Mul(Full[float32](c, 2, 2)).Keep()
 		return n.On(c).Assign(n.On(c).Add(x))
@@ -65,6 +67,9 @@ func TestCapture(t *testing.T) {
 	launch(t, g)
 	if got := values(t, y); !slices.Equal(got, []float32{12, 12}) {
 		t.Errorf("after an operand changed, the result is %v", got)
+	}
+	if got := values(t, both); !slices.Equal(got, []float32{11, 21, 31, 41}) {
+		t.Errorf("the operand and an expression of before it changed: %v", got)
 	}
 	if err := g.Close(); err != nil {
 		t.Error(err)

@@ -170,6 +170,27 @@ func TestGraphMemory(t *testing.T) {
 	}
 }
 
+// TestCapturedOutputs keeps what a kernel stores besides a result that nobody needs.
+func TestCapturedOutputs(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := FromSlice(d, []float32{0, 1, 2, 3})
+	program := func(c *Device) *Array[float32] {
+		shared := x.On(c).Exp().Sin().Tanh().Sigmoid()
+		first, second := shared.AddScalar(1), shared.MulScalar(2)
+		first.Eval()
+		return second.Keep()
+	}
+	var kept *Array[float32]
+	g := capture(t, d, func(c *Device) error {
+		kept = program(c)
+		return nil
+	})
+	launch(t, g)
+	if got, want := values(t, kept), values(t, program(d)); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 // TestUnreachableGraph shows that a graph that nobody can reach is given back after a
 // collection, and what it kept when nobody can reach that.
 func TestUnreachableGraph(t *testing.T) {
@@ -311,5 +332,99 @@ func TestArrangement(t *testing.T) {
 	}
 	if apart := arrange(steps, nil, true); len(apart.plots) != 5 {
 		t.Errorf("%d plots for 5 blocks that lie apart", len(apart.plots))
+	}
+}
+
+// TestArrangementOfRandomSteps compares with the plain rules: a step comes after
+// another if there is a way from one to the other over steps that use the same block,
+// one of them writing it; and blocks that share memory are not used at the same time.
+func TestArrangementOfRandomSteps(t *testing.T) {
+	r := seeded(t)
+	for range 300 {
+		rec := new(recording)
+		blocks := make([]*block, 2+r.IntN(8))
+		for i := range blocks {
+			if blocks[i] = rec.block(uint64(1 + r.IntN(4*granule))); i == 0 || r.IntN(4) == 0 {
+				blocks[i] = new(block) // from outside
+			}
+		}
+		steps := make([]step, r.IntN(20))
+		for i := range steps {
+			for range 1 + r.IntN(3) {
+				steps[i].use(blocks[r.IntN(len(blocks))], r.IntN(2) == 0)
+			}
+			steps[i].n = uint64(i)
+		}
+		a := arrange(steps, nil, false)
+		written := map[*block]bool{}
+		var sound []step // none reads a block of the recording that nothing has written
+		for _, s := range a.steps {
+			for _, u := range s.uses {
+				written[u.block] = written[u.block] || u.writes
+			}
+			if !slices.ContainsFunc(s.uses, func(u use) bool { return u.block.in != nil && !written[u.block] }) {
+				sound = append(sound, s)
+			}
+		}
+		a = arrange(sound, nil, false)
+		checkArrangement(t, a)
+	}
+}
+
+func checkArrangement(t *testing.T, a *arrangement) {
+	t.Helper()
+	n := len(a.steps)
+	before := make([][]bool, n) // before[j][i]: i is done before j begins
+	for j := range n {
+		before[j] = make([]bool, n)
+		for i := j - 1; i >= 0; i-- {
+			conflict := slices.ContainsFunc(a.steps[i].uses, func(u use) bool {
+				return slices.ContainsFunc(a.steps[j].uses, func(v use) bool { return u.block == v.block && (u.writes || v.writes) })
+			})
+			if conflict {
+				before[j][i] = true
+				for k := range i {
+					before[j][k] = before[j][k] || before[i][k]
+				}
+			}
+		}
+		reached := make([]bool, n) // by the edges
+		for _, i := range a.after[j] {
+			if reached[i] {
+				t.Fatalf("step %d waits for %v, %d of which is waited for anyway", j, a.after[j], i)
+			}
+			reached[i] = true
+			for k := range i {
+				reached[k] = reached[k] || before[i][k]
+			}
+		}
+		if !slices.Equal(reached, before[j]) {
+			t.Fatalf("step %d waits for %v, which is %v; want %v", j, a.after[j], reached, before[j])
+		}
+	}
+	uses := func(b *block) (list []int) {
+		for i, s := range a.steps {
+			if slices.ContainsFunc(s.uses, func(u use) bool { return u.block == b }) {
+				list = append(list, i)
+			}
+		}
+		return list
+	}
+	apart := func(x, y *block) bool { // all uses of x are done before any of y
+		return !slices.ContainsFunc(uses(x), func(i int) bool {
+			return slices.ContainsFunc(uses(y), func(j int) bool { return !before[j][i] })
+		})
+	}
+	for _, p := range a.plots {
+		for i, x := range p.residents {
+			if x.offset+x.block.asked > p.bytes {
+				t.Fatalf("a block of %d bytes at %d in a plot of %d", x.block.asked, x.offset, p.bytes)
+			}
+			for _, y := range p.residents[:i] {
+				if x.offset < y.offset+y.block.asked && y.offset < x.offset+x.block.asked && !apart(x.block, y.block) && !apart(y.block, x.block) {
+					t.Fatalf("blocks share memory that are used at the same time: steps %v and %v", uses(x.block), uses(y.block))
+				}
+			}
+		}
 	}
 }
