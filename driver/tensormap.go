@@ -29,7 +29,8 @@ const (
 	TensorBFloat16 = TensorType(abi.TensorMapDataTypeBFloat16)
 	TensorTFloat32 = TensorType(abi.TensorMapDataTypeTFloat32) // float32 in memory, rounded to TF32 as it is copied
 
-	// As above, with subnormal numbers copied as zeros.
+	// As above; an H100 copies subnormal numbers to shared memory as they are all
+	// the same.
 	TensorFloat32FTZ  = TensorType(abi.TensorMapDataTypeFloat32FTZ)
 	TensorTFloat32FTZ = TensorType(abi.TensorMapDataTypeTFloat32FTZ)
 )

@@ -340,7 +340,7 @@ func (b *box) find(x *ctx, in *inst, op *tensorCopy, lane int) {
 func (b *box) load(to *region, at uint64) {
 	outside := uint64(0)
 	if b.Fill == abi.TensorMapFloatOOBFillNaNRequestZeroFMA {
-		outside = [...]uint64{2: 0x7fff, 4: 0x7fffffff, 8: 0x7fffffffffffffff}[b.unit]
+		outside = 0x7ff77ff77ff77ff7 >> (64 - 8*b.unit) // the NaN that fma.oob looks for, whatever the type
 	}
 	b.each(func(g, off uint64, inside bool) {
 		a := swizzle(b.Swizzle, at+off)
@@ -357,14 +357,13 @@ func (b *box) load(to *region, at uint64) {
 	})
 }
 
-// convert is what a load does to the elements of some types.
+// convert is what a load does to the elements of some types. The types that flush
+// subnormal numbers keep them in a load, as an H100 does.
 func (b *box) convert(v uint64) uint64 {
 	switch b.Type {
-	case abi.TensorMapDataTypeFloat32FTZ:
-		return flush32(v)
 	case abi.TensorMapDataTypeTFloat32, abi.TensorMapDataTypeTFloat32FTZ:
-		if b.Type == abi.TensorMapDataTypeTFloat32FTZ {
-			v = flush32(v)
+		if v&0x7fffffff > 0x7f800000 {
+			return formatTF32.nan << 13
 		}
 		if v>>23&0xff != 0xff { // to nearest, even on a tie
 			v += 0xfff + v>>13&1
