@@ -23,10 +23,11 @@ type operands struct {
 	f   [3]*Array[float32]
 	i   [3]*Array[int32]
 	b   [3]*Array[bool]
+	at  *Array[int64] // an index
 }
 
 func newOperands(d *Device, shape ...int) *operands {
-	o := &operands{dev: d}
+	o := &operands{dev: d, at: Zeros[int64](d, 1)}
 	for k := range o.f {
 		o.f[k], o.i[k], o.b[k] = Full(d, float32(k+1), shape...), Full(d, int32(k+1), shape...), Ones[bool](d, shape...)
 	}
@@ -48,6 +49,7 @@ func (o *operands) on(d *Device) *operands {
 }
 
 func (o *operands) free() {
+	o.at.Free()
 	for k := range o.f {
 		o.f[k].Free()
 		o.i[k].Free()
@@ -326,16 +328,16 @@ var operations = []operation{
 		{"more than there are addresses for", ErrOutOfMemory, "TiB asked", func(o *operands) error { return huge(o.dev, 1<<59).Clone().Err() }},
 	}},
 
-	{name: "Array.Take", operands: 1, run: func(o *operands) error { return o.f[0].Take(at(o, 0), 0).Err() }, misuses: []misuse{
-		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Take(at(o, 0), 2).Err() }},
-		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Take(at(o, 0), 0).Err() }},
+	{name: "Array.Take", operands: 1, run: func(o *operands) error { return o.f[0].Take(o.at, 0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Take(o.at, 2).Err() }},
+		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Take(o.at, 0).Err() }},
 		{"no indices", ErrDevice, "operand 2 of 2 is nil", func(o *operands) error { return o.f[0].Take(nil, 0).Err() }},
-		{"too many axes", ErrShape, "9 axes", func(o *operands) error { return o.f[0].Take(at(o, 0).Reshape(1, 1, 1, 1, 1, 1, 1, 1), 0).Err() }},
-		{"huge result", ErrShape, "more elements", func(o *operands) error { return huge(o.dev, 1<<40, 1).Take(at(o, 0).BroadcastTo(1<<40), 1).Err() }},
-		{"more than there is memory", ErrOutOfMemory, "12 TiB asked", func(o *operands) error { return o.f[0].Take(at(o, 0).BroadcastTo(1<<40), 0).Err() }},
+		{"too many axes", ErrShape, "9 axes", func(o *operands) error { return o.f[0].Take(o.at.Reshape(1, 1, 1, 1, 1, 1, 1, 1), 0).Err() }},
+		{"huge result", ErrShape, "more elements", func(o *operands) error { return huge(o.dev, 1<<40, 1).Take(o.at.BroadcastTo(1<<40), 1).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "12 TiB asked", func(o *operands) error { return o.f[0].Take(o.at.BroadcastTo(1<<40), 0).Err() }},
 		{"index beyond the axis", ErrIndex, "the index at (1,) is out of range for axis 0, which has 3 elements; indices are -3 to 2", func(o *operands) error { return ignoring(o.f[0].Take(at(o, -3, 3), 0).ToSlice()) }},
 		{"index before the axis", ErrIndex, "the index at (0, 2)", func(o *operands) error { return o.f[0].Take(at(o, 2, 1, -4, 9).Reshape(1, 4), 1).Sync() }},
-		{"no elements", ErrIndex, "which has 0 elements", func(o *operands) error { return Zeros[float32](o.dev, 0, 3).Take(at(o, 0), 0).Sync() }},
+		{"no elements", ErrIndex, "which has 0 elements", func(o *operands) error { return Zeros[float32](o.dev, 0, 3).Take(o.at, 0).Sync() }},
 	}},
 
 	// Joining and writing.
