@@ -340,6 +340,31 @@ var operations = []operation{
 		{"no elements", ErrIndex, "which has 0 elements", func(o *operands) error { return Zeros[float32](o.dev, 0, 3).Take(o.at, 0).Sync() }},
 	}},
 
+	{name: "Array.Tile", operands: 1, run: func(o *operands) error { return o.f[0].Tile(2, 1).Err() }, misuses: []misuse{
+		{"negative count", ErrShape, "a count of -1 along axis 1", func(o *operands) error { return o.f[0].Tile(-1).Err() }},
+		{"too many counts", ErrShape, "9 counts", func(o *operands) error { return o.f[0].Tile(1, 1, 1, 1, 1, 1, 1, 1, 1).Err() }},
+		{"overflowing count", ErrShape, "more than an int holds", func(o *operands) error { return o.f[0].Tile(math.MaxInt).Err() }},
+		{"overflowing counts", ErrShape, "more elements", func(o *operands) error { return o.f[0].Tile(1<<40, 1<<40).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "TiB asked", func(o *operands) error { return o.f[0].Tile(1 << 40).Err() }},
+	}},
+	{name: "Array.Repeat", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].Repeat(2, -1).Err() }, misuses: []misuse{
+		{"negative count", ErrShape, "a count of -2 along axis 0", func(o *operands) error { return o.f[0].Repeat(-2, 0).Err() }},
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Repeat(2, 2).Err() }},
+		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Repeat(2, 0).Err() }},
+	}},
+	{name: "Array.Roll", operands: 1, run: func(o *operands) error { return o.f[0].Roll(1, 0).Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Roll(1, 2).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "4 TiB asked", func(o *operands) error { return huge(o.dev, 1<<40).Roll(5, 0).Err() }},
+	}},
+	{name: "Array.Pad", operands: 1, shape: []int{5}, run: func(o *operands) error { return o.f[0].Pad(1, [2]int{1, 2}).Err() }, misuses: []misuse{
+		{"no widths", ErrShape, "0 widths for an array of rank 1", func(o *operands) error { return o.f[0].Pad(1).Err() }},
+		{"too many widths", ErrShape, "2 widths", func(o *operands) error { return o.f[0].Pad(1, [2]int{}, [2]int{}).Err() }},
+		{"negative width", ErrShape, "negative width [0 -1] along axis 0", func(o *operands) error { return o.f[0].Pad(1, [2]int{0, -1}).Err() }},
+		{"overflowing width", ErrShape, "more than an int holds", func(o *operands) error { return o.f[0].Pad(1, [2]int{math.MaxInt, 1}).Err() }},
+		{"overflowing bytes", ErrShape, "more elements", func(o *operands) error { return o.f[0].Pad(1, [2]int{1 << 62, 1}).Err() }},
+		{"more than there is memory", ErrOutOfMemory, "TiB asked", func(o *operands) error { return o.f[0].Pad(1, [2]int{1 << 40, 1}).Err() }},
+	}},
+
 	// Joining and writing.
 	{name: "Concat", operands: 2, run: func(o *operands) error { return Concat(0, o.f[0], o.f[1]).Err() }, misuses: []misuse{
 		{"nothing", ErrShape, "no arrays", func(o *operands) error { return Concat[float32](0).Err() }},

@@ -54,13 +54,15 @@
 // Work is queued on the Device's stream. These calls wait for the device: ToSlice,
 // CopyTo, Item, At, printing, AllClose, ArrayEqual and Array.Sync for the array
 // that they are about; Device.Sync and Device.Close for all of the Device's work.
-// Some wait now and then: FromSlice while its staging buffers are full; the first
-// use of a kernel while the driver assembles it; Device.Trim, and an operation for
-// which memory is short, for work on memory that goes back to the driver.
+// Some wait now and then: FromSlice while its staging buffers are full; each 256th
+// Take for those before it; the first use of a kernel while the driver assembles it;
+// Device.Trim, and an operation for which memory is short, for work on memory that
+// goes back to the driver.
 //
 // Operations of several goroutines are queued one after another, under a lock that
 // a Device and its forks share. On a GPU it is held for microseconds; closing a
-// fork holds it until the fork's work is done. The simulated device computes within
+// fork holds it until the fork's work is done, and a Take or a Trim that waits holds
+// it too. The simulated device computes within
 // the call that queues, under the lock: there an operation returns when it is done,
 // and operations of other goroutines wait for it.
 //
@@ -92,13 +94,16 @@
 // are NumPy's); dividing an integer by zero gives 0. A float becomes an integer by
 // truncation that saturates, NaN giving 0. Shifts by the width or more give 0, or
 // the sign. Sum and Prod of bool and of 8- and 16-bit integers, and Mean of
-// integers, are errors that name [SumAs] and [MeanAs]. Add, Minimum, Maximum, Max,
-// Min, ArgMax and ArgMin do not take bool. Reductions take several axes or none for
-// all, and their axes come back with ExpandDims. Max and Min of an empty axis are
-// errors. Slice bounds beyond an axis are errors, [End] standing for its end. There
-// are at most 8 axes. Sums follow a fixed tree, so that their bits depend on type,
-// shape and axes only. float16 and bfloat16 sums and products accumulate in float32
-// and round once. bool prints as true and false.
+// integers, are errors that name [SumAs] and [MeanAs]; CumSum and CumProd too,
+// which take one axis and flatten nothing. Indices of Take are int64, and one that
+// is out of range is an error when the result is read. Repeat and Roll take an
+// axis, Pad a width for each axis. Add, Minimum, Maximum, Max, Min, ArgMax and
+// ArgMin do not take bool. Reductions take several axes or none for all, and their
+// axes come back with ExpandDims. Max and Min of an empty axis are errors. Slice
+// bounds beyond an axis are errors, [End] standing for its end. There are at most
+// 8 axes. Sums follow a fixed tree, so that their bits depend on type, shape and
+// axes only. float16 and bfloat16 sums and products accumulate in float32 and
+// round once. bool prints as true and false.
 //
 // # Differences from gonum
 //

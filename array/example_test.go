@@ -220,3 +220,42 @@ func ExampleDevice_Fork() {
 	fmt.Println(x.Add(y.On(dev)))
 	// Output: [3. 3. 3.]
 }
+
+// Rows of a table, as of an embedding, by their numbers. A number that is out of
+// range shows when the result is read.
+func ExampleArray_Take() {
+	dev := open()
+	defer dev.Close()
+	table := array.FromSlice(dev, []float32{0, 1, 10, 11, 20, 21}, 3, 2)
+
+	fmt.Println(table.Take(array.FromSlice(dev, []int64{2, 0, -1}), 0))
+	_, err := table.Take(array.FromSlice(dev, []int64{1, 3}), 0).ToSlice()
+	fmt.Println(errors.Is(err, array.ErrIndex))
+	// Output:
+	// [[20. 21.]
+	//  [ 0.  1.]
+	//  [20. 21.]]
+	// true
+}
+
+func ExampleArray_LayerNorm() {
+	dev := open()
+	defer dev.Close()
+	x := array.FromSlice(dev, []float32{1, 2, 3, 2, 2, 2}, 2, 3)
+
+	fmt.Printf("%.3f\n", x.LayerNorm(nil, nil, 1e-5, -1))
+	// Output:
+	// [[-1.225  0.000  1.225]
+	//  [ 0.000  0.000  0.000]]
+}
+
+func ExampleArray_CumSum() {
+	dev := open()
+	defer dev.Close()
+	x := array.FromSlice(dev, []int32{1, 2, 3, 4, 5, 6}, 2, 3)
+
+	fmt.Println(x.CumSum(1))
+	// Output:
+	// [[ 1  3  6]
+	//  [ 4  9 15]]
+}
