@@ -267,8 +267,8 @@ func (t *tally) see(n *node) {
 }
 
 // record makes an expression a value of the program, to be evaluated when it is
-// needed.
-func (c call) record(d *Device, n *node) handle {
+// needed. Operands are those that were not checked under the lock yet.
+func (c call) record(d *Device, n *node, operands ...handle) handle {
 	n.call = c
 	h := handle{d, n}
 	if err := d.fits(c, &n.layout, n.typ); err != nil {
@@ -278,6 +278,9 @@ func (c call) record(d *Device, n *node) handle {
 		d.sh.mu.Lock()
 		large := (*node)(nil)
 		err := d.open(c)
+		if err == nil && len(operands) > 0 {
+			err = c.checkLocked(operands)
+		}
 		if err == nil {
 			if large = n.tooLarge(); large == nil {
 				if c.link(d, n); n.expr.product != nil {
@@ -678,9 +681,15 @@ func (w *work) operation(r *node, m *layout, whole bool) (int, *Error) {
 	}
 	k := kernels.Node{Kind: kernels.Apply, Op: r.expr.op, Type: r.typ}
 	var maps [3]layout
+	var over3 [3]*layout // mostly the operands' own
 	args := r.operands()
+	whole = whole || m.Rank == r.Rank && sameElements(m, &r.layout) && m.Shape == r.Shape
 	for i, a := range args {
-		if a.root().expr.kind == kernels.Immediate {
+		if over3[i] = &maps[i]; a.root().expr.kind == kernels.Immediate {
+			continue
+		}
+		if whole && sameShape(&a.layout, &r.layout) {
+			over3[i] = &a.layout
 			continue
 		}
 		over, err := broadcastTo(&a.layout, dims(&r.layout))
@@ -688,7 +697,7 @@ func (w *work) operation(r *node, m *layout, whole bool) (int, *Error) {
 			return 0, w.explain(err)
 		}
 		ok := true
-		if whole || m.Rank == r.Rank && sameElements(m, &r.layout) && m.Shape == r.Shape {
+		if whole {
 			maps[i] = over
 		} else if maps[i], ok = through(m, &over); !ok {
 			if err := w.dev.sh.try(r); err != nil {
@@ -699,7 +708,7 @@ func (w *work) operation(r *node, m *layout, whole bool) (int, *Error) {
 	}
 	for i, a := range args {
 		var err *Error
-		if k.Args[i], err = w.place(a, &maps[i]); err != nil {
+		if k.Args[i], err = w.place(a, over3[i]); err != nil {
 			return 0, err
 		}
 	}

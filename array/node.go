@@ -107,12 +107,11 @@ func (c call) ready(operands ...handle) *Error {
 	sh := operands[0].dev.sh
 	sh.mu.Lock()
 	err := c.checkLocked(operands)
-	evaluated := true
-	for _, h := range operands {
-		evaluated = evaluated && h.node.root().store != nil
+	for i := 0; i < len(operands) && err == nil; i++ {
+		err = sh.try(operands[i].node.root())
 	}
 	sh.mu.Unlock()
-	if err != nil || evaluated {
+	if err != missing {
 		return err
 	}
 	for _, h := range operands {
@@ -234,8 +233,12 @@ func apply(op kernels.Op, args ...*node) (*node, error) {
 	if n.typ, err = op.Result(types[:len(args)]...); err != nil {
 		return nil, err
 	}
-	n.layout = contiguousLike(&args[0].layout)
+	n.layout = args[0].layout
+	setContiguous(&n.layout)
 	for _, a := range args[1:] {
+		if sameShape(&n.layout, &a.layout) {
+			continue
+		}
 		if n.layout, err = broadcast(&n.layout, &a.layout); err != nil {
 			return nil, err
 		}
@@ -268,7 +271,7 @@ func (f *formula) do(op kernels.Op, args ...*node) *node {
 // elementwise is every operation that is one row of the kernels' table: the
 // result is the receiver's device's.
 func (c call) elementwise(op kernels.Op, operands ...handle) handle {
-	if err := c.check(operands...); err != nil {
+	if err := c.complete(operands); err != nil {
 		return operands[0].failed(err)
 	}
 	var args [3]*node
@@ -277,9 +280,12 @@ func (c call) elementwise(op kernels.Op, operands ...handle) handle {
 	}
 	n, err := apply(op, args[:len(operands)]...)
 	if err != nil {
+		if failed := c.check(operands...); failed != nil {
+			return operands[0].failed(failed)
+		}
 		return operands[0].failed(c.explain(err, operands...))
 	}
-	r := c.record(operands[0].dev, n)
+	r := c.record(operands[0].dev, n, operands...)
 	r.node.err = c.of(r.node.err, operands...)
 	return r
 }

@@ -3,6 +3,7 @@ package array
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -185,8 +186,24 @@ func broadcast(a, b *layout) (layout, error) {
 	return newLayout(dims(&r), kernels.Float64)
 }
 
+// sameShape says whether two layouts have the same axes.
+func sameShape(a, b *layout) bool {
+	if a.Rank != b.Rank {
+		return false
+	}
+	for i, n := range a.Shape[:a.Rank] {
+		if n != b.Shape[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // broadcastTo stretches l to a shape with strides of zero.
 func broadcastTo(l *layout, shape []int) (layout, error) {
+	if slices.Equal(dims(l), shape) {
+		return *l, nil
+	}
 	r, err := newLayout(shape, kernels.Float64)
 	if err != nil {
 		return r, err

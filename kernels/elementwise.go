@@ -3,7 +3,10 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Geometry of elementwise kernels. A thread handles as many elements as fit 16
@@ -222,14 +225,15 @@ func (n *nest) dense(k int) bool {
 	return true
 }
 
-// fits says whether every operand can be accessed in items of width elements.
+// fits says whether every operand can be accessed in items of width elements, a
+// power of two.
 func (w *elementwiseWork) fits(width int) bool {
 	n := &w.nest
 	for k, f := range w.forms {
-		inside := n.rank > 0 && n.shape[n.rank-1]%width == 0 // items do not cross rows
+		inside := n.rank > 0 && n.shape[n.rank-1]&(width-1) == 0 // items do not cross rows
 		switch f {
 		case contiguous:
-			if k != w.index && n.offsets[k]%width != 0 {
+			if k != w.index && n.offsets[k]&(width-1) != 0 {
 				return false
 			}
 		case broadcast:
@@ -249,11 +253,11 @@ func (w *elementwiseWork) fits(width int) bool {
 // multiples of width.
 func (n *nest) alignedRows(k, width int) bool {
 	s := &n.strides[k]
-	if s[n.rank-1] != 1 || n.offsets[k]%width != 0 {
+	if s[n.rank-1] != 1 || n.offsets[k]&(width-1) != 0 {
 		return false
 	}
 	for _, v := range s[:n.rank-1] {
-		if v%width != 0 {
+		if v&(width-1) != 0 {
 			return false
 		}
 	}
@@ -324,7 +328,7 @@ func (w *elementwiseWork) launch(p *Plan, e *Expr, width, items int) error {
 	if w.index >= 0 {
 		k.index = w.forms[w.index]
 	}
-	w.key = k.appendKey(w.key[:0])
+	key := w.keyOf(&k)
 
 	total := 1
 	for _, d := range n.shape[:n.rank] {
@@ -334,7 +338,7 @@ func (w *elementwiseWork) launch(p *Plan, e *Expr, width, items int) error {
 	if err != nil {
 		return err
 	}
-	l := p.launch(intern(w.key), grid, block, 0)
+	l := p.launch(key, grid, block, 0)
 	l.value64(uint64(total))
 	for k, t := range w.types {
 		if k != w.index && t != Invalid {
@@ -364,6 +368,60 @@ func (w *elementwiseWork) launch(p *Plan, e *Expr, width, items int) error {
 		return tooManyParameters(bytes)
 	}
 	return nil
+}
+
+// A recentKey is an elementwise kernel and its key.
+type recentKey struct {
+	kernel elementwiseKernel // with an expression and forms of its own
+	key    string
+}
+
+// recentKeys remembers, at a place that the kernel gives, the key that was there
+// last: writing a key anew takes several times as long as comparing what it is
+// written from.
+var recentKeys [1 << 10]atomic.Pointer[recentKey]
+
+// keyOf returns k's key.
+func (w *elementwiseWork) keyOf(k *elementwiseKernel) string {
+	place := &recentKeys[k.hash()%uint64(len(recentKeys))]
+	if r := place.Load(); r != nil && r.kernel.same(k) {
+		return r.key
+	}
+	w.key = k.appendKey(w.key[:0])
+	r := &recentKey{key: intern(w.key)}
+	r.kernel = elementwiseKernel{k.width, k.items, k.rank, &Expr{slices.Clone(k.expr.Nodes)}, slices.Clone(k.forms), k.index} // not *k, which would move each expression to the heap
+	place.Store(r)
+	return r.key
+}
+
+// hash mixes what the key is written from.
+func (k *elementwiseKernel) hash() uint64 {
+	h := uint64(k.width)<<16 ^ uint64(k.items)<<8 ^ uint64(k.rank)
+	mix := func(v uint64) { h = bits.RotateLeft64(h^v, 29) * 0x9e3779b97f4a7c15 }
+	for _, f := range k.forms {
+		mix(uint64(f))
+	}
+	for i := range k.expr.Nodes {
+		n := &k.expr.Nodes[i]
+		mix(uint64(n.Kind) | uint64(n.Type)<<8 | uint64(n.Op)<<16 | uint64(n.Operand)<<32)
+		mix(uint64(n.Args[0]) | uint64(n.Args[1])<<20 | uint64(n.Args[2])<<40)
+	}
+	return h >> 32
+}
+
+// same says whether k and o have one key: all but the values of immediates is
+// equal.
+func (k *elementwiseKernel) same(o *elementwiseKernel) bool {
+	if k.width != o.width || k.items != o.items || k.rank != o.rank || k.index != o.index || !slices.Equal(k.forms, o.forms) || len(k.expr.Nodes) != len(o.expr.Nodes) {
+		return false
+	}
+	for i := range k.expr.Nodes {
+		a, b := &k.expr.Nodes[i], &o.expr.Nodes[i]
+		if a.Kind != b.Kind || a.Op != b.Op || a.Type != b.Type || a.Args != b.Args || a.Operand != b.Operand {
+			return false
+		}
+	}
+	return true
 }
 
 func tooManyParameters(bytes int) error {
@@ -406,8 +464,8 @@ func (l *Launch) immediate(t Type, bits uint64) {
 func (l *Launch) paramBytes() int {
 	n := 0
 	for _, a := range l.Args {
-		size := int(a.Size)
-		n = (n+size-1)/size*size + size
+		size := int(a.Size) // a power of two
+		n = (n+size-1)&^(size-1) + size
 	}
 	return n
 }
@@ -416,13 +474,13 @@ func (l *Launch) paramBytes() int {
 // of a thread that handles perThread.
 func elementwiseGrid(n, perThread int) (grid, block [3]uint32, err error) {
 	threads := (n-1)/perThread + 1
-	size := blockThreads
-	for size > smallestBlock && (threads-1)/size+1 < enoughBlocks {
-		size /= 2
+	shift := bits.TrailingZeros(blockThreads)
+	for shift > bits.TrailingZeros(smallestBlock) && (threads-1)>>shift+1 < enoughBlocks {
+		shift--
 	}
-	blocks := (threads-1)/size + 1
+	blocks := (threads-1)>>shift + 1
 	if blocks > maxGrid {
 		return grid, block, fmt.Errorf("%d elements are more than a grid can cover", n)
 	}
-	return [3]uint32{uint32(blocks), 1, 1}, [3]uint32{uint32(size), 1, 1}, nil
+	return [3]uint32{uint32(blocks), 1, 1}, [3]uint32{1 << shift, 1, 1}, nil
 }
