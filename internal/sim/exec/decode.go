@@ -237,6 +237,7 @@ func (d *decoder) variables(moduleVars []*ptx.Var) error {
 
 // attributes reads the entry's directives.
 func (d *decoder) attributes() {
+	d.k.MaxRegisters, d.k.MinBlocks = d.e.MaxNReg, d.e.MinNCTA
 	for i := range 3 {
 		d.k.ReqBlock[i], d.k.ReqCluster[i] = uint32(d.e.ReqNTID[i]), uint32(d.e.Cluster[i])
 	}

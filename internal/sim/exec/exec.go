@@ -38,6 +38,8 @@ type Kernel struct {
 	Local        uint32 // bytes of .local variables of one thread
 	Registers    int    // 32-bit registers a thread declares (a 64-bit one counts two), at most 255
 	MaxThreads   int    // the largest block (.maxntid, .reqntid or 1024)
+	MaxRegisters int    // .maxnreg, 0: none
+	MinBlocks    int    // .minnctapersm, 0: none
 	ReqBlock     [3]uint32
 	ReqCluster   [3]uint32
 

@@ -145,6 +145,7 @@ func (x *ctx) startHopper() {
 	clear(x.mbars)
 	clear(x.bulks)
 	clear(x.groups)
+	x.blk.registers = x.blk.registers[:0]
 	x.holds.list = x.holds.list[:0]
 	for _, v := range x.blk.waves {
 		clear(v.cluster)
@@ -318,8 +319,8 @@ func decodePolicy(d *decoder) error {
 	return nil
 }
 
-// decodeSetmaxnreg: registers are not counted here. All warps of a group of
-// four must execute it.
+// decodeSetmaxnreg: all warps of a group of four must execute it; one that asks
+// for more registers waits until the block has them.
 func decodeSetmaxnreg(d *decoder) error {
 	if v := d.in.Args[0].Imm; v%8 != 0 {
 		return fmt.Errorf("%d registers: must be a multiple of 8", v)
@@ -328,9 +329,54 @@ func decodeSetmaxnreg(d *decoder) error {
 		return fmt.Errorf("needs .maxntid or .reqntid: the assembler ignores it without")
 	}
 	n := blank()
-	n.ctl, n.fn = groupSync, func(*ctx, *inst) {}
+	n.ctl, n.off, n.bar = groupSync, int64(d.in.Args[0].Imm), &barOp{blocking: mod(d.in.Mods, "inc")}
+	n.fn = func(x *ctx, in *inst) {
+		for at := 0; at < x.n; at += 128 {
+			x.blk.registers[(32*x.wave.first+x.lane0+at)/128] = int(in.off)
+		}
+		for _, v := range x.blk.waves {
+			for _, f := range v.frags {
+				if f.state == atRegisters {
+					f.state = ready // to ask again
+				}
+			}
+		}
+	}
 	d.flow(n)
 	return nil
+}
+
+const fileRegisters = 65536 // of a multiprocessor
+
+// granted says whether the block has the registers that a fragment's groups ask
+// for. What it has is what its groups start with: .maxnreg, or what the largest
+// blocks that are promised to fit leave each thread.
+func (x *ctx) granted(f *frag, in *inst) bool {
+	if in.bar == nil {
+		return true // of wgmma
+	}
+	k, threads := x.k, 0
+	for _, v := range x.blk.waves {
+		threads += 32 * v.warps
+	}
+	start := k.MaxRegisters
+	if start == 0 {
+		start = min(fileRegisters/(k.MaxThreads*max(k.MinBlocks, 1))&^7, 256)
+	}
+	groups := threads / 128
+	if len(x.blk.registers) == 0 {
+		for range groups {
+			x.blk.registers = append(x.blk.registers, start)
+		}
+	}
+	total, first := 0, (32*x.wave.first+32*f.warp)/128
+	for i, n := range x.blk.registers {
+		if i >= first && i < first+f.warps/4 {
+			n = int(in.off)
+		}
+		total += n
+	}
+	return !in.bar.blocking || total <= start*groups
 }
 
 // together reports whether a fragment has all lanes of its warps that have not
@@ -355,6 +401,10 @@ func (x *ctx) groupSync(f *frag, in *inst, pc int32) int32 {
 		x.fail(in, WarpMisuse, x.firstActive(), 0, 0, "", "only lanes %#x of the warp execute it: all 32 must, together", x.mask)
 	}
 	if f.warp%4 == 0 && f.warps%4 == 0 {
+		if !x.granted(f, in) {
+			f.pc, f.state = pc, atRegisters
+			return -1
+		}
 		in.fn(x, in)
 		return pc + 1
 	}
@@ -368,12 +418,15 @@ func (x *ctx) groupSync(f *frag, in *inst, pc int32) int32 {
 		to := min(at&^3+4, warp+warps)
 		g := x.newFrag(at, to-at, math.MaxUint32, pc)
 		v.frags = append(v.frags, g)
-		if x.gather4(g); g.warps == 4 {
+		switch x.gather4(g); {
+		case g.warps < 4:
+			g.state = atGroup
+		case !x.granted(g, in):
+			g.state = atRegisters
+		default:
 			x.enter(v, g)
 			in.fn(x, in)
 			g.pc++
-		} else {
-			g.state = atGroup
 		}
 		at = to
 	}

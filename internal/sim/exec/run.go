@@ -43,6 +43,8 @@ type block struct {
 	id    [3]uint32
 	waves []*wave
 	bars  [16]barrier
+
+	registers []int // that setmaxnreg gave the groups of four warps; empty before the first
 }
 
 func run(k *Kernel, l Launch, o Options) error {

@@ -30,6 +30,7 @@ const (
 	atCluster
 	atMbar
 	atGroup
+	atRegisters
 )
 
 // barOp is the constant part of a barrier instruction.
@@ -742,6 +743,8 @@ func (x *ctx) waitsFor(v *wave, f *frag, several bool) string {
 		what = "the cluster's barrier"
 	case atGroup:
 		what = "the other warps of its group of four"
+	case atRegisters:
+		what = fmt.Sprintf("registers: the block's groups of four warps have %v for each thread, and this one asks for %d", x.blk.registers, x.k.code.insts[f.pc].off)
 	case atMbar, ready:
 		what = x.mbarText(f.need)
 	}
