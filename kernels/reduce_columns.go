@@ -90,7 +90,7 @@ func (r *reduction) planColumns(p *Plan) bool {
 	k.lanes = min(ceilPow2(vectors), 256/k.groups)
 	k.groups = min(slots/k.run, 256/k.lanes)
 	if tuneColumns != nil {
-		tuneColumns(k, slots, vectors)
+		*k = tuneColumns(*k, slots)
 	}
 	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
 	k.split = parts > 1
@@ -126,9 +126,10 @@ func (r *reduction) planColumns(p *Plan) bool {
 
 // tuneColumns, tuneRows and tuneUnroll change geometries in an experiment.
 var (
-	tuneColumns func(k *columnsKernel, slots, vectors int)
-	tuneRows    func(k *rowsKernel)
+	tuneColumns func(k columnsKernel, slots int) columnsKernel
+	tuneRows    func(k rowsKernel) rowsKernel
 	tuneUnroll  int
+	tuneScan    [2]int
 )
 
 // columnForms chooses how the operands are read, and returns how many

@@ -360,16 +360,16 @@ func (r *reducer) store(pred *ptx.Reg, at ptx.Operand, p partial, count *ptx.Reg
 	storeElement(b, t, emitFit(b, t, v), at, pred)
 }
 
-// loadRun loads n neighbouring elements of type t from the address p, which is a
-// multiple of access bytes, in pieces of that size.
-func loadRun(b *ptx.Builder, t Type, n int, p *ptx.Reg, access int) []*ptx.Reg {
+// loadRun loads n neighbouring elements of type t, 'far' bytes behind p; that address
+// is a multiple of access bytes, and the pieces have that size.
+func loadRun(b *ptx.Builder, t Type, n int, p *ptx.Reg, far int64, access int) []*ptx.Reg {
 	xs := b.Regs(t.reg(), n)
 	piece := max(min(access/t.Size(), n), 1)
 	for i := 0; i < n; i += piece {
-		loadVector(b, t, xs[i:i+piece], b.At(p, int64(i*t.Size())))
+		loadVector(b, t, xs[i:i+piece], b.At(p, far+int64(i*t.Size())))
 	}
 	return xs
 }
 
 // loadOne loads one element.
-func loadOne(b *ptx.Builder, t Type, p *ptx.Reg) *ptx.Reg { return loadRun(b, t, 1, p, t.Size())[0] }
+func loadOne(b *ptx.Builder, t Type, p *ptx.Reg) *ptx.Reg { return loadRun(b, t, 1, p, 0, t.Size())[0] }

@@ -255,7 +255,7 @@ func (p *prologue) load(run [][]*ptx.Reg, k int, at *ptx.Reg, access int, step a
 			p.set(run[s], k, r)
 		}
 	case p.forms[k] == contiguous:
-		for s, r := range loadRun(p.b, p.operand(k), len(run), at, access) {
+		for s, r := range loadRun(p.b, p.operand(k), len(run), at, 0, access) {
 			p.set(run[s], k, r)
 		}
 	default:

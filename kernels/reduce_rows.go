@@ -170,7 +170,7 @@ func (k *rowsKernel) chooseForm(n, rows int) split {
 		k.lanes /= 2
 	}
 	if tuneRows != nil {
-		tuneRows(k)
+		*k = tuneRows(*k)
 	}
 	k.threads = k.lanes
 	parts := chunks * reduceSlots / (k.lanes * k.run)

@@ -7,8 +7,8 @@ import (
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
 
-// The order of a scan. A row is cut into tiles of 4096 elements, a tile into 8
-// stretches of 512, a stretch into 4 segments of 128, a segment into 32 runs of
+// The order of a scan. A row is cut into tiles of 8192 elements, a tile into 8
+// stretches of 1024, a stretch into 8 segments of 128, a segment into 32 runs of
 // 4. Element i of a row is
 //
 //	((((tiles + stretches) + segments) + runs) + run)
@@ -24,7 +24,7 @@ import (
 const (
 	scanRun     = 4
 	scanSegment = 32 * scanRun
-	scanRounds  = 4
+	scanRounds  = 8
 	scanWarps   = 8
 	scanTile    = scanSegment * scanRounds * scanWarps
 
@@ -87,7 +87,10 @@ func (s *scanPlan) planRows(p *Plan, out, in Layout, axis int) error {
 	k := &scanKernel{op: s.op, in: s.in, out: s.out, lanes: 32, rounds: 1, warps: 1, kept: rows.rank}
 	k.outAccess, k.inAccess = rows.access(0, outStep, s.out.Size()), rows.access(1, inStep, s.in.Size())
 	k.geometry(s.n)
-	tiles, count := ceilDiv(s.n, scanTile), rows.len()
+	if k.split && tuneScan != [2]int{} {
+		k.rounds, k.warps = tuneScan[0], tuneScan[1]
+	}
+	tiles, count := ceilDiv(s.n, k.size()), rows.len()
 	blocks := ceilDiv(count, k.groups())
 	if k.split {
 		blocks = count * tiles
@@ -150,7 +153,7 @@ func (k *scanKernel) geometry(n int) {
 	case n <= scanSegment:
 		k.lanes = ceilPow2(ceilDiv(n, scanRun))
 	case n <= scanTile:
-		k.rounds = scanRounds
+		k.rounds = min(ceilPow2(ceilDiv(n, scanSegment)), scanRounds)
 		k.warps = ceilPow2(ceilDiv(n, scanSegment*scanRounds))
 	default:
 		k.rounds, k.warps, k.split = scanRounds, scanWarps, true
@@ -184,7 +187,7 @@ func (k *scanKernel) key() string {
 func parseScanKernel(key string) (*scanKernel, error) {
 	r := readKey(key)
 	k := &scanKernel{op: reduceOps[r.word(OpSum.String(), OpProd.String())], in: r.elem(), out: r.elem(), lanes: r.number("l", 32), rounds: r.number("n", scanRounds),
-		warps: r.number("w", scanWarps), outAccess: r.number("o", 16), inAccess: r.number("i", 16), kept: r.number("k", MaxRank), split: r.flag("split")}
+		warps: r.number("w", 16), outAccess: r.number("o", 16), inAccess: r.number("i", 16), kept: r.number("k", MaxRank), split: r.flag("split")}
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -196,7 +199,7 @@ func parseScanKernel(key string) (*scanKernel, error) {
 			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
 		}
 	}
-	if k.lanes < 32 && k.rounds*k.warps > 1 || k.warps > 1 && k.rounds != scanRounds || k.split && k.warps != scanWarps ||
+	if k.lanes < 32 && k.rounds*k.warps > 1 || k.split && k.lanes*k.warps < 64 ||
 		k.outAccess < k.out.Size() || k.inAccess < k.in.Size() || k.key() != key {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}

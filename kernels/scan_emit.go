@@ -14,7 +14,8 @@ type scanEmitter struct {
 	inside                     *ptx.Reg   // whether the thread's row exists
 	tickets, tiles, slots, all *ptx.Var   // of a split
 	row, tile                  *ptx.Reg
-	number                     *ptx.Var // shared memory: of the block, by when it started
+	number                     *ptx.Var // shared memory: of the block, by when it started; then 1 if it is the last to leave
+	before                     *ptx.Reg // the number of blocks that left before this one
 }
 
 func (k *scanKernel) emit(b *ptx.Builder) {
@@ -29,13 +30,13 @@ func (k *scanKernel) emit(b *ptx.Builder) {
 	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
 	b.MaxThreads(k.threads())
 	if k.warps > 1 {
-		e.exchange(k.warps + 1)
+		e.exchange(2 * k.warps)
 	}
 	e.place(rows)
 	bases := emitOffsets(b, kept, e.row, false, b.Ld(out), b.Ld(in))
 	e.outBase, e.inBase = bases[0], bases[1]
 	if k.split {
-		first := b.Op("mul.wide.u32", e.tile, scanTile)
+		first := b.Op("mul.wide.u32", e.tile, k.size())
 		n = b.Op("sub.u64", n, first)
 		e.outBase = b.Op("mad.lo.u64", first, e.outStep, e.outBase)
 		e.inBase = b.Op("mad.lo.u64", first, e.inStep, e.inBase)
@@ -45,6 +46,9 @@ func (k *scanKernel) emit(b *ptx.Builder) {
 	e.runs()
 	xs := e.load()
 	e.scan(xs)
+	if k.split {
+		e.leave()
+	}
 	e.store(xs)
 	if k.split {
 		e.clear()
@@ -125,8 +129,13 @@ func (e *scanEmitter) load() [][]partial {
 		e.full(cut)
 	}
 	raw := make([][]*ptx.Reg, e.k.rounds)
+	first := e.address(e.starts[0], e.inBase, e.inStep)
 	for r, i := range e.starts {
-		raw[r] = e.loadWhole(i)
+		if e.k.inAccess > e.in.Size() { // side by side
+			raw[r] = loadRun(b, e.in, scanRun, first, int64(r*scanSegment*e.in.Size()), e.k.inAccess)
+		} else {
+			raw[r] = e.loadWhole(i)
+		}
 	}
 	for r := range raw {
 		for j, x := range raw[r] {
@@ -145,7 +154,7 @@ func (e *scanEmitter) load() [][]partial {
 func (e *scanEmitter) loadWhole(i *ptx.Reg) []*ptx.Reg {
 	at := e.address(i, e.inBase, e.inStep)
 	if e.k.inAccess > e.in.Size() {
-		return loadRun(e.b, e.in, scanRun, at, e.k.inAccess)
+		return loadRun(e.b, e.in, scanRun, at, 0, e.k.inAccess)
 	}
 	var xs []*ptx.Reg
 	for j := range scanRun {
@@ -262,58 +271,79 @@ func (e *scanEmitter) precedingWarps(total *ptx.Reg) *ptx.Reg {
 }
 
 // precedingTiles publishes the tile's total and returns what precedes the tile.
-// The first warp does the work.
+// There are fewer levels than warps, and each warp waits for its own.
 func (e *scanEmitter) precedingTiles(total *ptx.Reg) *ptx.Reg {
 	b := e.b
-	others := b.NewLabel("others")
-	b.BraIf(b.Op("setp.ne.u32", e.warp, 0), others)
-	before := e.lookBack(total)
-	e.share(b.Op("setp.eq.u32", e.lane, 0), b.Op("mov.u32", e.k.warps), partial{v: before})
-	b.Bind(others)
+	e.share(b.Op("setp.eq.u32", e.lane, 0), b.Op("add.u32", e.warp, e.k.warps), partial{v: e.lookBack(total)})
 	b.Do("bar.sync", 0)
-	p := e.newPartial(nil)
-	e.unshare(p, b.Op("mov.u32", e.k.warps))
-	return p.v
+	sum := e.newPartial(nil).v
+	for w := range e.k.warps {
+		level := e.newPartial(nil)
+		e.unshare(level, b.Op("mov.u32", e.k.warps+w))
+		sum = e.sum(level.v, sum)
+	}
+	return sum
 }
 
-// lookBack goes from groups of tiles to groups of groups. At each level it
-// combines the members before the tile's; who is the last of a group publishes
-// the group.
+// lookBack returns what precedes the tile, or the group of tiles that has it, at
+// the warp's level: groups of tiles, groups of groups and so on. The first warp
+// of the last tile of a group publishes the group.
 func (e *scanEmitter) lookBack(total *ptx.Reg) *ptx.Reg {
 	b := e.b
-	sum, own := e.newPartial(nil).v, b.Reg(e.acc.reg())
+	own, member, sum := b.Reg(e.acc.reg()), e.newPartial(nil), e.newPartial(nil)
+	index, count, level := b.Reg(ptx.U32), b.Reg(ptx.U32), b.Reg(ptx.U32)
 	b.Do("mov."+e.acc.suffix(), own, total)
-	index, count, level, ends := b.Reg(ptx.U32), b.Reg(ptx.U32), b.Reg(ptx.U32), b.Reg(ptx.U32)
 	b.Do("mov.u32", index, e.tile)
 	b.Do("mov.u32", count, b.Ld(e.tiles))
 	b.Do("mul.lo.u32", level, e.row, b.Ld(e.slots))
-	b.Do("mov.u32", ends, 31) // while the tile is the last of its groups at all levels so far
-	first := b.Op("setp.eq.u32", e.lane, 0)
+	up := func() {
+		b.Do("add.u32", level, level, count)
+		b.Do("shr.u32", count, count, 5)
+		b.Do("shr.u32", index, index, 5)
+	}
+	firstWarp := b.Op("setp.eq.u32", e.warp, 0)
+	first := b.Op("setp.eq.and.u32", e.lane, 0, firstWarp)
 	e.publish(first, b.Op("add.u32", level, index), own)
 
-	again, inside, done := b.NewLabel("level"), b.NewLabel("inside"), b.NewLabel("preceded")
+	climb, there, done := b.NewLabel("climb"), b.NewLabel("there"), b.NewLabel("preceded")
+	steps := b.Reg(ptx.U32)
+	b.Do("mov.u32", steps, e.warp)
+	b.Bind(climb)
+	b.BraIf(b.Op("setp.eq.u32", steps, 0), there)
+	up()
+	b.Do("sub.u32", steps, steps, 1)
+	b.Bra(climb)
+	b.Bind(there)
+	b.BraIf(b.Op("setp.eq.u32", index, 0), done)
+	digit := e.awaitMembers(level, index, member.v)
+	b.Do("mov."+e.acc.suffix(), sum.v, member.v)
+	e.foldLanes(sum, 32)
+
+	again := b.NewLabel("group")
 	b.Bind(again)
-	b.BraUniIf(b.Op("setp.eq.u32", index, 0), done)
-	digit := b.Op("and.b32", index, 31)
-	member := e.newPartial(nil)
-	slot := b.Op("add.u32", b.Op("add.u32", level, b.Op("sub.u32", index, digit)), e.lane)
-	e.await(b.Op("setp.lt.u32", e.lane, digit), slot, member.v)
-	before := partial{v: b.Op("mov."+e.acc.suffix(), member.v)}
-	e.foldLanes(before, 32)
-	b.Do("mov."+e.acc.suffix(), sum, e.sum(before.v, sum))
-	b.Do("add.u32", level, level, count)
-	b.Do("shr.u32", count, count, 5)
-	b.Do("shr.u32", index, index, 5)
-	b.Do("and.b32", ends, ends, digit)
-	b.BraUniIf(b.Op("setp.ne.u32", ends, 31), inside)
+	b.BraIf(b.Op("setp.ne.u32", digit, 31), done)
+	b.BraUnless(firstWarp, done)
 	b.DoIf(b.Op("setp.eq.u32", e.lane, 31), "mov."+e.acc.suffix(), member.v, own)
 	e.foldLanes(member, 32)
 	b.Do("mov."+e.acc.suffix(), own, member.v)
+	up()
 	e.publish(first, b.Op("add.u32", level, index), own)
-	b.Bind(inside)
-	b.BraUni(again)
+	b.Do("mov."+e.acc.suffix(), member.v, e.identity())
+	b.Do("mov.u32", digit, e.awaitMembers(level, index, member.v))
+	b.Bra(again)
 	b.Bind(done)
-	return sum
+	return sum.v
+}
+
+// awaitMembers waits for the members of a group before the one with the given
+// index, each in its lane, and returns how many these are.
+func (e *scanEmitter) awaitMembers(level, index, v *ptx.Reg) *ptx.Reg {
+	b := e.b
+	digit := b.Op("and.b32", index, 31)
+	slot := b.Op("add.u32", b.Op("add.u32", level, b.Op("sub.u32", index, digit)), e.lane)
+	e.await(b.Op("setp.lt.u32", e.lane, digit), slot, v)
+	b.Do("bar.warp.sync", 0xffffffff)
+	return digit
 }
 
 // A published value is one 64-bit word for each 32 bits of it, with 1 in the
@@ -376,15 +406,30 @@ func (e *scanEmitter) store(xs [][]partial) {
 	if e.k.groups() > 1 {
 		b.BraUnless(e.inside, done)
 	}
-	for r, i := range e.starts {
+	results := func(r int) []*ptx.Reg {
 		ys := make([]*ptx.Reg, scanRun)
 		for j, x := range xs[r] {
 			ys[j] = emitFit(b, e.out, x.v)
 		}
+		return ys
+	}
+	vectors := e.k.outAccess > e.out.Size()
+	if vectors && e.k.groups() == 1 {
+		partial := b.NewLabel("partial")
+		e.full(partial)
+		at := e.address(e.starts[0], e.outBase, e.outStep)
+		for r := range xs {
+			e.storeWhole(results(r), at, int64(r*scanSegment*e.out.Size()))
+		}
+		b.BraUni(done)
+		b.Bind(partial)
+	}
+	for r, i := range e.starts {
+		ys := results(r)
 		cut, next := b.NewLabel("cutstore"), b.NewLabel("next")
 		at := e.address(i, e.outBase, e.outStep)
 		b.BraIf(b.Op("setp.gt.u32", b.Op("add.u32", i, scanRun), e.left), cut)
-		e.storeWhole(ys, at)
+		e.storeWhole(ys, at, 0)
 		b.Bra(next)
 		b.Bind(cut)
 		for j, y := range ys[:scanRun-1] {
@@ -398,12 +443,13 @@ func (e *scanEmitter) store(xs [][]partial) {
 	b.Bind(done)
 }
 
-func (e *scanEmitter) storeWhole(ys []*ptx.Reg, at *ptx.Reg) {
+// storeWhole stores a run, 'far' bytes behind at.
+func (e *scanEmitter) storeWhole(ys []*ptx.Reg, at *ptx.Reg, far int64) {
 	b, size := e.b, e.out.Size()
 	piece := min(e.k.outAccess/size, scanRun)
 	for j := 0; j < scanRun; j += piece {
 		if e.k.outAccess > size {
-			storeVector(b, e.out, ys[j:j+piece], b.At(at, int64(j*size)))
+			storeVector(b, e.out, ys[j:j+piece], b.At(at, far+int64(j*size)))
 			continue
 		}
 		if j > 0 {
@@ -413,32 +459,38 @@ func (e *scanEmitter) storeWhole(ys []*ptx.Reg, at *ptx.Reg) {
 	}
 }
 
-// clear leaves the published words zero. The first warp of the block that comes
-// last does it: by then every block has read what it needs of others.
-func (e *scanEmitter) clear() {
+// leave counts the block among those that have read what they need of others.
+// The count is back before the results are stored, as a rule.
+func (e *scanEmitter) leave() {
 	b := e.b
-	exit, again, skip := b.NewLabel("exit"), b.NewLabel("clear"), b.NewLabel("counted")
-	b.BraIf(b.Op("setp.ne.u32", e.warp, 0), exit)
-	b.Do("bar.warp.sync", 0xffffffff)
-	most := b.Op("sub.u32", b.Special("%nctaid.x"), 1)
-	last := b.Reg(ptx.U32)
-	b.Do("mov.u32", last, 0)
-	b.BraIf(b.Op("setp.ne.u32", e.lane, 0), skip)
-	b.Do("fence.acq_rel.gpu")
-	done := b.Op("atom.global.inc.u32", b.At(b.Ld(e.tickets), 4), most)
-	b.Do("fence.acq_rel.gpu")
-	b.Do("selp.u32", last, 1, 0, b.Op("setp.eq.u32", done, most))
+	skip := b.NewLabel("stays")
+	e.before = b.Reg(ptx.U32)
+	b.Do("mov.u32", e.before, 0)
+	b.BraIf(b.Op("setp.ne.u32", b.Special("%tid.x"), 0), skip)
+	b.Do("fence.acq_rel.gpu") // the barrier ordered the block's reads before this thread
+	b.Do("atom.global.inc.u32", e.before, b.At(b.Ld(e.tickets), 4), b.Op("sub.u32", b.Special("%nctaid.x"), 1))
 	b.Bind(skip)
-	last = emitShuffleTo(b, "idx", last, 0, 31)
-	b.BraIf(b.Op("setp.eq.u32", last, 0), exit)
-	b.Do("bar.warp.sync", 0xffffffff)
+}
+
+// clear leaves the published words zero. The block that leaves last does it.
+func (e *scanEmitter) clear() {
+	b, tid := e.b, e.b.Special("%tid.x")
+	exit, again, skip := b.NewLabel("exit"), b.NewLabel("clear"), b.NewLabel("told")
+	b.BraIf(b.Op("setp.ne.u32", tid, 0), skip)
+	last := b.Op("setp.eq.u32", e.before, b.Op("sub.u32", b.Special("%nctaid.x"), 1))
+	b.Do("st.shared.u32", b.At(b.Addr(e.number), 0), b.Op("selp.u32", 1, 0, last))
+	b.BraUnless(last, skip)
+	b.Do("fence.acq_rel.gpu")
+	b.Bind(skip)
+	b.Do("bar.sync", 0)
+	b.BraIf(b.Op("setp.eq.u32", b.Op("ld.shared.u32", b.At(b.Addr(e.number), 0)), 0), exit)
 	i, zero := b.Reg(ptx.U64), b.Op("mov.u64", 0)
-	b.Do("cvt.u64.u32", i, b.Op("mul.lo.u32", e.lane, 2))
+	b.Do("cvt.u64.u32", i, b.Op("mul.lo.u32", tid, 2))
 	b.Bind(again)
 	b.BraIf(b.Op("setp.ge.u64", i, b.Ld(e.all)), exit)
 	at := b.Op("add.u64", b.Ld(e.tickets), b.Op("shl.b64", i, 3))
 	b.Do("st.global.v2.u64", b.At(at, scanCounters), b.Vec(zero, zero))
-	b.Do("add.u64", i, i, 2*32)
+	b.Do("add.u64", i, i, 2*e.k.threads())
 	b.Bra(again)
 	b.Bind(exit)
 }

@@ -81,7 +81,7 @@ const tuneScratch, tuneTickets = 64 << 20, 16 << 20
 
 // prepare returns a function that queues a variant's launches once.
 func (u *tuner) prepare(row *tuneRow, v *tuneVariant) (func() error, error) {
-	tuneColumns, tuneRows, tuneUnroll = nil, nil, 0
+	tuneColumns, tuneRows, tuneUnroll, tuneScan = nil, nil, 0, [2]int{}
 	if v.set != nil {
 		v.set()
 	}
@@ -247,16 +247,21 @@ func minBlocks(n int) func(string) string {
 
 func columnsAs(vec, run, lanes, groups int) func() {
 	return func() {
-		tuneColumns = func(k *columnsKernel, slots, vectors int) {
+		tuneColumns = func(k columnsKernel, slots int) columnsKernel {
 			k.vec, k.run, k.lanes, k.groups = vec, run, lanes, groups
 			k.run = min(k.run, slots)
 			k.groups = min(k.groups, slots/k.run)
+			return k
 		}
 	}
 }
 
 func rowsAs(lanes, unroll int) func() {
-	return func() { tuneRows, tuneUnroll = func(k *rowsKernel) { k.lanes = lanes }, unroll }
+	return func() { tuneRows, tuneUnroll = func(k rowsKernel) rowsKernel { k.lanes = lanes; return k }, unroll }
+}
+
+func scanAs(rounds, warps int) tuneVariant {
+	return tuneVariant{label: fmt.Sprintf("rounds %d warps %d", rounds, warps), set: func() { tuneScan = [2]int{rounds, warps} }}
 }
 
 func TestTune(t *testing.T) {
@@ -380,8 +385,8 @@ func (u *tuner) rows() []tuneRow {
 		{"softmax_bf16", 2 * n, 2 * n, "11", softmaxOf(BFloat16), []int{4, 3}, variants(tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"layernorm_f32", 4 * n, 4 * n, "11", normOf(Float32), []int{2, 0, 5, 5}, variants(tuneVariant{label: "min3", edit: minBlocks(3)})},
 		{"layernorm_bf16", 2 * n, 2 * n, "11", normOf(BFloat16), []int{4, 3, 3, 3}, variants(tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
-		{"cumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, whole, whole, 0) }, []int{2, 0}, variants(tuneVariant{label: "min4", edit: minBlocks(4)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
-		{"rowcumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, square, square, 1) }, []int{2, 0}, variants(tuneVariant{label: "min4", edit: minBlocks(4)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
+		{"cumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, whole, whole, 0) }, []int{2, 0}, variants(scanAs(4, 8), scanAs(8, 4), scanAs(4, 4), scanAs(4, 16), tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
+		{"rowcumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, square, square, 1) }, []int{2, 0}, variants(tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"pow_f32", 8 * n, 4 * n, "21", func(p *Plan) error {
 			return Elementwise(p, singleOp(OpPow, Float32, false), whole, []Layout{whole, whole})
 		}, []int{2, 5, 0}, variants(tuneVariant{label: "min6", edit: minBlocks(6)})},
