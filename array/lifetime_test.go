@@ -289,14 +289,14 @@ func TestOutOfMemory(t *testing.T) {
 func TestLimits(t *testing.T) {
 	d, _ := newRecorded(t)
 	total := d.sh.total
-	for text, want := range map[string]uint64{"none": 0, "0": noLimit, "1000": 1000, "2GiB": 2 << 30, "1.5 MB": 1500000, "50%": total / 2} {
+	for text, want := range map[string]uint64{"none": 0, "0": noLimit, "1000": 1000, "2GiB": 2 << 30, "1.5 MB": 1500000, "50%": total / 2, "100%": total, "0%": noLimit, "900TiB": 900 << 40} {
 		if err := d.Limit(text); err != nil || d.Stats().Limit != want {
 			t.Errorf("Limit(%q): %v, %d bytes, want %d", text, err, d.Stats().Limit, want)
 		}
 	}
-	for _, text := range []string{"", "-1", "GiB", "1XB", "NaN", "1e300", "50%%"} {
-		if err := d.Limit(text); err == nil {
-			t.Errorf("Limit(%q) is no error", text)
+	for _, text := range []string{"", "-1", "GiB", "1XB", "NaN", "1e300", "50%%", "101%", "-1%", "-2GiB"} {
+		if err := d.Limit(text); !errors.Is(err, ErrArgument) {
+			t.Errorf("Limit(%q): %v", text, err)
 		}
 	}
 }

@@ -61,7 +61,9 @@ func (d *Device) Trim(keep uint64) error {
 // Limit sets the most memory that the device's arrays may take from the driver:
 // bytes ("1500000000"), with a unit ("2GiB", "500MB"), a share of the device's
 // memory ("50%"), or "none". What is taken already stays; a limit below it, 0
-// included, makes allocations fail that the cache cannot serve.
+// included, makes allocations fail that the cache cannot serve. A limit above the
+// device's memory is kept, and the device fails first. Negative limits, and shares
+// above 100%, are ErrArgument.
 func (d *Device) Limit(limit string) error {
 	c := directly("Device.Limit")
 	if err := d.enter(c); err != nil {
