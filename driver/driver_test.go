@@ -840,3 +840,57 @@ func TestConcurrentClose(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+const clusterRanksPTX = `.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry ranks(.param .u64 out)
+{
+	.reg .b32 %r<10>; .reg .b64 %rd<3>;
+	ld.param.u64 %rd1, [out];
+	mov.u32 %r1, %ctaid.x;
+	mov.u32 %r2, %ctaid.y;
+	mov.u32 %r3, %ctaid.z;
+	mov.u32 %r4, %nctaid.x;
+	mov.u32 %r5, %nctaid.y;
+	mad.lo.u32 %r3, %r3, %r5, %r2;
+	mad.lo.u32 %r3, %r3, %r4, %r1;
+	mul.wide.u32 %rd2, %r3, 4;
+	add.u64 %rd1, %rd1, %rd2;
+	mov.u32 %r6, %cluster_ctarank;
+	st.global.u32 [%rd1], %r6;
+	ret;
+}
+`
+
+// TestClusterRanks: blocks of a cluster are numbered along x first, then y, then z.
+func TestClusterRanks(t *testing.T) {
+	onEach(t, func(r rig) {
+		if v, err := r.ctx.Device().Attribute(AttrClusterLaunch); v == 0 {
+			r.Skip("no clusters here", err)
+		}
+		m, err := r.ctx.LoadModule([]byte(clusterRanksPTX), LoadConfig{})
+		r.check(err)
+		defer m.Close()
+		k, err := m.Kernel("ranks")
+		r.check(err)
+		s := r.stream()
+		for _, c := range []Dim{{2, 2, 2}, {1, 4, 2}, {4, 1, 2}, {2, 4}} {
+			cluster, grid := c.full(), Dim{4, 8, 2}
+			blocks := int(grid[0] * grid[1] * grid[2])
+			out, err := r.ctx.Alloc(uint64(4 * blocks))
+			r.check(err)
+			r.check(k.Launch(s, LaunchConfig{Grid: grid, Block: Dim{1}, Cluster: c}, out))
+			r.check(s.Synchronize())
+			got := make([]uint32, blocks)
+			r.check(Read(got, out, 0))
+			r.check(out.Close())
+			for i, rank := range got {
+				x, y, z := uint32(i)%grid[0]%cluster[0], uint32(i)/grid[0]%grid[1]%cluster[1], uint32(i)/(grid[0]*grid[1])%cluster[2]
+				if want := x + cluster[0]*(y+cluster[1]*z); rank != want {
+					t.Fatalf("clusters of %v, block %d: rank %d, want %d", c, i, rank, want)
+				}
+			}
+		}
+	})
+}

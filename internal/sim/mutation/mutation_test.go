@@ -17,8 +17,8 @@ var plant = flag.String("plant", "0", "how many bugs to plant, running the simul
 
 const source = "../exec"
 
-// TestPlanted plants bugs and runs the corpus, then exec's own tests, until one of
-// them fails; of the others it only makes sure that they can be planted.
+// TestPlanted plants bugs and runs the corpus, then exec's own tests and the driver's,
+// until one of them fails; of the others it only makes sure that they can be planted.
 func TestPlanted(t *testing.T) {
 	if len(bugs) < 40 {
 		t.Errorf("%d bugs, want at least 40", len(bugs))
@@ -39,7 +39,7 @@ func TestPlanted(t *testing.T) {
 			}
 			t.Parallel()
 			overlay := writeOverlay(t, path, strings.Replace(string(text), b.old, b.new, 1))
-			for _, tests := range [][]string{{"../corpus"}, {source, "-short"}} {
+			for _, tests := range [][]string{{"../corpus"}, {source, "-short"}, {"../../../driver"}} {
 				if by := caught(t, overlay, tests); by != "" {
 					t.Log(by)
 					return
