@@ -460,13 +460,13 @@ type split struct {
 	lines int // partial results a result has room for: parts, and the levels above
 }
 
-// newSplit makes room for the finishing passes, which combine eight partial
-// results into one.
-func newSplit(parts int) split {
+// newSplit makes room for the finishing passes, in which a thread combines 'fan'
+// partial results into one.
+func newSplit(parts, fan int) split {
 	s := split{parts: parts}
-	for n := parts; ; n = ceilDiv(n, 8) {
+	for n := parts; ; n = ceilDiv(n, fan) {
 		s.lines += n
-		if n <= 8 {
+		if n <= fan {
 			return s
 		}
 	}

@@ -94,7 +94,7 @@ func (r *reduction) planColumns(p *Plan) bool {
 	}
 	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
 	k.split = parts > 1
-	s := newSplit(parts)
+	s := newSplit(parts, partialFan)
 	tiles, outer := ceilDiv(vectors, k.lanes), r.outputs()/columns
 	if k.lanes*k.groups < 64 && outer > 1 {
 		return false
@@ -130,6 +130,7 @@ var (
 	tuneRows    func(k rowsKernel) rowsKernel
 	tuneUnroll  int
 	tuneScan    [2]int
+	tuneSteps   int
 )
 
 // columnForms chooses how the operands are read, and returns how many

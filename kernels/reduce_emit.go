@@ -237,6 +237,9 @@ func (r *reducer) combine(p, q partial) {
 func (r *reducer) combineMoments(p, q partial) {
 	op := func(name string, args ...any) *ptx.Reg { return r.b.Op(name+".rn."+r.acc.suffix(), args...) }
 	move := func(to, from *ptx.Reg) { r.b.Do("mov."+r.acc.suffix(), to, from) }
+	none := r.b.Op("setp.eq."+r.acc.suffix(), p.count, floatConst(r.acc, 0)) // then the mean is q's, both parts of it
+	move(p.mean, r.b.Op("selp."+r.acc.suffix(), q.mean, p.mean, none))
+	move(p.low, r.b.Op("selp."+r.acc.suffix(), q.low, p.low, none))
 	count := op("add", p.count, q.count)
 	share := op("div", q.count, r.b.Op("max."+r.acc.suffix(), count, floatConst(r.acc, 1))) // 0 where there are none
 	d := op("add", op("sub", q.mean, p.mean), op("sub", q.low, p.low))

@@ -14,12 +14,20 @@ type finish struct {
 	lines   *ptx.Var   // places a group has room for
 	columns *ptx.Reg   // results in a group's line; nil means 1
 	last    *ptx.Var   // shared memory that says whether this block came last
+	fan     int        // partial results that a thread combines at once
 }
+
+// partialFan is the usual fan, momentsFan that of moments, which take more
+// registers.
+const partialFan, momentsFan = 8, 4
 
 // declareFinish adds the parameters, in the order of split.scratch.
 func declareFinish(r *reducer) *finish {
 	b := r.b
-	f := &finish{r: r, tickets: b.Param("tickets", ptx.U64)}
+	f := &finish{r: r, tickets: b.Param("tickets", ptx.U64), fan: partialFan}
+	if r.form == momentsPartial {
+		f.fan = momentsFan
+	}
 	for _, field := range r.fields(partial{}) {
 		f.fields = append(f.fields, b.Param("partial_"+field.name, ptx.U64))
 	}
@@ -73,11 +81,11 @@ func (f *finish) arrive(ticket *ptx.Reg, exit *ptx.Label) {
 	b.BraIf(b.Op("setp.eq.u32", b.Op("ld.shared.u32", b.At(b.Addr(f.last), 0)), 0), exit)
 }
 
-// fold8 loads eight neighbouring lines from first on and folds them; lines at
+// foldLines loads 'fan' neighbouring lines from first on and folds them; lines at
 // end and beyond count as absent.
-func (f *finish) fold8(first, end, column *ptx.Reg) partial {
+func (f *finish) foldLines(first, end, column *ptx.Reg) partial {
 	b := f.r.b
-	ps := make([]partial, 8)
+	ps := make([]partial, f.fan)
 	for i := range ps {
 		line := first
 		if i > 0 {
@@ -108,9 +116,9 @@ func (f *finish) combine(group *ptx.Reg, columns, insides []*ptx.Reg, worker *pt
 	b.Do("mov.u32", count, b.Ld(f.parts))
 	again, done := b.NewLabel("again"), b.NewLabel("few")
 	b.Bind(again)
-	b.BraIf(b.Op("setp.le.u32", count, 8*n), done)
+	b.BraIf(b.Op("setp.le.u32", count, f.fan*n), done)
 	next := b.Op("add.u32", first, count)
-	rest := b.Op("shr.u32", b.Op("add.u32", count, 7), 3)
+	rest := b.Op("shr.u32", b.Op("add.u32", count, f.fan-1), log2(f.fan))
 	f.pass(first, count, next, rest, columns, insides, worker, n)
 	b.Do("mov.u32", first, next)
 	b.Do("mov.u32", count, rest)
@@ -118,15 +126,15 @@ func (f *finish) combine(group *ptx.Reg, columns, insides []*ptx.Reg, worker *pt
 	b.Bra(again)
 	b.Bind(done)
 	end := b.Op("add.u32", first, count)
-	line := b.Op("mad.lo.u32", worker, 8, first)
+	line := b.Op("mad.lo.u32", worker, f.fan, first)
 	ps := make([]partial, len(columns))
 	for i, c := range columns {
-		ps[i] = f.fold8(line, end, c)
+		ps[i] = f.foldLines(line, end, c)
 	}
 	return ps
 }
 
-// pass combines count lines from first on by eights into rest lines from next on.
+// pass combines count lines from first on, fan by fan, into rest lines from next on.
 func (f *finish) pass(first, count, next, rest *ptx.Reg, columns, insides []*ptx.Reg, worker *ptx.Reg, n int) {
 	b := f.r.b
 	end := b.Op("add.u32", first, count)
@@ -136,7 +144,7 @@ func (f *finish) pass(first, count, next, rest *ptx.Reg, columns, insides []*ptx
 	b.Bind(loop)
 	b.BraIf(b.Op("setp.ge.u32", i, rest), done)
 	for j, c := range columns {
-		p := f.fold8(b.Op("mad.lo.u32", i, 8, first), end, c)
+		p := f.foldLines(b.Op("mad.lo.u32", i, f.fan, first), end, c)
 		f.store(insides[j], f.place(b.Op("add.u32", next, i), c), p)
 	}
 	b.Do("add.u32", i, i, n)

@@ -179,7 +179,7 @@ func (k *rowsKernel) chooseForm(n, rows int) split {
 		return split{}
 	}
 	k.form = rowsSplit
-	return newSplit(parts)
+	return newSplit(parts, partialFan)
 }
 
 // count adds a number, of elements as a rule, as a value of type float32 or

@@ -142,6 +142,7 @@ type rowEmitter struct {
 	lane, inside       *ptx.Reg
 
 	row, part *ptx.Reg // of a split
+	piece     *ptx.Var // its elements
 	moments   *reducer
 	finish    *finish
 
@@ -179,7 +180,8 @@ func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
 	bases := emitOffsets(b, kept, e.whichRow(rows), false, b.Ld(out), b.Ld(in))
 	e.outBase, e.base = bases[0], bases[1]
 	if k.split {
-		e.takePart()
+		e.splitVariance()
+		return
 	}
 
 	xs := e.load()
@@ -194,7 +196,8 @@ func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
 	case rowLogSumExp:
 		e.logSumExp(xs)
 	case rowVariance:
-		e.storeVariance(xs, e.deviations(xs))
+		e.deviations(xs)
+		e.storeQuotient(e.total(e.squares(xs)))
 	case rowLayerNorm:
 		e.deviations(xs)
 		e.storeNorm(xs)
@@ -248,41 +251,6 @@ func (e *rowEmitter) storeOne(v *ptx.Reg) {
 	e.b.Do("ret")
 }
 
-// declareSplit declares what the blocks of a row share.
-func (e *rowEmitter) declareSplit() {
-	e.moments = newReducer(e.b, OpSum, e.c, e.c, false)
-	e.moments.form, e.moments.memory = momentsPartial, e.sum.memory
-	e.moments.exchange(e.threads / 32)
-	e.finish = declareFinish(e.moments)
-}
-
-// takePart moves to the block's piece of the row.
-func (e *rowEmitter) takePart() {
-	b, n, size := e.b, e.n, e.passes*reduceSlots
-	first := b.Op("mul.wide.u32", e.part, size)
-	e.n = b.Op("cvt.u32.u64", b.Op("min.u64", b.Op("sub.u64", n, first), size))
-	e.base = b.Op("mad.lo.u64", first, e.stride, e.base)
-	e.count = b.Op("cvt.rn."+e.c.suffix()+".u32", e.n)
-}
-
-// storeVariance takes the differences from the mean.
-func (e *rowEmitter) storeVariance(xs [][]*ptx.Reg, mean *ptx.Reg) {
-	if !e.split {
-		e.storeQuotient(e.total(e.squares(xs)))
-		return
-	}
-	b, f := e.b, e.finish
-	group := b.Op("mul.lo.u32", e.row, b.Ld(f.lines))
-	f.store(b.Op("setp.eq.u32", e.lane, 0), b.Op("add.u32", group, e.part), e.pieceMoments(xs, mean))
-	exit := b.NewLabel("exit")
-	f.arrive(e.row, exit)
-	all := f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, e.lanes)[0]
-	e.moments.foldThreads(all, e.lanes)
-	e.storeQuotient(all.v)
-	b.Bind(exit)
-	b.Do("ret")
-}
-
 // storeQuotient stores the variance, or its root, of a sum of squares.
 func (e *rowEmitter) storeQuotient(sum *ptx.Reg) {
 	v := e.float("div", sum, e.divisor)
@@ -290,26 +258,6 @@ func (e *rowEmitter) storeQuotient(sum *ptx.Reg) {
 		v = emitOp(e.b, OpSqrt, e.c, e.c, v)
 	}
 	e.storeOne(v)
-}
-
-// pieceMoments returns those of the block's elements. The sum of the differences
-// is what the mean lost in rounding: where pieces lie far from zero it is
-// needed to see how far they are apart.
-func (e *rowEmitter) pieceMoments(xs [][]*ptx.Reg, mean *ptx.Reg) partial {
-	pairs := *e.moments
-	pairs.form = pairPartial
-	slots := make([]partial, e.run)
-	for j := range slots {
-		slots[j] = pairs.newPartial(nil)
-		for p := range xs {
-			d := xs[p][j]
-			pairs.combine(slots[j], partial{v: e.float("mul", d, d), mean: d})
-		}
-	}
-	both := pairs.fold(slots)
-	pairs.foldThreads(both, e.lanes)
-	low := e.float("div", both.mean, e.count)
-	return partial{v: e.float("sub", both.v, e.float("mul", both.mean, low)), mean: mean, low: low, count: e.count}
 }
 
 // mean divides by the number of elements. Where its inverse is given, as rounded,
@@ -325,10 +273,10 @@ func (e *rowEmitter) mean(sum *ptx.Reg) *ptx.Reg {
 	return e.b.Op(fma, rest, e.inverse, q)
 }
 
-// deviations replaces x by its difference from the row's mean, which it returns.
-// What is beyond the row's end stays −0, as in load.
-func (e *rowEmitter) deviations(xs [][]*ptx.Reg) (mean *ptx.Reg) {
-	mean = e.mean(e.total(xs))
+// deviations replaces x by its difference from the row's mean. What is beyond the
+// row's end stays −0, as in load.
+func (e *rowEmitter) deviations(xs [][]*ptx.Reg) {
+	mean := e.mean(e.total(xs))
 	for p, run := range xs {
 		left := e.b.Op("sub.s32", e.n, e.starts[p])
 		for j, x := range run {
@@ -336,7 +284,6 @@ func (e *rowEmitter) deviations(xs [][]*ptx.Reg) (mean *ptx.Reg) {
 			run[j] = e.b.Op("selp."+e.c.suffix(), e.float("sub", x, mean), x, inside)
 		}
 	}
-	return mean
 }
 
 // squares returns x². Beyond the row's end that is +0, which changes no sum of
@@ -669,12 +616,6 @@ type rowPlan struct {
 	root                bool       // the root of a variance is wanted
 }
 
-// rowPiece is the number of elements that a block of a split holds.
-const rowPiece = 4 * reduceSlots
-
-// parts is the number of a row's pieces.
-func (s *rowPlan) parts() int { return ceilDiv(s.n, rowPiece) }
-
 func (s *rowPlan) count() int {
 	n := 1
 	for _, d := range s.rows.shape[:s.rows.rank] {
@@ -705,7 +646,7 @@ func (s *rowPlan) planRows(p *Plan) {
 	k.threads = max(k.lanes, 128)
 	grid := ceilDiv(rows, k.threads/k.lanes)
 	if s.split {
-		k.split, k.passes = true, rowPiece/reduceSlots
+		k.split, k.passes = true, splitStep(s.t)/reduceSlots
 		grid = rows * s.parts()
 	}
 	l := p.launch(k.key(), [3]uint32{uint32(grid), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
@@ -718,7 +659,8 @@ func (s *rowPlan) planRows(p *Plan) {
 	s.parameters(l)
 	if s.split {
 		c := s.t.compute().Size()
-		newSplit(s.parts()).scratch(p, l, rows, rows, c, c, c, c)
+		l.value32(uint32(splitPiece(s.t, s.n)))
+		newSplit(s.parts(), momentsFan).scratch(p, l, rows, rows, c, c, c, c)
 	}
 	l.axes(s.rows, 0, s.rows.rank, false, []int{0, 1}, []int{size, size})
 }

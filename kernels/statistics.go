@@ -27,9 +27,8 @@ func LogSumExp(p *Plan, t Type, out, in Layout, axes uint32) error {
 // floating-point types. Where n − correction is not positive, the divisor is 0.
 //
 // Rows that lie along memory take one launch and are read once. Those of more
-// than longestRow elements are taken in pieces of rowPiece: each gives its mean
-// and the sum of the squares around it in the order of a reduction, and these
-// are combined pairwise, neighbours first. What lies across is read twice.
+// than longestRow elements are taken in pieces (row_split.go), which are combined
+// pairwise, neighbours first. What lies across is read twice.
 func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
 	s := statistic{kind: rowVariance, t: t, correction: max(correction, 0)}
 	return s.plan(p, out, in, axes)
@@ -96,7 +95,7 @@ func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
 		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: stride, rows: &r.kept, correction: s.correction, root: s.root}
 		w.planRows(p)
 		return nil
-	case s.kind == rowVariance && r.overRows() && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, rowPiece) < 1<<31:
+	case s.kind == rowVariance && r.overRows() && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, splitPiece(s.t, r.n)) < 1<<31:
 		if r.red.rank > 1 {
 			return s.planCopied(p, r)
 		}

@@ -81,7 +81,7 @@ const tuneScratch, tuneTickets = 64 << 20, 16 << 20
 
 // prepare returns a function that queues a variant's launches once.
 func (u *tuner) prepare(row *tuneRow, v *tuneVariant) (func() error, error) {
-	tuneColumns, tuneRows, tuneUnroll, tuneScan = nil, nil, 0, [2]int{}
+	tuneColumns, tuneRows, tuneUnroll, tuneScan, tuneSteps = nil, nil, 0, [2]int{}, 0
 	if v.set != nil {
 		v.set()
 	}
@@ -376,7 +376,9 @@ func (u *tuner) rows() []tuneRow {
 			tuneVariant{label: "l256 min4", edit: minBlocks(4)}, tuneVariant{label: "l256 min8", edit: minBlocks(8)}, tuneVariant{label: "l256 u2", set: rowsAs(256, 2)}, tuneVariant{label: "l256 u8", set: rowsAs(256, 8)}, tuneVariant{label: "l128 u4", set: rowsAs(128, 4)}, tuneVariant{label: "l128 u8", set: rowsAs(128, 8)})},
 		{"argmax_f32", 4 * n, 0, "10", reduceTo(OpArgMax, Float32, RowMajor(), whole, 1), []int{2, 0}, rowsVariants},
 		{"dot_f32", 8 * n, 0, "20", func(p *Plan) error { return ReduceExpr(p, OpSum, dot, Float32, RowMajor(), []Layout{whole, whole}, 1) }, []int{2, 0, 1}, rowsVariants},
-		{"var_f32", 4 * n, 0, "10", func(p *Plan) error { return Variance(p, Float32, 0, RowMajor(), whole, 1) }, []int{2, 0}, variants(tuneVariant{label: "min3", edit: minBlocks(3)})},
+		{"var_f32", 4 * n, 0, "10", func(p *Plan) error { return Variance(p, Float32, 0, RowMajor(), whole, 1) }, []int{2, 0}, variants(
+			tuneVariant{label: "steps 2", set: func() { tuneSteps = 2 }}, tuneVariant{label: "steps 8", set: func() { tuneSteps = 8 }}, tuneVariant{label: "steps 16", set: func() { tuneSteps = 16 }},
+			tuneVariant{label: "min3", edit: minBlocks(3)}, tuneVariant{label: "min4", edit: minBlocks(4)}, tuneVariant{label: "steps 8 min3", set: func() { tuneSteps = 8 }, edit: minBlocks(3)})},
 		{"colsum_f32", 4 * n, 0, "10", reduceTo(OpSum, Float32, RowMajor(side), square, 1), []int{2, 0}, columnVariants},
 		{"midsum_f32", 4 * n, 0, "10", reduceTo(OpSum, Float32, RowMajor(mid.Shape[0], mid.Shape[2]), mid, 2), []int{2, 0}, columnVariants},
 		{"colsum_64cols_f32", 4 * n, 0, "10", reduceTo(OpSum, Float32, RowMajor(64), narrow, 1), []int{2, 0}, columnVariants},
