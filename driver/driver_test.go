@@ -875,6 +875,7 @@ func TestClusterRanks(t *testing.T) {
 		k, err := m.Kernel("ranks")
 		r.check(err)
 		s := r.stream()
+		defer s.Close()
 		for _, c := range []Dim{{2, 2, 2}, {1, 4, 2}, {4, 1, 2}, {2, 4}} {
 			cluster, grid := c.full(), Dim{4, 8, 2}
 			blocks := int(grid[0] * grid[1] * grid[2])
