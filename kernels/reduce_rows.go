@@ -237,6 +237,9 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	kept := declareAxes(b, "kept", k.kept, k.wide, append([]string{"out"}, e.load.names(e.load.all())...)...)
 	e.axes = declareAxes(b, "axis", k.red, k.wide, e.load.names(e.again)...)
 	b.MaxThreads(k.threads)
+	if isArg(k.op) && k.form == rowsSplit && k.threads == 512 && k.plain() && k.access > 0 && e.acc.Size() == 4 && !k.wide {
+		b.MinBlocks(4) // two registers fewer than without: a third more loads in flight
+	}
 	if k.lanes > 32 {
 		e.exchange(k.threads / 32)
 	}

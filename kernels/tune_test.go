@@ -343,10 +343,12 @@ func (u *tuner) rows() []tuneRow {
 	whole, square := RowMajor(n), RowMajor(side, side)
 	variants := func(vs ...tuneVariant) []tuneVariant { return append([]tuneVariant{{label: "now"}}, vs...) }
 	rowsVariants := variants(
+		tuneVariant{label: "no fence: wrong, a bound", edit: func(s string) string { return strings.ReplaceAll(s, "fence.acq_rel.gpu;", "") }},
 		tuneVariant{label: "l512 u4 min4", edit: minBlocks(4)}, tuneVariant{label: "l512 u2", set: rowsAs(512, 2)}, tuneVariant{label: "l512 u8", set: rowsAs(512, 8)},
 		tuneVariant{label: "l256 u4", set: rowsAs(256, 4)}, tuneVariant{label: "l256 u8", set: rowsAs(256, 8)}, tuneVariant{label: "l256 u4 min8", set: rowsAs(256, 4), edit: minBlocks(8)},
 		tuneVariant{label: "l128 u4", set: rowsAs(128, 4)}, tuneVariant{label: "l128 u8", set: rowsAs(128, 8)})
-	columnVariants := variants(
+	noFence := tuneVariant{label: "no fence: wrong, a bound", edit: func(s string) string { return strings.ReplaceAll(s, "fence.acq_rel.gpu;", "") }}
+	columnVariants := variants(noFence,
 		tuneVariant{label: "n8 l32 g4", set: columnsAs(4, 8, 32, 4)}, tuneVariant{label: "n8 l16 g8", set: columnsAs(4, 8, 16, 8)}, tuneVariant{label: "n8 l64 g4", set: columnsAs(4, 8, 64, 4)},
 		tuneVariant{label: "n4 l32 g8", set: columnsAs(4, 4, 32, 8)}, tuneVariant{label: "n4 l32 g4", set: columnsAs(4, 4, 32, 4)}, tuneVariant{label: "n4 l64 g4", set: columnsAs(4, 4, 64, 4)},
 		tuneVariant{label: "n4 l16 g16", set: columnsAs(4, 4, 16, 16)}, tuneVariant{label: "n4 l32 g16", set: columnsAs(4, 4, 32, 16)}, tuneVariant{label: "n4 l16 g32", set: columnsAs(4, 4, 16, 32)},
