@@ -131,6 +131,7 @@ var (
 	tuneUnroll  int
 	tuneScan    [2]int
 	tuneSteps   int
+	tunePublish bool
 )
 
 // columnForms chooses how the operands are read, and returns how many

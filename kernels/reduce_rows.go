@@ -36,9 +36,10 @@ const (
 	rowsOnePass rowsForm = iota
 	rowsChunk
 	rowsSplit
+	rowsPublished
 )
 
-var rowsForms = []string{"once", "chunk", "split"}
+var rowsForms = []string{"once", "chunk", "split", "published"}
 
 func reduceRowsFamily() family {
 	return family{
@@ -135,16 +136,20 @@ func (r *reduction) rowForms(k *rowsKernel) {
 func (r *reduction) launchRows(p *Plan, k *rowsKernel, s split) {
 	rows := r.outputs()
 	grid := ceilDiv(rows, k.threads/k.lanes)
-	if k.form == rowsSplit {
+	if s.parts > 0 {
 		grid = rows * s.parts
 	}
 	l := p.launch(k.key(), [3]uint32{uint32(grid), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
 	r.pointers(l)
 	l.index(r.n, k.wide)
 	l.index(rows, k.wide)
-	if k.form == rowsSplit {
+	if s.parts > 0 {
 		value, position := r.fieldSizes()
-		s.scratch(p, l, rows, rows, value, position)
+		if k.form == rowsPublished {
+			s.publish(p, l, rows, value, position)
+		} else {
+			s.scratch(p, l, rows, rows, value, position)
+		}
 	}
 	if r.op == OpMean {
 		l.count(float64(r.n-r.correction), r.accumulator())
@@ -179,6 +184,9 @@ func (k *rowsKernel) chooseForm(n, rows int) split {
 		return split{}
 	}
 	k.form = rowsSplit
+	if tunePublish && parts <= publishedPerThread*k.lanes && rows*parts <= 1<<15 {
+		k.form = rowsPublished
+	}
 	return newSplit(parts, partialFan)
 }
 
@@ -226,8 +234,15 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	e.n = b.Ld(b.Param("n", e.position()))
 	rows := b.Param("rows", e.position())
 	var f *finish
-	if k.form == rowsSplit {
+	var published *board
+	var parts *ptx.Var
+	switch k.form {
+	case rowsSplit:
 		f = declareFinish(e.reducer)
+		parts = f.parts
+	case rowsPublished:
+		published = declareBoard(e.reducer)
+		parts = published.parts
 	}
 	var count *ptx.Reg
 	if k.op == OpMean {
@@ -245,7 +260,10 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	}
 
 	exit := b.NewLabel("exit")
-	row, part, inside := e.whichRow(f, b.Ld(rows))
+	row, part, inside := e.whichRow(parts, b.Ld(rows))
+	if published != nil {
+		published.start(e.narrow(row))
+	}
 	addresses := emitOffsets(b, kept, row, k.wide, append([]*ptx.Reg{b.Ld(out)}, e.load.bases()...)...)
 	at := map[int]*ptx.Reg{}
 	for i, o := range e.load.all() {
@@ -257,6 +275,9 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	e.load.prepare(at)
 	e.limits(part)
 	e.accumulate()
+	if published != nil {
+		published.tell()
+	}
 	acc := e.fold(e.accs)
 	e.foldThreads(acc, k.lanes)
 	first := b.Op("setp.eq.u32", e.lane, 0)
@@ -265,6 +286,11 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 		f.store(first, b.Op("add.u32", group, part), acc)
 		f.arrive(e.narrow(row), exit)
 		acc = f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, k.lanes)[0]
+		e.foldThreads(acc, k.lanes)
+	}
+	if published != nil {
+		published.publish(first, b.Op("mad.lo.u32", e.narrow(row), b.Ld(parts), part), acc, exit)
+		acc = published.combine(e.narrow(row), e.lane)
 		e.foldThreads(acc, k.lanes)
 	}
 	if inside != nil {
@@ -278,14 +304,13 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 // whichRow returns the number of the group's row, which part of it the block
 // takes, and whether there is such a row (nil: certainly). Groups behind the
 // last row compute it again and store nothing.
-func (e *rowsEmitter) whichRow(f *finish, rows *ptx.Reg) (row, part, inside *ptx.Reg) {
+func (e *rowsEmitter) whichRow(parts *ptx.Var, rows *ptx.Reg) (row, part, inside *ptx.Reg) {
 	b := e.b
 	block, tid := b.Special("%ctaid.x"), b.Special("%tid.x")
 	e.lane = tid
 	switch {
-	case f != nil:
-		row = b.Op("div.u32", block, b.Ld(f.parts))
-		part = b.Op("sub.u32", block, b.Op("mul.lo.u32", row, b.Ld(f.parts)))
+	case parts != nil:
+		row, part = emitDivRem(b, block, b.Ld(parts))
 		row = e.widen(row)
 	case e.k.lanes == e.k.threads:
 		row = e.widen(block)

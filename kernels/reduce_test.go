@@ -456,7 +456,7 @@ func TestReducePasses(t *testing.T) {
 	}
 	w.forms = []form{noForm, contiguous, noForm}
 	k := &rowsKernel{source: w.source, op: OpSum, in: Float32, out: Float32, form: rowsSplit, run: 4, access: 16, lanes: 32, threads: 32, red: 1}
-	s := newSplit(129 * reduceSlots / (4 * 32), partialFan)
+	s := newSplit(129*reduceSlots/(4*32), partialFan)
 	var p Plan
 	w.launchRows(&p, k, s)
 	got := make([]float32, 1)

@@ -81,7 +81,7 @@ const tuneScratch, tuneTickets = 64 << 20, 16 << 20
 
 // prepare returns a function that queues a variant's launches once.
 func (u *tuner) prepare(row *tuneRow, v *tuneVariant) (func() error, error) {
-	tuneColumns, tuneRows, tuneUnroll, tuneScan, tuneSteps = nil, nil, 0, [2]int{}, 0
+	tuneColumns, tuneRows, tuneUnroll, tuneScan, tuneSteps, tunePublish = nil, nil, 0, [2]int{}, 0, false
 	if v.set != nil {
 		v.set()
 	}
@@ -342,12 +342,12 @@ func (u *tuner) rows() []tuneRow {
 	n, side := u.n, u.side
 	whole, square := RowMajor(n), RowMajor(side, side)
 	variants := func(vs ...tuneVariant) []tuneVariant { return append([]tuneVariant{{label: "now"}}, vs...) }
-	rowsVariants := variants(
-		tuneVariant{label: "no fence: wrong, a bound", edit: func(s string) string { return strings.ReplaceAll(s, "fence.acq_rel.gpu;", "") }},
+	publish := tuneVariant{label: "published", set: func() { tunePublish = true }}
+	noFence := tuneVariant{label: "no fence: wrong, a bound", edit: func(s string) string { return strings.ReplaceAll(s, "fence.acq_rel.gpu;", "") }}
+	rowsVariants := variants(publish, noFence, tuneVariant{label: "published l256", set: func() { rowsAs(256, 4)(); tunePublish = true }}, tuneVariant{label: "published l512 min4", set: publish.set, edit: minBlocks(4)},
 		tuneVariant{label: "l512 u4 min4", edit: minBlocks(4)}, tuneVariant{label: "l512 u2", set: rowsAs(512, 2)}, tuneVariant{label: "l512 u8", set: rowsAs(512, 8)},
 		tuneVariant{label: "l256 u4", set: rowsAs(256, 4)}, tuneVariant{label: "l256 u8", set: rowsAs(256, 8)}, tuneVariant{label: "l256 u4 min8", set: rowsAs(256, 4), edit: minBlocks(8)},
 		tuneVariant{label: "l128 u4", set: rowsAs(128, 4)}, tuneVariant{label: "l128 u8", set: rowsAs(128, 8)})
-	noFence := tuneVariant{label: "no fence: wrong, a bound", edit: func(s string) string { return strings.ReplaceAll(s, "fence.acq_rel.gpu;", "") }}
 	columnVariants := variants(noFence,
 		tuneVariant{label: "n8 l32 g4", set: columnsAs(4, 8, 32, 4)}, tuneVariant{label: "n8 l16 g8", set: columnsAs(4, 8, 16, 8)}, tuneVariant{label: "n8 l64 g4", set: columnsAs(4, 8, 64, 4)},
 		tuneVariant{label: "n4 l32 g8", set: columnsAs(4, 4, 32, 8)}, tuneVariant{label: "n4 l32 g4", set: columnsAs(4, 4, 32, 4)}, tuneVariant{label: "n4 l64 g4", set: columnsAs(4, 4, 64, 4)},
@@ -374,7 +374,7 @@ func (u *tuner) rows() []tuneRow {
 	}
 	return []tuneRow{
 		{"sum_f32", 4 * n, 0, "10", reduceTo(OpSum, Float32, RowMajor(), whole, 1), []int{2, 0}, rowsVariants},
-		{"sum_bf16", 2 * n, 0, "10", reduceTo(OpSum, BFloat16, RowMajor(), whole, 1), []int{2, 3}, variants(
+		{"sum_bf16", 2 * n, 0, "10", reduceTo(OpSum, BFloat16, RowMajor(), whole, 1), []int{2, 3}, variants(publish, noFence,
 			tuneVariant{label: "l256 min4", edit: minBlocks(4)}, tuneVariant{label: "l256 min8", edit: minBlocks(8)}, tuneVariant{label: "l256 u2", set: rowsAs(256, 2)}, tuneVariant{label: "l256 u8", set: rowsAs(256, 8)}, tuneVariant{label: "l128 u4", set: rowsAs(128, 4)}, tuneVariant{label: "l128 u8", set: rowsAs(128, 8)})},
 		{"argmax_f32", 4 * n, 0, "10", reduceTo(OpArgMax, Float32, RowMajor(), whole, 1), []int{2, 0}, rowsVariants},
 		{"dot_f32", 8 * n, 0, "20", func(p *Plan) error { return ReduceExpr(p, OpSum, dot, Float32, RowMajor(), []Layout{whole, whole}, 1) }, []int{2, 0, 1}, rowsVariants},
