@@ -53,6 +53,32 @@ func TestGraphRandom(t *testing.T) {
 	}
 }
 
+// TestGraphClusters captures kernels over rows that clusters of blocks hold, where
+// the device has them: the kernels themselves say so, as a graph's nodes do not.
+func TestGraphClusters(t *testing.T) {
+	d, _ := newRecorded(t)
+	x := Normal[float32](NewRand(d, 3), 2, 40_000)
+	rows := func(x *Array[float32]) []*Array[float32] {
+		return []*Array[float32]{x.Softmax(-1), x.LogSumExp(-1), x.LayerNorm(nil, nil, 1e-5, -1)}
+	}
+	var kept []*Array[float32]
+	g := capture(t, d, func(c *Device) error {
+		for _, a := range rows(x.On(c)) {
+			kept = append(kept, a.Keep())
+		}
+		return nil
+	})
+	if s := g.String(); d.sh.cc >= 90 && !strings.Contains(s, "graph of 3 kernels") {
+		t.Errorf("%s, want one kernel each", s)
+	}
+	launch(t, g)
+	for i, want := range rows(x) {
+		if got, want := values(t, kept[i]), values(t, want); !slices.Equal(got, want) {
+			t.Errorf("result %d of the graph is not what it is without one", i)
+		}
+	}
+}
+
 // TestGraphOrder launches a graph between work of other streams and expressions: they
 // see what they would if the work of the graph had been done in its place.
 func TestGraphOrder(t *testing.T) {

@@ -49,6 +49,7 @@ var workPool = sync.Pool{New: func() any { return new(work) }}
 func newWork(c call, d *Device) *work {
 	w := workPool.Get().(*work)
 	w.call, w.dev = c, d
+	w.plan.Capability = d.sh.cc
 	return w
 }
 

@@ -7,6 +7,12 @@ import "fmt"
 // caller may reuse (see Reset); they do not touch the device. A planning
 // function that returns an error leaves the plan as it was.
 type Plan struct {
+	// Capability is the compute capability (major·10 + minor) of the device that
+	// the plan is for, where it is known when the plan is made; 0 asks for
+	// kernels that every device has. It changes which kernels there are, not
+	// their results. Reset keeps it.
+	Capability int
+
 	Launches []Launch
 	Scratch  uint64 // bytes of scratch memory, 256-byte aligned, content undefined; operand ScratchOperand
 	Tickets  uint64 // bytes of ticket memory, operand TicketOperand: zero before the first launch, and zero again after the last, so one buffer that was cleared once serves every plan of a stream

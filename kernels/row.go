@@ -10,7 +10,8 @@ import (
 
 // A rowKernel holds each row in the registers of 'lanes' threads: a thread
 // has 'run' neighbouring elements in each of 'passes' passes, which are 2048
-// elements apart. So a thread's partial sums are slots of the tree.
+// elements apart. So a thread's partial sums are slots of the tree. Where there
+// are more lanes than a block has threads, a cluster of blocks holds the row.
 type rowKernel struct {
 	kind           rowKind
 	t              Type
@@ -66,7 +67,9 @@ const packedRounding = 80
 
 func (k *rowKernel) key() string {
 	var w *keyWriter
-	if k.kind <= rowLogSoftmax {
+	if k.blocks() > 1 {
+		w = newKey("cluster").word(rowKinds[k.kind])
+	} else if k.kind <= rowLogSoftmax {
 		w = newKey("softmax").flag("log", k.kind == rowLogSoftmax)
 	} else {
 		w = newKey("row").word(rowKinds[k.kind])
@@ -85,13 +88,16 @@ func (k *rowKernel) key() string {
 func parseRowKernel(key string) (*rowKernel, error) {
 	r := readKey(key)
 	k := &rowKernel{}
-	if strings.HasPrefix(key, "row ") {
+	cluster := strings.HasPrefix(key, "cluster ")
+	if cluster {
+		k.kind = rowKind(r.word(rowKinds...))
+	} else if strings.HasPrefix(key, "row ") {
 		k.kind = rowLogSumExp + rowKind(r.word(rowKinds[rowLogSumExp:]...))
 	} else if r.flag("log") {
 		k.kind = rowLogSoftmax
 	}
 	k.t, k.run, k.passes = r.elem(), r.number("n", 16), r.number("p", 16)
-	k.lanes, k.threads, k.out, k.in, k.kept = r.number("l", 512), r.number("t", 512), r.number("o", 16), r.number("i", 16), r.number("k", MaxRank)
+	k.lanes, k.threads, k.out, k.in, k.kept = r.number("l", clusterBlocks*clusterThreads), r.number("t", 512), r.number("o", 16), r.number("i", 16), r.number("k", MaxRank)
 	if k.kind >= rowLayerNorm {
 		k.scales = [2]int{r.number("w", 16), r.number("b", 16)}
 	}
@@ -110,6 +116,9 @@ func parseRowKernel(key string) (*rowKernel, error) {
 		if n < 1 || n&(n-1) != 0 {
 			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
 		}
+	}
+	if cluster {
+		return k, k.checkCluster(key)
 	}
 	if slots := k.run * k.lanes; !k.t.IsFloat() || slots > reduceSlots || k.passes > 1 && (slots < reduceSlots || k.lanes < k.threads) ||
 		k.lanes > k.threads || k.threads < 32 || k.passes*reduceSlots > longestRow(k.t) || min(k.out, k.in) < k.t.Size() || k.split && k.lanes < k.threads {
@@ -140,6 +149,8 @@ type rowEmitter struct {
 	most, sum          *reducer
 	outBase, outStride *ptx.Reg
 	lane, inside       *ptx.Reg
+	rank               *ptx.Reg // of the block in its cluster
+	exchanges          int      // between the blocks of a cluster, so far
 
 	row, part *ptx.Reg // of a split
 	piece     *ptx.Var // its elements
@@ -168,7 +179,9 @@ func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
 	e.outStride, e.stride = b.Ld(b.Param("step_out", ptx.U64)), b.Ld(b.Param("step_in", ptx.U64))
 	e.parameters()
 	e.most, e.sum = newReducer(b, OpMax, e.c, e.c, false), newReducer(b, OpSum, e.c, e.c, false)
-	if k.lanes > 32 {
+	if k.blocks() > 1 {
+		e.enterCluster()
+	} else if k.lanes > 32 {
 		e.most.exchange(k.threads / 32)
 		e.sum.memory = e.most.memory
 	}
@@ -188,7 +201,7 @@ func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
 	switch k.kind {
 	case rowSoftmax, rowLogSoftmax:
 		m := e.largest(xs)
-		if k.t.Size() < 4 {
+		if k.t.Size() < 4 && k.blocks() == 1 {
 			e.storeNarrowSoftmax(xs, m)
 			break
 		}
@@ -276,7 +289,7 @@ func (e *rowEmitter) mean(sum *ptx.Reg) *ptx.Reg {
 // deviations replaces x by its difference from the row's mean. What is beyond the
 // row's end stays −0, as in load.
 func (e *rowEmitter) deviations(xs [][]*ptx.Reg) {
-	mean := e.mean(e.total(xs))
+	mean := e.mean(e.total(passesOf(xs)))
 	for p, run := range xs {
 		left := e.b.Op("sub.s32", e.n, e.starts[p])
 		for j, x := range run {
@@ -286,16 +299,10 @@ func (e *rowEmitter) deviations(xs [][]*ptx.Reg) {
 	}
 }
 
-// squares returns x². Beyond the row's end that is +0, which changes no sum of
-// squares.
-func (e *rowEmitter) squares(xs [][]*ptx.Reg) [][]*ptx.Reg {
-	ys := make([][]*ptx.Reg, len(xs))
-	for p, run := range xs {
-		for _, x := range run {
-			ys[p] = append(ys[p], e.float("mul", x, x))
-		}
-	}
-	return ys
+// squares returns the x² of a pass. Beyond the row's end that is +0, which changes
+// no sum of squares.
+func (e *rowEmitter) squares(xs [][]*ptx.Reg) func(p int) []*ptx.Reg {
+	return func(p int) []*ptx.Reg { return each(xs[p], func(x *ptx.Reg) *ptx.Reg { return e.float("mul", x, x) }) }
 }
 
 // storeNorm stores x divided by the root of the mean of the squares, times the
@@ -353,6 +360,11 @@ func (e *rowEmitter) storeNorm(xs [][]*ptx.Reg) {
 // whichRow returns the group's row, the last one for groups beyond.
 func (e *rowEmitter) whichRow(rows *ptx.Reg) *ptx.Reg {
 	b, tid := e.b, e.b.Special("%tid.x")
+	if e.blocks() > 1 {
+		row := e.placeInCluster()
+		e.inside = b.Op("setp.lt.u32", row, rows)
+		return row
+	}
 	e.lane = b.Op("and.b32", tid, e.lanes-1)
 	if e.split {
 		e.row, e.part = emitDivRem(b, b.Special("%ctaid.x"), b.Ld(e.finish.parts))
@@ -372,7 +384,7 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 	if e.kind >= rowVariance {
 		none = math.Copysign(0, -1)
 	}
-	first := b.Op("mul.lo.u32", e.lane, e.run)
+	first := e.firstElement(b.Op("mul.lo.u32", e.lane, e.run))
 	xs := make([][]*ptx.Reg, e.passes)
 	for p := range xs {
 		i := addConst(b, first, p*reduceSlots)
@@ -383,9 +395,9 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 		}
 	}
 	whole, done := b.NewLabel("wholerow"), b.NewLabel("loaded")
-	straight := e.passes > 1 && e.t.Size() < 4
+	straight := e.passes > 1 && (e.t.Size() < 4 || e.blocks() > 1)
 	if straight { // what unpacks elements waits for them: not behind a branch for each run, where it need not be
-		b.BraUniIf(b.Op("setp.eq.u32", e.n, e.passes*e.run*e.lanes), whole)
+		b.BraUniIf(e.blockIsWhole(), whole)
 	}
 	for p, i := range e.starts {
 		e.loadRun(xs[p], i, e.base, e.stride, e.in)
@@ -459,48 +471,55 @@ func (e *rowEmitter) largest(xs [][]*ptx.Reg) *ptx.Reg {
 	m := e.most.newPartial(nil)
 	for _, run := range xs {
 		for _, x := range run {
-			if e.packed {
+			if e.packed && e.c == Float32 {
 				e.b.Do("max.NaN."+e.c.suffix(), m.v, m.v, x)
 				continue
 			}
 			e.most.take(m, x, nil)
 		}
 	}
-	e.most.foldThreads(m, e.lanes)
+	e.fold(e.most, m)
 	return m.v
 }
 
-// exponentials replaces x by exp(x − m), or by x − m where the logarithm is
-// wanted, and returns the exponentials.
-func (e *rowEmitter) exponentials(xs [][]*ptx.Reg, m *ptx.Reg) [][]*ptx.Reg {
-	b := e.b
-	es := make([][]*ptx.Reg, len(xs))
-	for p, run := range xs {
-		for j, x := range run {
-			d := b.Op("sub.rn."+e.c.suffix(), x, m)
-			y := emitOp(b, OpExp, e.c, e.c, d)
-			es[p] = append(es[p], y)
-			run[j] = y
+// exponentials replaces the x of a pass by exp(x − m), or by x − m where the
+// logarithm is wanted, and returns the exponentials.
+func (e *rowEmitter) exponentials(xs [][]*ptx.Reg, m *ptx.Reg) func(p int) []*ptx.Reg {
+	return func(p int) []*ptx.Reg {
+		var es []*ptx.Reg
+		for j, x := range xs[p] {
+			d := e.float("sub", x, m)
+			y := emitOp(e.b, OpExp, e.c, e.c, d)
+			es = append(es, y)
+			xs[p][j] = y
 			if e.kind == rowLogSoftmax {
-				run[j] = d
+				xs[p][j] = d
 			}
 		}
+		return es
 	}
-	return es
 }
 
-// total is the sum in the order of a reduction.
-func (e *rowEmitter) total(es [][]*ptx.Reg) *ptx.Reg {
+// total is the sum, in the order of a reduction, of what there is in each pass.
+// That is computed one pass after the other: registers do not hold it beside xs.
+func (e *rowEmitter) total(terms func(p int) []*ptx.Reg) *ptx.Reg {
 	slots := make([]partial, e.run)
 	for j := range slots {
 		slots[j] = e.sum.newPartial(nil)
-		for p := range es {
-			e.sum.take(slots[j], es[p][j], nil)
+	}
+	for p := range e.passes {
+		for j, y := range terms(p) {
+			e.sum.take(slots[j], y, nil)
 		}
 	}
 	sum := e.sum.fold(slots)
-	e.sum.foldThreads(sum, e.lanes)
+	e.fold(e.sum, sum)
 	return sum.v
+}
+
+// passesOf are xs as they are.
+func passesOf(xs [][]*ptx.Reg) func(p int) []*ptx.Reg {
+	return func(p int) []*ptx.Reg { return xs[p] }
 }
 
 func (e *rowEmitter) storeSoftmax(xs [][]*ptx.Reg, sum *ptx.Reg) {
@@ -528,16 +547,22 @@ func (e *rowEmitter) storeSoftmax(xs [][]*ptx.Reg, sum *ptx.Reg) {
 func (e *rowEmitter) storeNarrowSoftmax(xs [][]*ptx.Reg, m *ptx.Reg) {
 	const up = 24
 	b, f := e.b, newFunction(e.b, e.c)
-	exps := make([][]*ptx.Reg, len(xs))
-	for p, run := range xs {
-		for j, x := range run {
-			run[j] = f.sub(x, m)
-			a := f.op("max"+f.s, run[j], -(126+up)*math.Ln2)
+	exps := func(p int) []*ptx.Reg {
+		var es []*ptx.Reg
+		for j, x := range xs[p] {
+			d := f.sub(x, m)
+			a := f.op("max"+f.s, d, -(126+up)*math.Ln2)
 			sum := f.fma(a, f.log2e[0], f.round+up) // an integer, in the low bits
 			part := f.fma(a, f.log2e[0], f.neg(f.sub(sum, f.round+up)))
 			y := f.fma(f.polynomial(part, f.exp2), part, 1.0)
-			exps[p] = append(exps[p], floatFromBits(b, e.c, b.Op("mad.lo.u32", floatBits(b, e.c, sum), 1<<f.mantissa, floatBits(b, e.c, y))))
+			y = floatFromBits(b, e.c, b.Op("mad.lo.u32", floatBits(b, e.c, sum), 1<<f.mantissa, floatBits(b, e.c, y)))
+			es = append(es, y)
+			xs[p][j] = y
+			if e.kind == rowLogSoftmax {
+				xs[p][j] = d
+			}
 		}
+		return es
 	}
 	finite := f.is("lt", f.abs(m), math.Inf(1))
 	sum := f.choose(finite, e.total(exps), math.NaN())
@@ -547,7 +572,7 @@ func (e *rowEmitter) storeNarrowSoftmax(xs [][]*ptx.Reg, m *ptx.Reg) {
 		return
 	}
 	inverse := f.op("rcp.rn"+f.s, sum)
-	e.store(func(p int) []*ptx.Reg { return each(exps[p], func(x *ptx.Reg) *ptx.Reg { return f.mul(x, inverse) }) })
+	e.store(func(p int) []*ptx.Reg { return each(xs[p], func(x *ptx.Reg) *ptx.Reg { return f.mul(x, inverse) }) })
 }
 
 func each(xs []*ptx.Reg, do func(x *ptx.Reg) *ptx.Reg) []*ptx.Reg {
@@ -574,7 +599,7 @@ func (e *rowEmitter) store(results func(p int) []*ptx.Reg) {
 // storeWhole rounds and stores a run that lies in the row, storeAt one element.
 func (e *rowEmitter) storeWhole(ys []*ptx.Reg, i *ptx.Reg) {
 	at, piece := e.address(i, e.outBase, e.outStride), min(e.out/e.t.Size(), e.run)
-	if e.packed && piece > 1 {
+	if e.packed && e.t.Size() < 4 && piece > 1 {
 		for j := 0; j < e.run; j += piece {
 			words := e.b.Regs(ptx.B32, piece/2)
 			for k, w := range words {
@@ -624,8 +649,11 @@ func (s *rowPlan) count() int {
 	return n
 }
 
+// inBlock says whether the rows are for a block's registers.
+func (s *rowPlan) inBlock() bool { return s.n <= longestRow(s.t) && s.count() < 1<<31 }
+
 func (s *rowPlan) planRows(p *Plan) {
-	size, rows := s.t.Size(), s.count()
+	size, rows, cluster := s.t.Size(), s.count(), s.inCluster(p) && !s.split
 	k := &rowKernel{kind: s.kind, t: s.t, root: s.root, run: max(4, 16/size), kept: s.rows.rank}
 	k.out, k.in = s.rows.access(0, s.outStride, size), s.rows.access(1, s.inStride, size)
 	if s.kind.isStatistic() {
@@ -645,6 +673,11 @@ func (s *rowPlan) planRows(p *Plan) {
 	}
 	k.threads = max(k.lanes, 128)
 	grid := ceilDiv(rows, k.threads/k.lanes)
+	if cluster {
+		k.run, k.passes = clusterRun(s.t), reduceChunk/reduceSlots
+		k.lanes = ceilPow2(ceilDiv(s.n, reduceChunk)) * reduceSlots / k.run
+		k.threads, grid = k.lanes/clusterBlocks, rows*clusterBlocks
+	}
 	if s.split {
 		k.split, k.passes = true, splitStep(s.t)/reduceSlots
 		grid = rows * s.parts()

@@ -9,9 +9,11 @@ import "fmt"
 // types; float16 and bfloat16 are float32 inside and rounded once.
 //
 // A row (the elements along the axis) with a NaN or +Inf, or of −Inf only, has
-// NaNs where the formula gives them. Rows of up to longestRow elements are read
-// once, in one launch, if they lie along memory; others take several launches, which
-// give the same bits in float32 and float64.
+// NaNs where the formula gives them. Rows of up to longestRow elements, and
+// where there are clusters longestClusterRow, are read once, in one launch, if they
+// lie along memory; others take several launches, which give the same bits in float32
+// and float64. (Of float16 and bfloat16 only rows of up to longestRow elements have
+// code of their own, by length alone: the bits are every device's.)
 func Softmax(p *Plan, t Type, out, in Layout, axis int) error {
 	return softmax(p, false, t, out, in, axis)
 }
@@ -51,11 +53,11 @@ func softmax(p *Plan, log bool, t Type, out, in Layout, axis int) error {
 	rows.remove(axis)
 	rows.sortByOutput()
 	rows.coalesce()
-	if s.n > longestRow(t) || s.count() >= 1<<31 {
-		return s.planLong(p, out, in, axis)
+	if s.inBlock() || s.inCluster(p) && !acrossMemory(t, &out, &in, axis) {
+		s.planRows(p)
+		return nil
 	}
-	s.planRows(p)
-	return nil
+	return s.planLong(p, out, in, axis)
 }
 
 // planLong composes a softmax of long rows of reductions and elementwise

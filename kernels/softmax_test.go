@@ -42,7 +42,7 @@ func softmaxRun[T any](t *testing.T, log bool, typ Type, c softmaxCase, in, out 
 	for i := range data {
 		data[i] = value()
 	}
-	var p Plan
+	p := Plan{Capability: newRunner(t).cc}
 	if err := softmax(&p, log, typ, out, in, c.axis); err != nil {
 		t.Fatal(err)
 	}

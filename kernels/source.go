@@ -47,6 +47,7 @@ func families() []family {
 		reduceColumnsFamily(),
 		softmaxFamily(),
 		rowFamily(),
+		clusterFamily(),
 		scanFamily(),
 		matmulFamily(),
 		transposeFamily(),

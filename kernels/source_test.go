@@ -216,8 +216,12 @@ func generatedKeys(prefix string) []string {
 		return generatedReductions(prefix)
 	}
 	switch prefix {
+	case softmaxFamily().prefix:
+		return generatedSoftmaxes()
 	case rowFamily().prefix:
 		return generatedRows()
+	case clusterFamily().prefix:
+		return generatedClusters()
 	case scanFamily().prefix:
 		return generatedScans()
 	case matmulFamily().prefix:
@@ -277,6 +281,40 @@ func generatedRows() []string {
 					Variance(p, t, 1, RowMajor(10), x, 2), StdDev(p, t, 1, RowMajor(10), x, 2), StdDev(p, t, 0, RowMajor(), RowMajor(1<<20), 1), LogSumExp(p, t, RowMajor(10), x, 2),
 					LayerNorm(p, t, 1e-5, x, x, x.Rank-1, &row, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, &row), RMSNorm(p, t, 1e-5, x, x, x.Rank-1, nil))
 			})...)
+		}
+	}
+	return keys
+}
+
+func generatedSoftmaxes() []string {
+	var keys []string
+	for _, t := range []Type{Float16, BFloat16, Float32, Float64} {
+		for _, n := range []int{300, 4096, longestRow(t)} {
+			for _, log := range []bool{false, true} {
+				keys = append(keys, plannedKeys("softmax", func(p *Plan) error { return softmax(p, log, t, RowMajor(10, n), RowMajor(10, n), 1) })...)
+			}
+		}
+	}
+	return keys
+}
+
+// generatedClusters lists every kernel over long rows that lie contiguous.
+func generatedClusters() []string {
+	var keys []string
+	for _, t := range []Type{BFloat16, Float16, Float32, Float64} {
+		for n := longestClusterRow(t); n > longestRow(t); n /= 2 {
+			x, row := RowMajor(10, n), RowMajor(n)
+			for _, o := range rowOperations {
+				keys = append(keys, plannedKeys("cluster", func(p *Plan) error {
+					p.Capability = clusterCapability
+					out := x
+					if o.statistic {
+						out = RowMajor(10)
+					}
+					weight, bias := o.scales(&row)
+					return o.plan(p, t, out, x, weight, bias)
+				})...)
+			}
 		}
 	}
 	return keys

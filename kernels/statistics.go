@@ -12,8 +12,8 @@ import (
 // float16 and bfloat16 are float32 inside and rounded once. Of no elements it is
 // −Inf.
 //
-// Rows of up to longestRow elements that lie along memory take one launch and
-// are read once.
+// Rows of up to longestRow elements (longestClusterRow where there are clusters)
+// that lie along memory take one launch and are read once.
 func LogSumExp(p *Plan, t Type, out, in Layout, axes uint32) error {
 	s := statistic{kind: rowLogSumExp, t: t}
 	return s.plan(p, out, in, axes)
@@ -46,8 +46,9 @@ func StdDev(p *Plan, t Type, correction int, out, in Layout, axes uint32) error 
 // it are weight and bias, of that axis alone; where one is nil, there is none. The
 // variance is the mean of (x − mean)²; sums follow the order of a reduction. It is
 // defined for floating-point types; float16 and bfloat16 are float32 inside and
-// rounded once. Rows of up to longestRow elements that lie along memory take one
-// launch and are read once. out may be in, through the same layout.
+// rounded once. Rows of up to longestRow elements (longestClusterRow where
+// there are clusters) that lie along memory take one launch and are read once. Longer
+// ones take several, which give the same bits. out may be in, through the same layout.
 func LayerNorm(p *Plan, t Type, eps float64, out, in Layout, axis int, weight, bias *Layout) error {
 	return planNorm(p, rowLayerNorm, t, eps, out, in, axis, weight, bias)
 }
@@ -87,19 +88,21 @@ func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
 		}
 		fill := Expr{Nodes: []Node{{Kind: Immediate, Type: s.t, Bits: constantBits(s.t, x)}}}
 		return Elementwise(p, &fill, out, nil)
-	case r.overRows() && r.red.rank <= 1 && r.n <= longestRow(s.t) && r.outputs() < 1<<31:
-		stride := 0
-		if r.red.rank == 1 {
-			stride = r.red.strides[1][0]
-		}
-		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: stride, rows: &r.kept, correction: s.correction, root: s.root}
+	}
+	w := rowPlan{kind: s.kind, t: s.t, n: r.n, rows: &r.kept, correction: s.correction, root: s.root}
+	if r.red.rank == 1 {
+		w.inStride = r.red.strides[1][0]
+	}
+	switch {
+	case !r.overRows():
+	case r.red.rank <= 1 && (w.inBlock() || w.inCluster(p)):
 		w.planRows(p)
 		return nil
-	case s.kind == rowVariance && r.overRows() && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, splitPiece(s.t, r.n)) < 1<<31:
+	case s.kind == rowVariance && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, splitPiece(s.t, r.n)) < 1<<31:
 		if r.red.rank > 1 {
 			return s.planCopied(p, r)
 		}
-		w := rowPlan{kind: s.kind, t: s.t, n: r.n, inStride: r.red.strides[1][0], rows: &r.kept, correction: s.correction, root: s.root, split: true}
+		w.split = true
 		w.planRows(p)
 		return nil
 	}
@@ -247,11 +250,11 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, axis i
 	rows.remove(axis)
 	rows.sortByOutput()
 	rows.coalesce()
-	if s.n > longestRow(t) || s.count() >= 1<<31 {
-		return s.planLongNorm(p, out, in)
+	if s.inBlock() || s.inCluster(p) && !acrossMemory(t, &out, &in, axis) {
+		s.planRows(p)
+		return nil
 	}
-	s.planRows(p)
-	return nil
+	return s.planLongNorm(p, out, in)
 }
 
 // planLongNorm reads rows that registers do not hold three times.

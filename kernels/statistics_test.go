@@ -30,7 +30,7 @@ func statisticRun[T any](t *testing.T, r *rand.Rand, c reduceCase, l Layout, n i
 	keptShape := reducedRowMajor(c.shape, c.axes)
 	out, m := randomLayout(r, false, keptShape.Shape[:keptShape.Rank]...)
 	buf := make([]T, m)
-	var p Plan
+	p := Plan{Capability: newRunner(t).cc}
 	if err := plan(&p, out, l); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestNorms(t *testing.T) {
 				}
 				data := [][]uint64{filled(r, typ, length), normals(r, typ, size), normals(r, typ, scales+1), normals(r, typ, scales+1)}
 				for _, rms := range []bool{false, true} {
-					var p Plan
+					p := Plan{Capability: newRunner(t).cc}
 					err := LayerNorm(&p, typ, 1e-5, out, in, in.Rank-1, weight, bias)
 					if rms {
 						p.Reset()

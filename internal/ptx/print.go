@@ -59,6 +59,9 @@ func (p *printer) entry(m *Module, e *Entry) {
 	if e.MaxNReg > 0 {
 		p.f(".maxnreg %d\n", e.MaxNReg)
 	}
+	if e.Cluster != [3]int{} { // as nvcc writes it
+		p.f(".explicitcluster\n")
+	}
 	p.dims(".reqnctapercluster", e.Cluster)
 	p.f("{\n")
 	p.registers(m, e)

@@ -1,0 +1,108 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+)
+
+// A rowOperation is one on rows along the last axis.
+type rowOperation struct {
+	name         string
+	statistic    bool // one result for each row
+	weight, bias bool
+	plan         func(p *Plan, t Type, out, in Layout, weight, bias *Layout) error
+}
+
+var rowOperations = []rowOperation{
+	{name: "softmax", plan: func(p *Plan, t Type, out, in Layout, _, _ *Layout) error { return Softmax(p, t, out, in, 1) }},
+	{name: "log_softmax", plan: func(p *Plan, t Type, out, in Layout, _, _ *Layout) error { return LogSoftmax(p, t, out, in, 1) }},
+	{name: "log_sum_exp", statistic: true, plan: func(p *Plan, t Type, out, in Layout, _, _ *Layout) error { return LogSumExp(p, t, out, in, 2) }},
+	{name: "layer_norm", weight: true, bias: true, plan: func(p *Plan, t Type, out, in Layout, weight, bias *Layout) error {
+		return LayerNorm(p, t, 1e-5, out, in, 1, weight, bias)
+	}},
+	{name: "layer_norm, bare", plan: func(p *Plan, t Type, out, in Layout, _, _ *Layout) error {
+		return LayerNorm(p, t, 1e-5, out, in, 1, nil, nil)
+	}},
+	{name: "rms_norm", weight: true, plan: func(p *Plan, t Type, out, in Layout, weight, _ *Layout) error {
+		return RMSNorm(p, t, 1e-5, out, in, 1, weight)
+	}},
+}
+
+// scales returns the layouts of the weight and bias that the operation takes.
+func (o *rowOperation) scales(row *Layout) (weight, bias *Layout) {
+	if o.weight {
+		weight = row
+	}
+	if o.bias {
+		bias = row
+	}
+	return weight, bias
+}
+
+// A cluster's blocks give the bits that several launches give, from rows that fill
+// them and rows that do not, contiguous and not.
+func TestClusters(t *testing.T) {
+	on := newRunner(t)
+	if on.cc < clusterCapability {
+		t.Skipf("compute capability %d has no clusters", on.cc)
+	}
+	old, err := simulatedRunner(80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRand(t)
+	for _, typ := range []Type{Float32, Float64, Float16, BFloat16} {
+		most := longestClusterRow(typ)
+		for i, n := range []int{longestRow(typ) + 1, 32768, 65536, 70001, most / 2, most - 1, most} {
+			if n <= longestRow(typ) {
+				continue
+			}
+			o := rowOperations[r.IntN(len(rowOperations))]
+			if i < len(rowOperations) {
+				o = rowOperations[i]
+			}
+			t.Run(fmt.Sprintf("%s/%v/%d", o.name, typ, n), func(t *testing.T) {
+				in, size := RowMajor(2, n), 2*n
+				shape, row, scales := []int{2, n}, RowMajor(n), n
+				if o.statistic {
+					shape = shape[:1]
+				}
+				out, length := RowMajor(shape...), 0
+				if n%2 == 1 {
+					in, size = randomLayout(r, true, 2, n)
+					out, _ = randomLayout(r, false, shape...)
+					row, scales = randomLayout(r, true, n)
+				}
+				_, length = out.Span()
+				weight, bias := o.scales(&row)
+				xs := normals(r, typ, size)
+				for range r.IntN(3) {
+					xs[r.IntN(size)] = bitsOf(typ, []float64{math.Inf(-1), math.Inf(1), math.NaN(), -1e4}[r.IntN(4)])
+				}
+				data := [][]byte{packElements(typ, filled(r, typ, length+1)), packElements(typ, xs), packElements(typ, normals(r, typ, scales)), packElements(typ, normals(r, typ, scales))}
+				var results [2][]byte
+				for k, runner := range []*planRunner{on, old} {
+					p := Plan{Capability: runner.cc}
+					if err := o.plan(&p, typ, out, in, weight, bias); err != nil {
+						t.Fatal(err)
+					}
+					if one := len(p.Launches) == 1; one != (k == 0) {
+						t.Errorf("%d launches for compute capability %d", len(p.Launches), runner.cc)
+					}
+					operands := slices.Clone(data)
+					operands[0] = slices.Clone(data[0])
+					runner.run(t, &p, typ, operands...)
+					results[k] = operands[0]
+				}
+				several := unpackElements(typ, results[1])
+				for i, x := range unpackElements(typ, results[0]) {
+					if !same(typ, x, several[i], false, 0) {
+						t.Fatalf("element %d is %s in a cluster, %s in several launches", i, show(typ, x), show(typ, several[i]))
+					}
+				}
+			})
+		}
+	}
+}
