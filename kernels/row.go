@@ -638,6 +638,7 @@ type rowPlan struct {
 	correction          int        // of a variance
 	eps                 float64    // of a norm
 	split               bool       // a row is taken in pieces
+	piece               int        // their size; 0: splitPiece
 	root                bool       // the root of a variance is wanted
 }
 
@@ -679,6 +680,9 @@ func (s *rowPlan) planRows(p *Plan) {
 		k.threads, grid = k.lanes/clusterBlocks, rows*clusterBlocks
 	}
 	if s.split {
+		if s.piece == 0 {
+			s.piece = splitPiece(s.t, s.n)
+		}
 		k.split, k.passes = true, splitStep(s.t)/reduceSlots
 		grid = rows * s.parts()
 	}
@@ -692,7 +696,7 @@ func (s *rowPlan) planRows(p *Plan) {
 	s.parameters(l)
 	if s.split {
 		c := s.t.compute().Size()
-		l.value32(uint32(splitPiece(s.t, s.n)))
+		l.value32(uint32(s.piece))
 		newSplit(s.parts(), momentsFan).scratch(p, l, rows, rows, c, c, c, c)
 	}
 	l.axes(s.rows, 0, s.rows.rank, false, []int{0, 1}, []int{size, size})

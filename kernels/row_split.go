@@ -31,7 +31,7 @@ func splitPiece(t Type, n int) int {
 }
 
 // parts is the number of a row's pieces.
-func (s *rowPlan) parts() int { return ceilDiv(s.n, splitPiece(s.t, s.n)) }
+func (s *rowPlan) parts() int { return ceilDiv(s.n, s.piece) }
 
 // declareSplit declares what the blocks of a row share.
 func (e *rowEmitter) declareSplit() {

@@ -149,6 +149,50 @@ func TestVarianceInPieces(t *testing.T) {
 	}
 }
 
+// What is far from the rest, or from zero, does not spoil the variance of a long row.
+func TestVarianceOfHardRows(t *testing.T) {
+	r := newRand(t)
+	noise := func(int) float64 { return r.NormFloat64() }
+	far := func(x float64, where func(i int) bool) func(i int) float64 {
+		return func(i int) float64 {
+			if where(i) {
+				return x
+			}
+			return r.NormFloat64()
+		}
+	}
+	for name, value := range map[string]func(i int) float64{
+		"near zero":           noise,
+		"at 30000":            func(i int) float64 { return 30000 + r.NormFloat64() },
+		"equal":               func(int) float64 { return 0.1 },
+		"the first far":       far(1e6, func(i int) bool { return i == 0 }),
+		"a thread's first":    far(1e4, func(i int) bool { return i%32768 < 4 }),
+		"one run far":         far(-1e5, func(i int) bool { return i/4 == 9000 }),
+		"the last far":        far(1e6, func(i int) bool { return i == 70_000 }),
+		"a step between them": func(i int) float64 { return r.NormFloat64() + float64(i/8192%2*1000) },
+	} {
+		for _, n := range []int{32_769, 65_536, 70_001, 1 << 17} {
+			data, exact, got := make([]float32, n), make([]float64, n), make([]float32, 1)
+			for i := range data {
+				data[i] = float32(value(i))
+				exact[i] = float64(data[i])
+			}
+			want := stat.PopVariance(exact, nil)
+			for _, steps := range []int{1, 2, 8} { // of a block; only longer rows than these would have several
+				var p Plan
+				rows := newNest([]Layout{RowMajor(1), RowMajor(1)})
+				w := rowPlan{kind: rowVariance, t: Float32, n: n, inStride: 1, rows: rows, split: true, piece: steps * splitStep(Float32)}
+				w.planRows(&p)
+				rows.release()
+				runPlan(t, &p, got, data, none)
+				if !(math.Abs(float64(got[0])-want) <= 2e-6*want) {
+					t.Errorf("%s: the variance of %d numbers is %v, want %v (%d steps)", name, n, got[0], want, steps)
+				}
+			}
+		}
+	}
+}
+
 // The root of a variance is that of the variance as it was before it was rounded.
 func TestStdDev(t *testing.T) {
 	r := newRand(t)
