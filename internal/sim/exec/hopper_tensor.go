@@ -153,19 +153,29 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 		case t.Rank != len(op.coords):
 			x.fail(in, OutOfBounds, lane, a, 128, text(m.label), "%d coordinates for a tensor of %d dimensions", len(op.coords), t.Rank)
 		}
-		b := &box{TensorMap: t}
-		n := TensorElementBytes(t.Type)
+		if t.Interleave != abi.TensorMapInterleaveNone {
+			x.fail(in, Trap, lane, a, 128, text(m.label), "the simulated device does not have interleaved layouts")
+		}
+		b := &box{TensorMap: t, unit: TensorElementBytes(t.Type), width: t.Dims[0]}
+		moved := b.unit
 		for i, s := range op.coords {
 			b.first[i] = int64(int32(x.get(s, false, lane)))
 			b.count[i] = int64((t.Box[i] + t.ElementStrides[i] - 1) / t.ElementStrides[i])
-			n *= uint64(b.count[i])
+			moved *= uint64(b.count[i])
+			if b.first[i] < 0 && op.bar == nil {
+				x.fail(in, Trap, lane, a, 128, text(m.label), "a box stored at coordinate %d of dimension %d: below 0 a GPU loads boxes, and has an illegal instruction where it stores them", b.first[i], i)
+			}
 		}
+		if per := 16 / b.unit; op.bar == nil {
+			b.width = (b.width + per - 1) / per * per // an H100 stores 16 bytes whole where some of them are inside
+		}
+		n := b.footprint()
 		if at := uint64(b.first[0]) * TensorElementBytes(t.Type); at%16 != 0 {
 			x.fail(in, Misaligned, lane, a, 128, text(m.label), "the box begins %d bytes into the tensor's rows: a GPU takes multiples of 16, and else has an illegal instruction", int64(at))
 		}
 		b.find(x, in, op, lane)
 		to, at := x.laneAddress(&op.shared, lane, n)
-		b.eachUnit(at-to.base, n, func(a, n uint64) {
+		b.eachUnit(at-to.base, func(a, n uint64) {
 			if a += to.base; !to.holds(a, n) {
 				x.fail(in, OutOfBounds, lane, a, uint32(n), text(to.label), "the box swizzled reaches beyond %s", text(to.label))
 			}
@@ -175,7 +185,7 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 			x.laneAccess(&op.shared, to, lane, at, n)
 			update := b.reduction(x, in, lane, op.reduce)
 			c.by, c.make = &op.shared, func(src *region) { b.store(src, at, update) }
-			c.hold(x, in, lane, source, to, b.inShared(to, at, n))
+			c.hold(x, in, lane, source, to, b.inShared(to, at))
 			if op.reduce == "" {
 				c.hold(x, in, lane, target, b.global, b.parts)
 				for _, p := range b.parts {
@@ -188,10 +198,10 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 		x.eachTarget(in, lane, op.mask, to, at, n, op.bar, func(to *region, at uint64, m *ctx, bar *mbarrier) {
 			c := c
 			x.targetAccess(&op.shared, m, lane, at, n)
-			b.eachUnit(at, n, func(a, n uint64) { to.init.clear(a, n) })
-			c.bytes, c.make = int64(n), func(*region) { b.load(to, at) }
+			b.eachUnit(at, func(a, n uint64) { to.init.clear(a, n) })
+			c.bytes, c.make = int64(moved), func(*region) { b.load(to, at) }
 			c.hold(x, in, lane, source, b.global, b.parts)
-			c.hold(x, in, lane, target, to, b.inShared(to, at, n))
+			c.hold(x, in, lane, target, to, b.inShared(to, at))
 			x.await(lane, m, bar, &c)
 		})
 	})
@@ -202,102 +212,80 @@ type box struct {
 	TensorMap
 	first, count [5]int64
 	unit         uint64   // bytes of an element
+	width        uint64   // elements of the tensor's rows that can be copied
 	parts        []extent // the addresses of its elements
 	global       *region
 }
 
-// eachUnit calls f for every 16 bytes of the box, n bytes from at on, with where
+// line is the bytes of the box's rows, of which those in shared memory begin pitch
+// bytes apart: with a swizzle as far as its span, as an H100 has it.
+func (b *box) line() (bytes, pitch uint64) {
+	bytes = uint64(b.count[0]) * b.unit
+	if b.Swizzle == abi.TensorMapSwizzleNone {
+		return bytes, bytes
+	}
+	return bytes, 16 << b.Swizzle
+}
+
+// footprint is the bytes of shared memory from the box's first to its last.
+func (b *box) footprint() uint64 {
+	bytes, pitch := b.line()
+	rows := uint64(1)
+	for _, n := range b.count[1:b.Rank] {
+		rows *= uint64(n)
+	}
+	return (rows-1)*pitch + bytes
+}
+
+// eachUnit calls f for every 16 bytes of the box, which begins at at, with where
 // they lie and how many they are.
-func (b *box) eachUnit(at, n uint64, f func(a, n uint64)) {
-	for off := uint64(0); off < n; off += 16 {
-		f(swizzle(b.Swizzle, at+off), min(16, n-off))
+func (b *box) eachUnit(at uint64, f func(a, n uint64)) {
+	bytes, pitch := b.line()
+	for row, end := uint64(0), b.footprint(); row < end; row += pitch {
+		for off := uint64(0); off < bytes; off += 16 {
+			f(swizzle(b.Swizzle, at+row+off), min(16, bytes-off))
+		}
 	}
 }
 
-// inShared is where the box's n bytes lie in a block's shared memory.
-func (b *box) inShared(r *region, at, n uint64) (list []extent) {
+// inShared is where the box lies in a block's shared memory.
+func (b *box) inShared(r *region, at uint64) (list []extent) {
 	at -= r.base
-	if b.Swizzle == abi.TensorMapSwizzleNone || (at|n)&127 == 0 {
+	bytes, pitch := b.line()
+	if n := b.footprint(); b.Swizzle == abi.TensorMapSwizzleNone || bytes == pitch && (at|n)&127 == 0 {
 		return []extent{{at, at + n}} // a swizzle stays within 128 bytes
 	}
-	b.eachUnit(at, n, func(a, n uint64) { list = append(list, extent{a, a + n}) })
+	b.eachUnit(at, func(a, n uint64) { list = append(list, extent{a, a + n}) })
 	return list
 }
 
-// an axis is what is counted within a box: a dimension, or the slices of the
-// interleaved channels, which are dimension 0 too.
-type axis struct {
-	dim    int
-	count  int64
-	step   int64  // of the coordinate
-	stride uint64 // bytes from a coordinate to the next
-}
-
-// axes lists them, innermost first, as the box lies in shared memory.
-func (b *box) axes() (list []axis) {
-	if b.Interleave == abi.TensorMapInterleaveNone {
-		list = append(list, axis{0, b.count[0], 1, b.unit})
-		for d := 1; d < b.Rank; d++ {
-			list = append(list, axis{d, b.count[d], int64(b.ElementStrides[d]), b.Strides[d]})
-		}
-		return list
-	}
-	slice, step := uint64(8)<<b.Interleave, int64(b.ElementStrides[0]) // bytes, channels
-	per := int64(slice / b.unit)
-	list = append(list, axis{0, max(1, min(per/step, b.count[0])), step, b.unit}, axis{1, b.count[1], int64(b.ElementStrides[1]), slice})
-	for d := 2; d < b.Rank-1; d++ {
-		list = append(list, axis{d, b.count[d], int64(b.ElementStrides[d]), b.Strides[d-1]})
-	}
-	last := b.Rank - 1
-	return append(list, axis{0, (b.count[0]*step + per - 1) / per, per, b.Strides[last-1] / uint64(per)}, axis{last, b.count[last], int64(b.ElementStrides[last]), b.Strides[last]})
-}
-
 // each calls f for every element: its global address (where it is inside the
-// tensor), its place in the box, and whether it is inside.
+// tensor), its place in the box in shared memory, and whether it is inside.
 func (b *box) each(f func(global, at uint64, inside bool)) {
-	axes := b.axes()
-	var i [6]int64
-	for at := uint64(0); ; at += b.unit {
-		global, c := b.Address, b.first
-		for d, x := range axes {
-			c[x.dim] += i[d] * x.step
+	bytes, pitch := b.line()
+	var i [5]int64
+	for row := uint64(0); ; row += pitch {
+		global, inside := b.Address, true
+		for d := 1; d < b.Rank; d++ {
+			c := b.first[d] + i[d]*int64(b.ElementStrides[d])
+			inside = inside && c >= 0 && uint64(c) < b.Dims[d]
+			global += uint64(c) * b.Strides[d]
 		}
-		inside := true
-		for d := range b.Rank {
-			inside = inside && c[d] >= 0 && uint64(c[d]) < b.Dims[d]
+		for at := uint64(0); at < bytes; at += b.unit {
+			c := uint64(b.first[0]) + at/b.unit // wraps below 0, to far outside
+			f(global+c*b.unit, row+at, inside && c < b.width)
 		}
-		for d, x := range axes {
-			global += uint64(i[d]*x.step) * x.stride
-		}
-		global += b.corner(axes)
-		f(global, at, inside)
-		d := 0
-		for ; d < len(axes); d++ {
-			if i[d]++; i[d] < axes[d].count {
+		d := 1
+		for ; d < b.Rank; d++ {
+			if i[d]++; i[d] < b.count[d] {
 				break
 			}
 			i[d] = 0
 		}
-		if d == len(axes) {
+		if d >= b.Rank {
 			return
 		}
 	}
-}
-
-// corner is where the box begins, from the tensor's address.
-func (b *box) corner(axes []axis) (n uint64) {
-	slices := b.Interleave != abi.TensorMapInterleaveNone
-	for d, x := range axes {
-		switch c := uint64(b.first[x.dim]); {
-		case !slices || x.dim > 0:
-			n += c * x.stride
-		case d == 0:
-			n += c % uint64(axes[len(axes)-2].step) * x.stride
-		default:
-			n += c / uint64(x.step) * uint64(x.step) * x.stride
-		}
-	}
-	return n
 }
 
 // rows are the addresses of the box's elements that are inside the tensor.
@@ -316,7 +304,6 @@ func (b *box) rows() (list []extent) {
 
 // find looks up the memory of the box's elements, which must be in one array.
 func (b *box) find(x *ctx, in *inst, op *tensorCopy, lane int) {
-	b.unit = TensorElementBytes(b.Type)
 	lo, hi := uint64(math.MaxUint64), uint64(0)
 	b.parts = b.rows()
 	for _, p := range b.parts {

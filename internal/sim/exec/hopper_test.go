@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -331,7 +332,9 @@ func TestTensorCopies(t *testing.T) {
 					unit16 ^= row / 4 % 2
 				}
 				want[row*span+16*unit16+col%16] = data[at+uint64(c)]
-				back[at+uint64(c)] = data[at+uint64(c)]
+				if slices.Min(first[:]) >= 0 { // else it is not stored
+					back[at+uint64(c)] = data[at+uint64(c)]
+				}
 			}
 		}
 		if !bytes.Equal(got, want) {
@@ -368,7 +371,12 @@ const tensorKernel = `
 W:
 	mbarrier.try_wait.parity.shared.b64 %p1, [bar], 0;
 	@!%p1 bra W;
-	cp.async.bulk.tensor.DIM.global.shared::cta.tile.bulk_group [%rd2, {COORDS}], [sh];
+	min.s32 %r8, %r3, %r4;
+	min.s32 %r8, %r8, %r5;
+	min.s32 %r8, %r8, %r6;
+	min.s32 %r8, %r8, %r7;
+	setp.ge.s32 %p2, %r8, 0;
+	@%p2 cp.async.bulk.tensor.DIM.global.shared::cta.tile.bulk_group [%rd2, {COORDS}], [sh];
 	cp.async.bulk.global.shared::cta.bulk_group [%rd3], [sh], BYTES;
 	cp.async.bulk.commit_group;
 	cp.async.bulk.wait_group 0;
@@ -376,27 +384,39 @@ END:
 	ret;
 }`
 
-// TestTensorAlignment: a box that begins elsewhere than at a multiple of 16 bytes
-// of a row is an illegal instruction on an H100.
-func TestTensorAlignment(t *testing.T) {
-	src := strings.NewReplacer("DIM", "1d", "COORDS", "%r3", "BYTES", "32").Replace(tensorKernel)
-	for _, first := range []uint32{0, 8, 1, 4, 1<<32 - 1, 1<<32 - 8} {
-		d := hopperDevice(t, src)
-		m := TensorMap{Type: abi.TensorMapDataTypeUint16, Rank: 1, Dims: [5]uint64{64}, Box: [5]uint32{16}, ElementStrides: [5]uint32{1}}
-		k := d.prog.Kernels["k"]
-		params := make([]byte, k.ParamBytes)
-		for i := range 2 {
-			m.Address = buffer(d, "tensor", make([]byte, 128))
-			for j, w := range m.Encode() {
-				hostOrder.PutUint64(params[128*i+8*j:], w)
-			}
+// TestTensorPlaces: on an H100 a box that begins elsewhere than at a multiple of 16
+// bytes of a row is an illegal instruction, and so is one that is stored at a
+// coordinate below 0.
+func TestTensorPlaces(t *testing.T) {
+	for _, always := range []bool{false, true} {
+		src := strings.NewReplacer("DIM", "1d", "COORDS", "%r3", "BYTES", "32").Replace(tensorKernel)
+		if always {
+			src = strings.Replace(src, "@%p2 ", "", 1)
 		}
-		hostOrder.PutUint64(params[256:], buffer(d, "out", make([]byte, 32)))
-		hostOrder.PutUint32(params[264:], first)
-		err := Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: params}, Options{})
-		var f *Fault
-		if bad := errors.As(err, &f) && f.Kind == Misaligned; bad != (first%8 != 0) {
-			t.Errorf("from %d: %v", int32(first), err)
+		for _, first := range []int32{0, 8, 1, 4, -1, -8} {
+			d := hopperDevice(t, src)
+			m := TensorMap{Type: abi.TensorMapDataTypeUint16, Rank: 1, Dims: [5]uint64{64}, Box: [5]uint32{16}, ElementStrides: [5]uint32{1}}
+			k := d.prog.Kernels["k"]
+			params := make([]byte, k.ParamBytes)
+			for i := range 2 {
+				m.Address = buffer(d, "tensor", make([]byte, 128))
+				for j, w := range m.Encode() {
+					hostOrder.PutUint64(params[128*i+8*j:], w)
+				}
+			}
+			hostOrder.PutUint64(params[256:], buffer(d, "out", make([]byte, 32)))
+			hostOrder.PutUint32(params[264:], uint32(first))
+			want := FaultKind(0)
+			switch {
+			case first%8 != 0:
+				want = Misaligned
+			case first < 0 && always:
+				want = Trap
+			}
+			err := Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: params}, Options{})
+			if f := new(Fault); errors.As(err, &f) != (want != 0) || f.Kind != want {
+				t.Errorf("from %d, stored in any case: %v: got %v, want %v", first, always, err, want)
+			}
 		}
 	}
 }

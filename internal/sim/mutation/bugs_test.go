@@ -90,7 +90,7 @@ var bugs = []bug{
 	{"arrive_drop still expects the thread", "hopper_mbarrier.go", "b.expected -= count", "b.expected -= 0"},
 	{"a phase ends without its bytes", "hopper_mbarrier.go", "if b.pending == 0 && b.tx == 0 {", "if b.pending == 0 {"},
 	{"a swizzle of 128 bytes uses two bits", "hopper_tensor.go", "return a ^ a>>3&0x70", "return a ^ a>>3&0x60"},
-	{"a tensor's outside is inside", "hopper_tensor.go", "uint64(c[d]) < b.Dims[d]", "uint64(c[d]) <= b.Dims[d]"},
+	{"a tensor's outside is inside", "hopper_tensor.go", "uint64(c) < b.Dims[d]", "uint64(c) <= b.Dims[d]"},
 	{"a bulk reduction stores instead", "hopper_bulk.go", "return op.update(old, v) })", "return v })"},
 	{"wgmma's scale-d is the other way round", "hopper_wgmma.go", "op.scaleD = o.Imm != 0", "op.scaleD = o.Imm == 0"},
 	{"wgmma does not negate A", "hopper_wgmma.go", "if neg {\n\t\t\t\tx = -x", "if false {\n\t\t\t\tx = -x"},
