@@ -213,6 +213,15 @@ func (f *function) expOf(x *ptx.Reg) *ptx.Reg {
 	return f.scale(f.add(q, 1.0), n)
 }
 
+// expOfNegative is expOf to the bit, in fewer instructions, for x ≤ 0: all that
+// may be too small for one power of two is made larger first, and then smaller.
+func (f *function) expOfNegative(x *ptx.Reg) *ptx.Reg {
+	up := f.bias / 2
+	n, r, _ := f.reduceExp(f.op("max"+f.s, x, f.expLow))
+	q := f.fma(f.mul(r, r), f.polynomial(r, f.exp), r)
+	return f.mul(f.mul(f.add(q, 1.0), f.power(f.b.Op("add.s32", n, up))), math.Ldexp(1, -up))
+}
+
 // expDouble is expOf in two parts.
 func (f *function) expDouble(x *ptx.Reg) double {
 	n, r, lost := f.reduceExp(f.clamp(x, f.expLow, f.expHigh))

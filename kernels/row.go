@@ -205,7 +205,8 @@ func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
 			e.storeNarrowSoftmax(xs, m)
 			break
 		}
-		e.storeSoftmax(xs, e.total(e.exponentials(xs, m)))
+		sum := e.total(e.exponentials(xs, m))
+		e.storeSoftmax(xs, e.unlessFinite(m, floatConst(e.c, math.NaN()), sum))
 	case rowLogSumExp:
 		e.logSumExp(xs)
 	case rowVariance:
@@ -246,15 +247,17 @@ func (e *rowEmitter) float(name string, x, y any) *ptx.Reg {
 	return e.b.Op(name+".rn."+e.c.suffix(), x, y)
 }
 
-// logSumExp stores m + log Σ exp(x − m), where an infinite or NaN maximum counts
-// as 0: the formula then gives it back.
+// logSumExp stores m + log Σ exp(x − m). A maximum that is no finite number is
+// the result: the formula gives it back.
 func (e *rowEmitter) logSumExp(xs [][]*ptx.Reg) {
-	b, s := e.b, e.c.suffix()
 	m := e.largest(xs)
-	finite := emitOp(b, OpIsFinite, e.c, Bool, m)
-	m = b.Op("selp."+s, m, floatConst(e.c, 0), finite)
 	sum := e.total(e.exponentials(xs, m))
-	e.storeOne(e.float("add", emitOp(b, OpLog, e.c, e.c, sum), m))
+	e.storeOne(e.unlessFinite(m, m, e.float("add", emitOp(e.b, OpLog, e.c, e.c, sum), m)))
+}
+
+// unlessFinite returns y, but z where x is infinite or NaN.
+func (e *rowEmitter) unlessFinite(x *ptx.Reg, z any, y *ptx.Reg) *ptx.Reg {
+	return e.b.Op("selp."+e.c.suffix(), y, z, emitOp(e.b, OpIsFinite, e.c, Bool, x))
 }
 
 // storeOne stores the row's result.
@@ -483,13 +486,15 @@ func (e *rowEmitter) largest(xs [][]*ptx.Reg) *ptx.Reg {
 }
 
 // exponentials replaces the x of a pass by exp(x − m), or by x − m where the
-// logarithm is wanted, and returns the exponentials.
+// logarithm is wanted, and returns the exponentials. A row whose maximum m is
+// infinite or NaN gives any numbers.
 func (e *rowEmitter) exponentials(xs [][]*ptx.Reg, m *ptx.Reg) func(p int) []*ptx.Reg {
+	f := newFunction(e.b, e.c)
 	return func(p int) []*ptx.Reg {
 		var es []*ptx.Reg
 		for j, x := range xs[p] {
 			d := e.float("sub", x, m)
-			y := emitOp(e.b, OpExp, e.c, e.c, d)
+			y := f.expOfNegative(d)
 			es = append(es, y)
 			xs[p][j] = y
 			if e.kind == rowLogSoftmax {
@@ -522,20 +527,18 @@ func passesOf(xs [][]*ptx.Reg) func(p int) []*ptx.Reg {
 	return func(p int) []*ptx.Reg { return xs[p] }
 }
 
+// storeSoftmax stores the quotients by the sum or, of narrow types, which have bits
+// to spare and no time, the products with its inverse.
 func (e *rowEmitter) storeSoftmax(xs [][]*ptx.Reg, sum *ptx.Reg) {
-	if e.kind == rowLogSoftmax {
-		sum = emitOp(e.b, OpLog, e.c, e.c, sum)
+	finish := "div"
+	switch {
+	case e.kind == rowLogSoftmax:
+		finish, sum = "sub", emitOp(e.b, OpLog, e.c, e.c, sum)
+	case e.t.Size() < 4:
+		finish, sum = "mul", emitOp(e.b, OpReciprocal, e.c, e.c, sum)
 	}
 	e.store(func(p int) []*ptx.Reg {
-		ys := make([]*ptx.Reg, e.run)
-		for j, x := range xs[p] {
-			if e.kind == rowLogSoftmax {
-				ys[j] = e.float("sub", x, sum)
-			} else {
-				ys[j] = e.float("div", x, sum)
-			}
-		}
-		return ys
+		return each(xs[p], func(x *ptx.Reg) *ptx.Reg { return e.float(finish, x, sum) })
 	})
 }
 

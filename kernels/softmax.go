@@ -99,10 +99,13 @@ func (s *rowPlan) shifted(op Op) *Expr {
 // finished is the last step, over operands x, m, exp(x − m) and the sum.
 func (s *rowPlan) finished() *Expr {
 	e, c := &Expr{}, s.t.compute()
-	if s.kind == rowLogSoftmax {
+	switch {
+	case s.kind == rowLogSoftmax:
 		d := e.apply(OpSub, c, e.load(1, s.t, c), e.load(2, s.t, c))
 		e.apply(OpSub, c, d, e.apply(OpLog, c, e.load(4, c, c)))
-	} else {
+	case s.t.Size() < 4:
+		e.apply(OpMul, c, e.load(3, c, c), e.apply(OpReciprocal, c, e.load(4, c, c)))
+	default:
 		e.apply(OpDiv, c, e.load(3, c, c), e.load(4, c, c))
 	}
 	e.cast(s.t)
