@@ -81,9 +81,9 @@
 // its warp did. What another cluster's blocks do to the global memory that a copy
 // in flight reads or writes is not seen, nor the proxies of global memory.
 //
-// Tensor maps have no interleaved layouts and no im2col, and there are no sparse products. It is not looked for
-// whether a wgmma.fence stands before every product, only before the first.
-// Registers are counted for setmaxnreg alone: how many a kernel needs is known to
-// the assembler only. On a big-endian host values lie in memory in the host's byte
-// order.
+// Tensor maps have no interleaved layouts and no im2col, and there are no sparse
+// products. It is not looked for whether a wgmma.fence stands before every product,
+// only before the first. Registers are counted for setmaxnreg alone: how many a
+// kernel needs is known to the assembler only. On a big-endian host values lie in
+// memory in the host's byte order.
 package exec
