@@ -1,6 +1,7 @@
 package array
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -29,13 +30,59 @@ func BenchmarkHost(b *testing.B) {
 		{"sum", func() { x.Sub(y).Square().Sum().Free() }},
 		{"assign", func() { z.Assign(z.Sub(x)) }},
 		{"record", func() { x.Add(y).Free() }},
+		{"step", trainingStep(b, d)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
+			launches, collections := d.Stats().Launches, d.Stats().Collections
 			for b.Loop() {
 				c.run()
 			}
+			b.ReportMetric(float64(d.Stats().Launches-launches)/float64(b.N), "launches/op")
+			b.ReportMetric(float64(d.Stats().Collections-collections)/float64(b.N), "collections/op")
 		})
+	}
+}
+
+// trainingStep is a step of gradient descent of layers 784-512-512-10 on a batch of
+// 128, as package perceptron has it, whose temporaries go at its end.
+func trainingStep(b *testing.B, d *Device) func() {
+	sizes := []int{784, 512, 512, 10}
+	x, labels := Ones[float32](d, 128, sizes[0]), Ones[float32](d, 128, sizes[3])
+	var weights, biases []*Array[float32]
+	for i, n := range sizes[1:] {
+		weights, biases = append(weights, Ones[float32](d, sizes[i], n)), append(biases, Ones[float32](d, n))
+	}
+	return func() {
+		err := d.Scope(func(d *Device) error {
+			inputs := []*Array[float32]{x.On(d)}
+			var ws, bs []*Array[float32]
+			for i := range weights {
+				ws, bs = append(ws, weights[i].On(d)), append(bs, biases[i].On(d))
+			}
+			labels := labels.On(d)
+			last := len(ws) - 1
+			for i := range last {
+				inputs = append(inputs, inputs[i].MatMul(ws[i]).Add(bs[i]).MaximumScalar(0))
+			}
+			logs := inputs[last].MatMul(ws[last]).Add(bs[last]).LogSoftmax(-1)
+			logs.Mul(labels).MulScalar(-1. / 128).Sum()
+			slope := logs.Exp().Sub(labels).MulScalar(1. / 128)
+			for i := last; i >= 0; i-- {
+				toW, toB := inputs[i].Transpose().MatMul(slope), slope.Sum(0)
+				if i > 0 {
+					back := slope.MatMul(ws[i].Transpose())
+					slope = Where(inputs[i].GreaterScalar(0), back, back.MulScalar(0)).Eval()
+				}
+				if err := errors.Join(ws[i].Assign(ws[i].Sub(toW.MulScalar(0.01))), bs[i].Assign(bs[i].Sub(toB.MulScalar(0.01)))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

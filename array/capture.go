@@ -359,7 +359,7 @@ func (rec *recording) stop(d *Device) {
 			d.sh.unlink(n)
 		}
 	}
-	d.scope.end(rec.call)
+	d.scope.end(d.sh, rec.call)
 }
 
 // abort leaves nothing of a recording that becomes no graph.

@@ -120,10 +120,12 @@ func (n *node) readBy() *readers {
 // they read.
 func (c call) link(d *Device, n *node) {
 	n.call, n.dev, n.linked = c, d, true
-	n.scope = d.scope.lasting()
 	n.nodes, n.cost = 1, costOf(n.expr.op)
 	if n.self == (owner{}) {
 		n.self = weak.Make(n)
+	}
+	if n.scope = d.scope.lasting(); n.scope != nil {
+		n.scope.note(n.self)
 	}
 	if n.expr.product != nil {
 		n.cost = maxCost
@@ -840,6 +842,9 @@ func (sh *shared) maySetAside(n uint64) bool {
 	}
 	if sh.setAside+n <= max(room, minSetAside) {
 		return true
+	}
+	if collections.Load() == sh.registry.seen {
+		return false
 	}
 	sh.sweep()
 	return sh.setAside+n <= max(room, minSetAside)

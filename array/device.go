@@ -287,7 +287,7 @@ func (d *Device) Scope(f func(s *Device) error) error {
 	defer func() {
 		d.sh.mu.Lock()
 		defer d.sh.mu.Unlock()
-		s.scope.end(c)
+		s.scope.end(d.sh, c)
 	}()
 	return f(s)
 }

@@ -635,3 +635,31 @@ func TestCloseDuringWork(t *testing.T) {
 		t.Errorf("second Close: %v", err)
 	}
 }
+
+// TestScopeKeepsNothingForExpressions overwrites an array of which expressions show
+// the old values: when the scope ends they go, without a collection, but for what is
+// recorded outside of it.
+func TestScopeKeepsNothingForExpressions(t *testing.T) {
+	d, _ := newRecorded(t)
+	x, y := Ones[float32](d, 1000), Ones[float32](d, 1000)
+	before := d.Stats()
+	for _, want := range []float32{3, 0, 3} { // x is 1, −2, 1
+		var outside *Array[float32]
+		err := d.Scope(func(s *Device) error {
+			sum := x.On(s).Add(y).Mul(y)
+			outside = y.Add(sum)
+			return x.Assign(sum.Neg())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := outside.At(999); v != want || err != nil {
+			t.Errorf("what was recorded outside is %v, %v, want %v", v, err, want)
+		}
+		outside.Free()
+		if after := d.Stats(); after.Arrays != before.Arrays || after.Used != before.Used || d.sh.setAside != 0 {
+			t.Errorf("%d arrays of %d bytes, %d set aside; before there were %d of %d", after.Arrays, after.Used, d.sh.setAside, before.Arrays, before.Used)
+		}
+	}
+	runtime.KeepAlive(y)
+}

@@ -349,11 +349,12 @@ func (sh *shared) settle(h *history) error {
 	return nil
 }
 
-// A scope lists the storages that were made on its Device.
+// A scope lists the storages that were made on its Device, and the expressions that
+// were recorded: what those read is not to be kept for them once it has ended.
 type scope struct {
 	parent *scope
-	made   []owner
-	prune  int // length at which the list is cleared of what is gone
+	made   []owner // of storages, and expressions
+	prune  int     // length at which the list is cleared of what is gone
 	ended  call
 }
 
@@ -369,10 +370,17 @@ func (sc *scope) lasting() *scope {
 
 // add notes a storage. The caller holds the shared device's lock.
 func (sc *scope) add(s *storage) {
+	if s.scope = sc; s.node.scope != sc { // else it was noted as an expression
+		sc.note(s.owner())
+	}
+}
+
+// note enters a node that has a storage or is an expression.
+func (sc *scope) note(o owner) {
 	if len(sc.made) >= max(sc.prune, 1024) {
 		alive := sc.made[:0]
 		for _, o := range sc.made {
-			if n := o.Value(); n != nil && n.own.freed.op == "" && n.own.scope == sc {
+			if n := o.Value(); n != nil && (n.own.freed.op == "" && n.own.scope == sc || n.scope == sc && n.pending()) {
 				alive = append(alive, o)
 			}
 		}
@@ -380,16 +388,20 @@ func (sc *scope) add(s *storage) {
 		sc.made = alive
 		sc.prune = 2 * len(alive)
 	}
-	s.scope = sc
-	sc.made = append(sc.made, s.owner())
+	sc.made = append(sc.made, o)
 }
 
-// end frees what the scope still has.
-func (sc *scope) end(c call) {
+// end frees what the scope still has, the latest first: an expression goes before
+// what it reads.
+func (sc *scope) end(sh *shared, c call) {
 	sc.ended = c
-	for _, o := range sc.made {
-		if n := o.Value(); n != nil && n.own.scope == sc {
+	for i := len(sc.made) - 1; i >= 0; i-- {
+		switch n := sc.made[i].Value(); {
+		case n == nil:
+		case n.own.scope == sc:
 			n.own.free(c)
+		case n.scope == sc && n.pending():
+			sh.free(c, n)
 		}
 	}
 	sc.made = nil
