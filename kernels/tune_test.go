@@ -82,6 +82,7 @@ const tuneScratch, tuneTickets = 64 << 20, 16 << 20
 // prepare returns a function that queues a variant's launches once.
 func (u *tuner) prepare(row *tuneRow, v *tuneVariant) (func() error, error) {
 	tuneColumns, tuneRows, tuneUnroll, tuneScan, tuneSteps, tunePublish = nil, nil, 0, [2]int{}, 0, false
+	tuneCluster = 0
 	if v.set != nil {
 		v.set()
 	}
@@ -89,7 +90,7 @@ func (u *tuner) prepare(row *tuneRow, v *tuneVariant) (func() error, error) {
 	if v.plan != nil {
 		plan = v.plan
 	}
-	var p Plan
+	p := Plan{Capability: u.r.cc}
 	if err := plan(&p); err != nil {
 		return nil, err
 	}
@@ -362,6 +363,15 @@ func (u *tuner) rows() []tuneRow {
 	dot.apply(OpMul, Float32, dot.load(1, Float32, Float32), dot.load(2, Float32, Float32))
 	mid := RowMajor(64, side/8, n/64/(side/8))
 	narrow := RowMajor(n/64, 64)
+	longLength := min(n, 1<<16)
+	long, row, longest := RowMajor(n/longLength, longLength), RowMajor(longLength), RowMajor(max(n>>18, 1), min(n, 1<<18))
+	residents := func(n int) func(string) string { // on a multiprocessor, of blocks of 128 threads
+		return func(text string) string {
+			return strings.ReplaceAll(text, ".minnctapersm 4\n", fmt.Sprintf(".minnctapersm %d\n", n))
+		}
+	}
+	clusters := variants(tuneVariant{label: "2 blocks", set: func() { tuneCluster = 2 }}, tuneVariant{label: "4 blocks", set: func() { tuneCluster = 4 }},
+		tuneVariant{label: "min3", edit: residents(3)}, tuneVariant{label: "min5", edit: residents(5)})
 	softmaxOf := func(t Type) func(p *Plan) error {
 		return func(p *Plan) error { return Softmax(p, t, square, square, 1) }
 	}
@@ -389,6 +399,11 @@ func (u *tuner) rows() []tuneRow {
 		{"softmax_bf16", 2 * n, 2 * n, "11", softmaxOf(BFloat16), []int{4, 3}, variants(tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"layernorm_f32", 4 * n, 4 * n, "11", normOf(Float32), []int{2, 0, 5, 5}, variants(tuneVariant{label: "min3", edit: minBlocks(3)})},
 		{"layernorm_bf16", 2 * n, 2 * n, "11", normOf(BFloat16), []int{4, 3, 3, 3}, variants(tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
+		{"longsoftmax_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Softmax(p, Float32, long, long, 1) }, []int{2, 0}, clusters},
+		{"longsoftmax_bf16", 2 * n, 2 * n, "11", func(p *Plan) error { return Softmax(p, BFloat16, long, long, 1) }, []int{4, 3}, clusters},
+		{"longlayernorm_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return LayerNorm(p, Float32, 1e-5, long, long, 1, &row, &row) }, []int{2, 0, 5, 5}, clusters},
+		{"longlogsumexp_f32", 4 * n, 0, "10", func(p *Plan) error { return LogSumExp(p, Float32, RowMajor(n/longLength), long, 2) }, []int{2, 0}, clusters},
+		{"longestsoftmax_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Softmax(p, Float32, longest, longest, 1) }, []int{2, 0}, variants()},
 		{"cumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, whole, whole, 0) }, []int{2, 0}, variants(scanAs(4, 8), scanAs(8, 4), scanAs(4, 4), scanAs(4, 16), tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"rowcumsum_f32", 4 * n, 4 * n, "11", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, square, square, 1) }, []int{2, 0}, variants(tuneVariant{label: "min5", edit: minBlocks(5)}, tuneVariant{label: "min6", edit: minBlocks(6)})},
 		{"pow_f32", 8 * n, 4 * n, "21", func(p *Plan) error {

@@ -87,8 +87,8 @@ const (
 	memoryTasks = `copy_f32 add_f32 exp_f32 sin_f32 pow_f32 add_alloc_f32 chain3_f32 gelu_f32 rowbcast_add_f32 colbcast_add_f32
 		transpose_copy_f32 where_f32 add_bf16 add_f16 add_f64 add_i32 add_i64 add_u8 cast_f32_bf16 gather_rows_f32 randn_f32 rand_f32
 		sum_f32 max_f32 argmax_f32 mean_f32 var_f32 norm_f32 rowsum_f32 colsum_f32 rowsum_64cols_f32 colsum_64cols_f32 midsum_f32
-		rowargmax_f32 softmax_f32 layernorm_f32 cumsum_f32 rowcumsum_f32 sort_f32 topk16_rows_f32 dot_f32 fused_sqdiff_sum_f32
-		sum_bf16 softmax_bf16 sum_f64 sum_i32`
+		rowargmax_f32 softmax_f32 layernorm_f32 longsoftmax_f32 longlayernorm_f32 cumsum_f32 rowcumsum_f32 sort_f32 topk16_rows_f32 dot_f32 fused_sqdiff_sum_f32
+		sum_bf16 softmax_bf16 longsoftmax_bf16 sum_f64 sum_i32`
 	products = `mm 256x256x256, mm 512x512x512, mm 1024x1024x1024, mm 2048x2048x2048, mm 4096x4096x4096, mm 8192x8192x8192,
 		mm 8192x8192x128, mm 128x8192x8192, mm 4096x11008x4096, mm 1000x1000x1000, mm 4095x4097x4099, mm 1x8192x8192, mm 16x8192x8192,
 		mm 256x65536x256, bmm 64x256, mmNT 4096, mmTN 4096, mm 64x64x64, mm 128x128x128, mm 128x784x512, mm 128x512x10`

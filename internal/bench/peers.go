@@ -105,7 +105,7 @@ func (p *peers) ask(r request) (answer, error) {
 // prepare makes a task's inputs in every library that has a version of it, and
 // returns their names. Without any, or where all fail, there are none.
 func (p *peers) prepare(task string, s sizes, graph bool) []string {
-	a, err := p.ask(request{Do: "prepare", Task: task, Graph: graph, Sizes: map[string]any{"n": s.n, "side": s.side, "cols": s.cols, "mid": s.mid, "shrink": s.shrink, "bytes": s.hostBytes}})
+	a, err := p.ask(request{Do: "prepare", Task: task, Graph: graph, Sizes: map[string]any{"n": s.n, "side": s.side, "cols": s.cols, "long": s.long, "mid": s.mid, "shrink": s.shrink, "bytes": s.hostBytes}})
 	if err != nil {
 		a.Failed = map[string]string{"all": err.Error()}
 	}

@@ -224,6 +224,7 @@ def torch_task(task, z):
     if task == "midsum_f32": return lambda: x.view(*z["mid"]).sum(1)
     if task == "rowargmax_f32": return lambda: m.argmax(1)
     if task == "softmax_f32": return lambda: torch.softmax(m, 1)
+    if task == "longsoftmax_f32": return lambda: torch.softmax(x.view(-1, z["long"]), 1)
     if task == "layernorm_f32":
         w, b = torch.ones(side, device="cuda"), torch.zeros(side, device="cuda")
         return lambda: F.layer_norm(m, (side,), w, b)

@@ -89,8 +89,10 @@ func memoryRows() []row {
 		reduceAxis("colsum_64cols_f32", kernels.OpSum, f32, 0, func(s sizes) []int { return []int{s.n / s.cols, s.cols} }, sumOf),
 		reduceAxis("midsum_f32", kernels.OpSum, f32, 1, func(s sizes) []int { return s.mid[:] }, sumOf),
 		reduceAxis("rowargmax_f32", kernels.OpArgMax, i64, 1, func(s sizes) []int { return []int{s.side, s.side} }, argmaxOf),
-		arrayRow("softmax_f32", softmax[float32](4, 1e-5)),
-		arrayRow("layernorm_f32", layerNorm),
+		arrayRow("softmax_f32", softmax[float32](4, 1e-5, sizes.square)),
+		arrayRow("layernorm_f32", layerNorm(sizes.square)),
+		arrayRow("longsoftmax_f32", softmax[float32](4, 1e-5, sizes.longRows)),
+		arrayRow("longlayernorm_f32", layerNorm(sizes.longRows)),
 		arrayRow("cumsum_f32", func(s sizes) arrayTask[float32] { return cumSum(s, s.n) }),
 		arrayRow("rowcumsum_f32", func(s sizes) arrayTask[float32] { return cumSum(s, s.side, s.side) }),
 		notYet("sort_f32", "gbs", "no Sort yet"),
@@ -105,7 +107,8 @@ func memoryRows() []row {
 			})
 		}),
 		reduceAll("sum_bf16", kernels.OpSum, bf16, bf16, sumOf),
-		arrayRow("softmax_bf16", softmax[array.BFloat16](2, 1e-2)),
+		arrayRow("softmax_bf16", softmax[array.BFloat16](2, 1e-2, sizes.square)),
+		arrayRow("longsoftmax_bf16", softmax[array.BFloat16](2, 1e-2, sizes.longRows)),
 		reduceAll("sum_f64", kernels.OpSum, f64, f64, sumOf),
 		reduceAll("sum_i32", kernels.OpSum, i32, i64, sumOf),
 	}
@@ -283,15 +286,20 @@ func gelu(s sizes) arrayTask[float32] {
 	}
 }
 
-func softmax[T array.Element](size int, tol float64) func(s sizes) arrayTask[T] {
+// square and longRows are shapes of matrices of n elements.
+func (s sizes) square() (rows, length int)   { return s.side, s.side }
+func (s sizes) longRows() (rows, length int) { return s.n / s.long, s.long }
+
+func softmax[T array.Element](size int, tol float64, shape func(s sizes) (rows, length int)) func(s sizes) arrayTask[T] {
 	return func(s sizes) arrayTask[T] {
+		rows, length := shape(s)
 		return arrayTask[T]{
-			inputs: 1, shape: []int{s.side, s.side}, read: uint64(size * s.n), written: uint64(size * s.n), tol: tol,
+			inputs: 1, shape: []int{rows, length}, read: uint64(size * s.n), written: uint64(size * s.n), tol: tol,
 			of: func(x []*array.Array[T]) *array.Array[T] { return x[0].Softmax(1) },
 			plain: func(in [][]float64) []float64 {
 				var y []float64
-				for i := 0; i < len(in[0]); i += s.side {
-					e := each1(math.Exp)([][]float64{in[0][i : i+s.side]})
+				for i := 0; i < len(in[0]); i += length {
+					e := each1(math.Exp)([][]float64{in[0][i : i+length]})
 					total := sumOf(e)
 					for _, v := range e {
 						y = append(y, v/total)
@@ -329,22 +337,25 @@ func gatherRows(s sizes) arrayTask[float32] {
 }
 
 // layerNorm normalises rows, with weight and bias.
-func layerNorm(s sizes) arrayTask[float32] {
+func layerNorm(shape func(s sizes) (rows, length int)) func(s sizes) arrayTask[float32] {
 	const eps = 1e-5
-	return arrayTask[float32]{
-		inputs: 1, shape: []int{s.side, s.side}, more: [][]int{{s.side}, {s.side}}, read: uint64(4*s.n + 8*s.side), written: uint64(4 * s.n), tol: 1e-4,
-		of: func(x []*array.Array[float32]) *array.Array[float32] { return x[0].LayerNorm(x[1], x[2], eps, 1) },
-		plain: func(in [][]float64) []float64 {
-			var y []float64
-			for i := 0; i < len(in[0]); i += s.side {
-				row := in[0][i : i+s.side]
-				mean, root := sumOf(row)/float64(s.side), math.Sqrt(varianceOf(row)+eps)
-				for j, x := range row {
-					y = append(y, (x-mean)/root*in[1][j]+in[2][j])
+	return func(s sizes) arrayTask[float32] {
+		rows, length := shape(s)
+		return arrayTask[float32]{
+			inputs: 1, shape: []int{rows, length}, more: [][]int{{length}, {length}}, read: uint64(4*s.n + 8*length), written: uint64(4 * s.n), tol: 1e-4,
+			of: func(x []*array.Array[float32]) *array.Array[float32] { return x[0].LayerNorm(x[1], x[2], eps, 1) },
+			plain: func(in [][]float64) []float64 {
+				var y []float64
+				for i := 0; i < len(in[0]); i += length {
+					row := in[0][i : i+length]
+					mean, root := sumOf(row)/float64(length), math.Sqrt(varianceOf(row)+eps)
+					for j, x := range row {
+						y = append(y, (x-mean)/root*in[1][j]+in[2][j])
+					}
 				}
-			}
-			return y
-		},
+				return y
+			},
+		}
 	}
 }
 

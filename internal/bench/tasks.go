@@ -13,6 +13,7 @@ import (
 // side × side.
 type sizes struct {
 	n, side, cols int
+	long          int // elements of a row that no block of a kernel holds
 	mid           [3]int
 	shrink        int // of each dimension of a product
 	hostBytes     int // that host rows copy
@@ -20,8 +21,8 @@ type sizes struct {
 }
 
 var (
-	full = sizes{n: 1 << 26, side: 1 << 13, cols: 64, mid: [3]int{64, 1024, 1024}, shrink: 1, hostBytes: 256 << 20, calls: 5000}
-	tiny = sizes{n: 1 << 12, side: 1 << 6, cols: 16, mid: [3]int{4, 16, 64}, shrink: 128, hostBytes: 1 << 16, calls: 3}
+	full = sizes{n: 1 << 26, side: 1 << 13, cols: 64, long: 1 << 16, mid: [3]int{64, 1024, 1024}, shrink: 1, hostBytes: 256 << 20, calls: 5000}
+	tiny = sizes{n: 1 << 12, side: 1 << 6, cols: 16, long: 1 << 10, mid: [3]int{4, 16, 64}, shrink: 128, hostBytes: 1 << 16, calls: 3}
 )
 
 // A row is a task: its name, and how it is made on a device. A row without one is
