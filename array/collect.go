@@ -10,8 +10,8 @@ import (
 // Go's collector sees a hundred bytes where the device holds a gigabyte. This
 // file is how it finds out: storages are registered with weak pointers, a sweep
 // after each collection gives back the blocks of those that are gone, and
-// collections are started when the device memory handed out since the last one
-// calls for it.
+// collections are started when there is so much more device memory in use than after
+// the last one that it calls for it. What the program frees itself starts none.
 
 // owner is the weak pointer of the node whose storage a block serves.
 type owner = weak.Pointer[node]
@@ -21,12 +21,11 @@ type registry struct {
 	blocks []*block
 	seen   uint64 // collections when it was swept last
 	live   uint64 // bytes in use after the last sweep
-	since  uint64 // bytes handed out since
 	paused time.Time
 }
 
 const (
-	minCollect = 64 << 20 // bytes handed out before a collection is worth its time
+	minCollect = 64 << 20 // bytes more in use before a collection is worth its time
 	maxShare   = 20       // at most 1/maxShare of the time goes to collections that this package starts
 )
 
@@ -34,7 +33,6 @@ func (r *registry) add(b *block, o owner) {
 	b.owner = o
 	b.slot = len(r.blocks)
 	r.blocks = append(r.blocks, b)
-	r.since += b.bytes
 }
 
 func (r *registry) remove(b *block) {
@@ -56,17 +54,17 @@ func (sh *shared) sweep() {
 			sh.release(b)
 		}
 	}
-	r.live, r.since = sh.arena.used, 0
+	r.live = sh.arena.used
 }
 
 // pace sweeps if there was a collection since the last sweep, and starts one when
-// as many bytes were handed out since as were live then.
+// as many bytes are in use besides as were live then.
 func (sh *shared) pace() {
 	r := &sh.registry
 	if collections.Load() != r.seen {
 		sh.sweep()
 	}
-	if r.since < max(r.live, minCollect) || time.Now().Before(r.paused) {
+	if sh.arena.used < r.live+max(r.live, minCollect) || time.Now().Before(r.paused) {
 		return
 	}
 	sh.collect()

@@ -44,7 +44,7 @@ const (
 )
 
 // costOf is an operation's cost.
-func costOf(op kernels.Op) int {
+func costOf(op kernels.Op) int32 {
 	switch op {
 	case kernels.OpDiv, kernels.OpFloorDivide, kernels.OpRemainder, kernels.OpPow, kernels.OpReciprocal, kernels.OpSqrt, kernels.OpRsqrt,
 		kernels.OpExp, kernels.OpExp2, kernels.OpExpm1, kernels.OpLog, kernels.OpLog2, kernels.OpLog10, kernels.OpLog1p,
@@ -549,7 +549,7 @@ func (w *work) share(n *node) {
 
 // elsewhere says whether another work, under way, computes r too.
 func (w *work) elsewhere(r *node) bool {
-	own := 0
+	own := int32(0)
 	for i := range w.placed {
 		if w.placed[i].node == r {
 			own++
@@ -590,7 +590,7 @@ func (n *node) bytes() int { return n.Len() * n.typ.Size() }
 // again is how often r was computed without being stored, but for the times that a
 // pending expression was in which it is an operand.
 func (r *node) again() int {
-	most := 0
+	most := int32(0)
 	if r.inlined > 0 {
 		for _, p := range r.readers.list {
 			if c := p.Value(); c != nil && c.pending() {
@@ -598,7 +598,7 @@ func (r *node) again() int {
 			}
 		}
 	}
-	return r.inlined - most
+	return int(r.inlined - most)
 }
 
 // saves is what later kernels save where r is stored: bytes, and operations counted
@@ -663,7 +663,7 @@ func (r *node) price(in *node) int {
 		rest.see(r)
 		rest.node(in)
 	}
-	sum := r.cost * r.Len() / opsPerByte
+	sum := int(r.cost) * r.Len() / opsPerByte
 	for _, leaf := range own.seen[:own.nodes+own.leaves] {
 		if leaf.store != nil && !slices.ContainsFunc(rest.seen[:rest.nodes+rest.leaves], func(n *node) bool { return n.store == leaf.store }) {
 			sum += min(leaf.Len(), r.Len()) * leaf.typ.Size()

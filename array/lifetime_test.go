@@ -3,6 +3,7 @@ package array
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -262,6 +263,15 @@ func TestPacing(t *testing.T) {
 	}
 	if s := d.Stats(); s.Collections < 3 || s.Reserved > 400<<20 {
 		t.Errorf("after 800 MiB of garbage: %+v", s)
+	}
+	d.sh.collect()
+	before := d.Stats().Collections
+	for range 200 {
+		Zeros[uint8](d, 4<<20).Free()
+		d.sh.registry.paused = d.sh.registry.paused.Add(-1 << 40)
+	}
+	if s := d.Stats(); s.Collections != before {
+		t.Errorf("%d collections were started after 800 MiB that were freed", s.Collections-before)
 	}
 }
 
@@ -662,4 +672,12 @@ func TestScopeKeepsNothingForExpressions(t *testing.T) {
 		}
 	}
 	runtime.KeepAlive(y)
+}
+
+// TestNodeSize holds nodes to the allocator's class of 512 bytes: the next one is
+// larger by an eighth, and each operation makes one.
+func TestNodeSize(t *testing.T) {
+	if n := reflect.TypeFor[node]().Size(); n > 512 {
+		t.Errorf("a node has %d bytes", n)
+	}
 }

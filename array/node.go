@@ -34,12 +34,13 @@ func to[T Element](h handle) *Array[T] { return &Array[T]{h} }
 
 // A node is a value: an error, an expression that has not been evaluated, elements
 // in a storage (it is materialised), or a view of one of these. Type, shape, base
-// and err never change. The fields after them are guarded by the shared device's
-// lock; but who has seen that a node is materialised may read its storage without,
-// as that stays.
+// and err never change. The other fields are guarded by the shared device's lock;
+// but who has seen that a node is materialised may read its storage without, as that
+// stays.
 type node struct {
 	call
 	typ    kernels.Type
+	linked bool  // it is entered as a reader of what it reads
 	layout       // the shape, and where the elements lie in the storage; an expression's is contiguous
 	base   *node // what it is a view of, or nil; not a view itself
 	err    *Error
@@ -53,15 +54,14 @@ type node struct {
 	dev       *Device            // where it was recorded
 	scope     *scope             // that it was recorded in, or nil
 	self      weak.Pointer[node] // once it is linked
-	linked    bool               // it is entered as a reader of what it reads
 	readers   readers            // until it is materialised; then they are the storage's
-	consumers int                // operations recorded with it as an operand
-	inlined   int                // times that it was computed without being stored
-	busy      int                // evaluations in progress that it is part of
-	nodes     int                // operations, arrays and bytes read, and cost, of the expression as a tree
+	consumers int32              // operations recorded with it as an operand
+	inlined   int32              // times that it was computed without being stored
+	busy      int32              // evaluations in progress that it is part of
+	cost      int32              // cost, operations, arrays and bytes read of the expression as a tree
+	nodes     int
 	leaves    int
 	reads     int
-	cost      int
 }
 
 // An expression is what computes a node's elements from others': a kernel's

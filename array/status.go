@@ -131,7 +131,10 @@ func (t *statuses) found(d *doubts) *Error {
 func (s *storage) examine(c call) *Error {
 	s.sh.mu.Lock()
 	defer s.sh.mu.Unlock()
-	d, t := &s.carried, &s.sh.statuses
+	d, t := s.carried, &s.sh.statuses
+	if d == nil {
+		return nil
+	}
 	if d.err != nil || d.cells == (cellSet{}) || s.sh.closed {
 		return d.err
 	}
@@ -164,18 +167,28 @@ func (w *work) carry(out *storage, replaced bool) {
 	t := &w.dev.sh.statuses
 	sum := doubts{round: t.round}
 	if !replaced {
-		t.join(&sum, &out.carried)
+		t.join(&sum, out.carried)
 	}
 	for _, s := range w.inputs {
-		t.join(&sum, &s.carried)
+		t.join(&sum, s.carried)
 	}
 	if w.suspect != nil {
 		sum.cells[w.cell/64] |= 1 << (w.cell % 64)
 	}
-	out.carried = sum
+	out.carried = sum.kept()
 	for _, o := range w.outputs {
-		w.inputs[o.operand-1].carried = sum
+		w.inputs[o.operand-1].carried = out.carried
 	}
+}
+
+// kept is a copy of d in memory of its own, which arrays may share; nil if there is
+// nothing in it.
+func (d *doubts) kept() *doubts {
+	if d.err == nil && d.cells == (cellSet{}) {
+		return nil
+	}
+	k := *d
+	return &k
 }
 
 // spread has all that a graph writes carry on what it reads, and what it writes
@@ -184,17 +197,21 @@ func (t *statuses) spread(reads, writes []*storage) {
 	sum := doubts{round: t.round}
 	for _, list := range [...][]*storage{reads, writes} {
 		for _, s := range list {
-			t.join(&sum, &s.carried)
+			t.join(&sum, s.carried)
 		}
 	}
+	kept := sum.kept()
 	for _, s := range writes {
-		s.carried = sum
+		s.carried = kept
 	}
 }
 
 // join adds what one array carries to what another one does, which is of this round,
 // but for cells that were looked at and are good.
 func (t *statuses) join(to, d *doubts) {
+	if d == nil {
+		return
+	}
 	if d.round != t.round || t.knows(&d.cells) {
 		t.found(d)
 	} else {

@@ -21,13 +21,12 @@ type storage struct {
 	scope *scope  // that frees it when it ends, or nil
 	holds int     // host copies in progress, which put off giving the block back
 
-	carried doubts // operations that it was computed from whose operands' values may be wrong
+	carried *doubts // operations that it was computed from whose operands' values may be wrong, or nil
 
-	elementSize int // bytes
-
-	readers  readers       // expressions that read it
-	detached bool          // only expressions refer to it: it goes with the last of them
-	label    func() string // what it is called in reports, or nil
+	readers     readers       // expressions that read it
+	label       func() string // what it is called in reports, or nil
+	elementSize int32         // bytes
+	detached    bool          // only expressions refer to it: it goes with the last of them
 }
 
 // address is where the storage's first element lies.
@@ -90,7 +89,7 @@ func (b *block) storage() *storage {
 func (d *Device) makeStorage(s *storage, c call, l *layout, t kernels.Type) error {
 	bytes := uint64(l.Len()) * uint64(t.Size())
 	if bytes == 0 {
-		s.sh, s.elementSize = d.sh, t.Size()
+		s.sh, s.elementSize = d.sh, int32(t.Size())
 		return nil
 	}
 	b, err := d.obtain(bytes)
@@ -122,7 +121,7 @@ func (d *Device) spareStorage(n *node) *storage {
 // storageIn gives s a block.
 func (d *Device) storageIn(s *storage, b *block, c call, l *layout, t kernels.Type) *storage {
 	sh := d.sh
-	s.sh, s.elementSize, s.block = sh, t.Size(), b
+	s.sh, s.elementSize, s.block = sh, int32(t.Size()), b
 	sh.register(s)
 	if sc := d.scope.lasting(); sc != nil {
 		sc.add(s)
