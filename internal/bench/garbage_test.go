@@ -8,15 +8,15 @@ import (
 	"github.com/seed6486a2bb/gpuarray/array"
 )
 
-// TestGarbage runs for a short time what -garbage runs for minutes. How quick a
-// machine with other work is says little, so that only standing still fails.
+// TestGarbage runs for a short time what -garbage runs for minutes, and looks at
+// memory alone: how quick a machine with other work is says nothing.
 func TestGarbage(t *testing.T) {
 	d, err := array.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	g := garbageRun{length: 2 * time.Second, interval: 200 * time.Millisecond, limit: "24MiB", elements: 16 << 10, least: 0.1}
+	g := garbageRun{length: 2 * time.Second, interval: 200 * time.Millisecond, limit: "24MiB", elements: 16 << 10}
 	var out strings.Builder
 	lines, err := g.run(d, &out)
 	if err != nil {
