@@ -148,6 +148,7 @@ func (w *work) renew(dst handle, s *storage, fresh *block) *Error {
 	for i := range w.inputs {
 		if w.inputs[i] == s {
 			w.inputs[i] = old
+			w.loads(old)
 		}
 	}
 	_, err := w.runLocked(&dst.node.layout, dst.node.typ, s)

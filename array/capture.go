@@ -285,14 +285,6 @@ func (c call) writeRecorded(rec *recording, dst handle, express func(w *work) *E
 	if err := w.assembled(); err != nil {
 		return err
 	}
-	for _, in := range w.inputs { // which the evaluations below may be the last to read, but for this work
-		in.holds++
-	}
-	defer func(inputs []*storage) {
-		for _, in := range inputs {
-			in.release()
-		}
-	}(append([]*storage{}, w.inputs...))
 	if err := sh.evaluateReaders(rec, s); err != nil {
 		return err
 	}

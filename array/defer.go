@@ -314,6 +314,11 @@ func (c call) record(d *Device, n *node, operands ...handle) handle {
 // tries again.
 var missing = &Error{Op: "evaluation"}
 
+// underway is the error of evaluating what the kernel of another work, which is on its
+// way to the device, stores. Only those meet it who evaluate on the way, and need not:
+// they leave it.
+var underway = &Error{Op: "evaluation"}
+
 // locked calls f under the lock, again and again until it does not return missing.
 // f must be able to start over.
 func (c call) locked(d *Device, f func() *Error) *Error {
@@ -385,6 +390,9 @@ func (sh *shared) try(n *node) *Error {
 	if !n.pending() {
 		return n.fault
 	}
+	if n.output {
+		return underway
+	}
 	w := newWork(n.call, n.where())
 	defer w.end()
 	s, err := w.evaluate(n, true)
@@ -392,7 +400,7 @@ func (sh *shared) try(n *node) *Error {
 		w.again()
 		s, err = w.evaluate(n, false)
 	}
-	if err == missing {
+	if err == missing || err == underway {
 		return err
 	}
 	if err != nil {
@@ -581,6 +589,7 @@ func (w *work) output(p *place) {
 	w.layouts = append(w.layouts, p.layout)
 	w.inputs = append(w.inputs, s)
 	w.outputs = append(w.outputs, output{r, len(w.inputs)})
+	r.output = true
 	w.expr.Nodes = append(w.expr.Nodes, kernels.Node{Kind: kernels.Store, Type: r.typ, Args: [3]int{p.at}, Operand: len(w.inputs)})
 }
 
@@ -730,7 +739,24 @@ func (w *work) load(r *node, m *layout) (int, *Error) {
 	}
 	w.layouts = append(w.layouts, *m)
 	w.inputs = append(w.inputs, r.store)
+	w.loads(r.store)
 	return w.append(r, m, kernels.Node{Kind: kernels.Load, Type: r.typ, Operand: len(w.inputs)})
+}
+
+// loads has s keep its memory until unload, as the work's expression reads it: other
+// expressions that read it may be evaluated, and graphs closed, before the work is
+// on its way.
+func (w *work) loads(s *storage) {
+	s.holds++
+	w.loaded = append(w.loaded, s)
+}
+
+func (w *work) unload() {
+	for _, s := range w.loaded {
+		s.release()
+	}
+	clear(w.loaded)
+	w.loaded = w.loaded[:0]
 }
 
 // append adds a node to the expression.
@@ -756,6 +782,7 @@ func (w *work) computed() {
 		}
 	}
 	for _, o := range w.outputs {
+		o.node.output = false
 		w.dev.sh.stored(o.node, w.inputs[o.operand-1])
 	}
 }
@@ -778,7 +805,7 @@ func (sh *shared) overwritten(s *storage) *Error {
 		if n == nil {
 			continue
 		}
-		if err := sh.try(n); err == missing {
+		if err := sh.try(n); err != nil && n.pending() { // a kernel is missing, or this was only an attempt
 			return err
 		}
 	}

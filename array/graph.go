@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
@@ -24,6 +25,7 @@ type graph struct {
 	poison []*block          // those of them that hold nothing between two launches
 	reads  []*storage        // from outside, and not written
 	writes []*storage        // from outside, or kept
+	kept   []*storage        // those of them that a launch overwrites as a whole before it reads them
 	held   []*storage        // all that it keeps where they are
 	draws  []*drawing
 	begun  bool // it was launched
@@ -121,7 +123,7 @@ func (g *graph) bindStorages(rec *recording, a *arrangement, kept []*storage) {
 	for _, drawn := range rec.draws {
 		g.writes = append(g.writes, drawn.cell)
 	}
-	g.writes = append(g.writes, kept...)
+	g.writes, g.kept = append(g.writes, kept...), kept
 }
 
 // build makes the driver's graph.
@@ -236,6 +238,9 @@ func (g *graph) launch(c call) *Error {
 	if err := g.queue(); err != nil {
 		return c.deviceError(err)
 	}
+	for _, s := range g.kept {
+		s.carried = nil
+	}
 	sh.statuses.spread(g.reads, g.writes)
 	sh.counts.Launches += uint64(g.kernels)
 	if !g.begun {
@@ -348,15 +353,15 @@ func (g *graph) close(c call) error {
 			break
 		}
 	}
-	g.held, g.reads, g.writes, g.draws = nil, nil, nil, nil
+	g.held, g.reads, g.writes, g.kept, g.draws = nil, nil, nil, nil, nil
 	return err
 }
 
 // closeGraphs closes the graphs that the collector has found unreachable. An error is
 // kept for the next Sync or Close.
 func (sh *shared) closeGraphs() {
-	for i := len(sh.graphs) - 1; i >= 0; i-- {
-		if g := sh.graphs[i]; g.handle.Value() == nil {
+	for _, g := range slices.Clone(sh.graphs) { // closing one gives memory back, which may sweep and close others
+		if g.handle.Value() == nil {
 			if err := g.close(call{op: "the garbage collector"}); err != nil && sh.late == nil {
 				sh.late = err
 			}

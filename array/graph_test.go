@@ -454,3 +454,28 @@ func checkArrangement(t *testing.T, a *arrangement) {
 		}
 	}
 }
+
+// TestUnreachableGraphsHoldMemory has a sweep close graphs, the first of which gives
+// back memory that makes for another sweep, while expressions still read it.
+func TestUnreachableGraphsHoldMemory(t *testing.T) {
+	d, _ := newRecorded(t)
+	if err := d.Limit("16MiB"); err != nil {
+		t.Fatal(err)
+	}
+	var sums []*Array[float32]
+	for k := range 4 {
+		x := Full(d, float32(k), 3<<17)
+		capture(t, d, func(c *Device) error { return x.On(c).Slice(R(0, 1)).Fill(0) })
+		sums = append(sums, x.AddScalar(1))
+		x.Free()
+	}
+	runtime.GC()
+	if err := d.Trim(0); err != nil { // which sweeps
+		t.Fatal(err)
+	}
+	for k, sum := range sums {
+		if v, err := sum.At(3 << 16); v != float32(k+1) || err != nil {
+			t.Errorf("the sum of %d and 1 is %v, %v", k, v, err)
+		}
+	}
+}

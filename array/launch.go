@@ -17,6 +17,7 @@ type work struct {
 	expr    kernels.Expr
 	layouts []layout   // of operands 1, 2, …
 	inputs  []*storage // of operands 1, 2, …: what is read, and the outputs
+	loaded  []*storage // inputs that are held for the expression
 	outputs []output   // what is written besides operand 0
 	sharing bool       // the kernel may store what it computes on the way
 	product *node      // whose kernel this is, or nil; its operands are added when it is planned
@@ -64,10 +65,12 @@ func (w *work) end() {
 func (w *work) again() {
 	for _, o := range w.outputs {
 		if s := w.inputs[o.operand-1]; o.node.store != s {
+			o.node.output = false
 			s.free(w.call)
 		}
 	}
 	w.release()
+	w.unload()
 	w.plan.Reset()
 	w.product = nil
 	clear(w.inputs)
@@ -182,7 +185,9 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 		}
 		return nil, e
 	}
-	w.carry(into, fresh || l.Len()*t.Size() == int(into.block.asked))
+	if rec == nil { // else each launch of the graph carries what it reads
+		w.carry(into, fresh || l.Len()*t.Size() == int(into.block.asked))
+	}
 	return into, nil
 }
 

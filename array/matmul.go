@@ -129,6 +129,8 @@ func (w *work) planProduct(to *layout) error {
 		}
 	}
 	w.inputs = slices.Insert(w.inputs, 0, args[0].root().store, args[1].root().store)
+	w.loads(w.inputs[0])
+	w.loads(w.inputs[1])
 	w.layouts = slices.Insert(w.layouts, 0, p.a, p.b)
 	for i := range w.outputs {
 		w.outputs[i].operand += 2

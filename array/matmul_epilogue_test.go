@@ -139,3 +139,36 @@ func TestProductsKeepTheirOperands(t *testing.T) {
 		t.Errorf("the upper half is %v, %v; want %v", v, err, 30*29*29)
 	}
 }
+
+// TestWaitingProductTakesWhatIsComputed has an evaluation launch a product whose
+// epilogue evaluates an expression that the evaluation computes too: it must neither
+// lose the memory that it reads nor store the expression twice.
+func TestWaitingProductTakesWhatIsComputed(t *testing.T) {
+	for _, freed := range []bool{true, false} {
+		d, _ := newRecorded(t)
+		x, b := Arange[float32](d, 0, 24, 1).Reshape(4, 6).Clone(), Arange[float32](d, 0, 6, 1)
+		shared := x.Add(b)
+		if !freed { // dear enough to be stored
+			shared = shared.Exp().Log().Tanh().Exp()
+		}
+		want := values(t, shared.Clone())
+		if shared = x.Add(b); !freed {
+			shared = shared.Exp().Log().Tanh().Exp()
+		}
+		twice, later := shared.MulScalar(2), shared.Flip(0).MulScalar(1)
+		sum := Ones[float32](d, 3, 5).MatMul(Ones[float32](d, 5, 8)).Add(shared.Reshape(3, 8)) // not in the order of b
+		if freed {
+			x.Free()
+		}
+		twice.Eval()
+		if err := shared.Assign(Zeros[float32](d, 4, 6)); err != nil {
+			t.Fatal(err)
+		}
+		got, first, product := values(t, later.Flip(0)), values(t, twice), values(t, sum)
+		for i, w := range want {
+			if got[i] != w || first[i] != 2*w || product[i] != 5+w {
+				t.Fatalf("freed %v, element %d: %v, %v and %v of %v", freed, i, got[i], first[i], product[i], w)
+			}
+		}
+	}
+}

@@ -59,6 +59,7 @@ type node struct {
 	inlined   int32              // times that it was computed without being stored
 	busy      int32              // evaluations in progress that it is part of
 	cost      int32              // cost, operations, arrays and bytes read of the expression as a tree
+	output    bool               // one of the evaluations in progress stores it
 	nodes     int
 	leaves    int
 	reads     int

@@ -19,7 +19,7 @@ type storage struct {
 	freed call    // the Free that gave it back; without a name while there was none
 	err   *Error  // what left its content undefined, or nil
 	scope *scope  // that frees it when it ends, or nil
-	holds int     // host copies in progress, which put off giving the block back
+	holds int     // host copies, works under way whose expressions read it, and graphs, which put off giving the block back
 
 	carried *doubts // operations that it was computed from whose operands' values may be wrong, or nil
 
@@ -171,7 +171,9 @@ func (s *storage) settle() {
 	}
 	if s.readers.any() {
 		if !s.sh.maySetAside(s.bytes()) {
+			s.holds++           // the works that read it end here, not each
 			s.sh.overwritten(s) // as far as kernels are assembled
+			s.holds--
 		}
 		if s.readers.any() {
 			s.detach()

@@ -175,3 +175,36 @@ func TestStatusRounds(t *testing.T) {
 		t.Errorf("%d faults are kept", n)
 	}
 }
+
+// TestBadIndicesAndCaptures has captures write what a Take gave, and read it: nothing
+// changes before a launch, and a kept array is as good as the latest one's operands.
+func TestBadIndicesAndCaptures(t *testing.T) {
+	d, _ := newRecorded(t)
+	x, good, bad := Arange[float32](d, 0, 5, 1), FromSlice(d, []int64{1, 2}), FromSlice(d, []int64{1, 5})
+	taken, sum, batch := x.Take(bad, 0), Zeros[float32](d), Zeros[float32](d, 2)
+	var kept *Array[float32]
+	feed := capture(t, d, func(c *Device) error { kept = batch.On(c).MulScalar(2).Keep(); return nil })
+	defer feed.Close()
+	g := capture(t, d, func(c *Device) error {
+		return errors.Join(sum.On(c).Assign(taken.Sum()), taken.On(c).Fill(0))
+	})
+	defer g.Close()
+	if err := ignoring(taken.ToSlice()); !errors.Is(err, ErrIndex) {
+		t.Errorf("what a launch will overwrite: %v", err)
+	}
+	if err := ignoring(sum.ToSlice()); err != nil {
+		t.Errorf("what a launch will spoil: %v", err)
+	}
+	for _, c := range []struct {
+		indices *Array[int64]
+		want    error
+	}{{bad, ErrIndex}, {good, nil}} {
+		if err := batch.Assign(x.Take(c.indices, 0)); err != nil {
+			t.Fatal(err)
+		}
+		launch(t, feed)
+		if err := ignoring(kept.ToSlice()); !errors.Is(err, c.want) {
+			t.Errorf("a kept array: %v, want %v", err, c.want)
+		}
+	}
+}
