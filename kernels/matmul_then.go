@@ -23,7 +23,7 @@ const accumulated form = 'a'
 
 const (
 	maxThenOperands = 12   // read or stored
-	maxThenWork     = 8192 // instructions of the expression × elements in a thread's code
+	maxThenWork     = 8192 // instructions of the expression × words of elements in a thread's code
 )
 
 // MatMulThen is MatMul followed by an elementwise expression, in one kernel where
@@ -49,7 +49,7 @@ func MatMulThen(p *Plan, t Type, e *Expr, out, a, b Layout, in []Layout) error {
 	g.batch = newNest(g.layouts[:3+g.batchLayouts()])
 	defer g.batch.release()
 	g.batch.coalesce()
-	if g.segment() < g.k && out.Rank < MaxRank || (&source{expr: e}).weight()*g.choose().perThread() > maxThenWork {
+	if g.segment() < g.k && out.Rank < MaxRank || (&source{expr: e}).weight()*g.choose().perThread()*g.t.compute().Size()/4 > maxThenWork {
 		return productApart(p, t, e, out, a, b, in)
 	}
 	return g.plan(p)
