@@ -23,7 +23,7 @@ const accumulated form = 'a'
 
 const (
 	maxThenOperands = 12   // read or stored
-	maxThenWork     = 8192 // instructions of the expression × words of elements in a thread's code
+	maxThenWork     = 8192 // thenWork from which registers run out
 )
 
 // MatMulThen is MatMul followed by an elementwise expression, in one kernel where
@@ -49,10 +49,18 @@ func MatMulThen(p *Plan, t Type, e *Expr, out, a, b Layout, in []Layout) error {
 	g.batch = newNest(g.layouts[:3+g.batchLayouts()])
 	defer g.batch.release()
 	g.batch.coalesce()
-	if g.segment() < g.k && out.Rank < MaxRank || (&source{expr: e}).weight()*g.choose().perThread()*g.t.compute().Size()/4 > maxThenWork {
+	if g.segment() < g.k && out.Rank < MaxRank || g.thenWork() > maxThenWork {
 		return productApart(p, t, e, out, a, b, in)
 	}
 	return g.plan(p)
+}
+
+// thenWork weighs an epilogue: its instructions times the elements that a thread
+// holds. Elements of 8 bytes take two registers, and functions of them twice the
+// instructions and constants.
+func (g *product) thenWork() int {
+	words := g.t.compute().reg().Size() / 4
+	return (&source{expr: g.then}).weight() * g.choose().perThread() * words * words
 }
 
 func (t tile) perThread() int { return t.threadM * t.threadN }
