@@ -89,9 +89,6 @@ func (r *reduction) planColumns(p *Plan) bool {
 	k.groups = min(slots/k.run, 8)
 	k.lanes = min(ceilPow2(vectors), 256/k.groups)
 	k.groups = min(slots/k.run, 256/k.lanes)
-	if tuneColumns != nil {
-		*k = tuneColumns(*k, slots)
-	}
 	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
 	k.split = parts > 1
 	s := newSplit(parts, partialFan)
@@ -123,16 +120,6 @@ func (r *reduction) planColumns(p *Plan) bool {
 	l.axes(&r.red, 0, k.red, k.wide, ks, sizes)
 	return true
 }
-
-// tuneColumns, tuneRows and tuneUnroll change geometries in an experiment.
-var (
-	tuneColumns func(k columnsKernel, slots int) columnsKernel
-	tuneRows    func(k rowsKernel) rowsKernel
-	tuneUnroll  int
-	tuneScan    [2]int
-	tuneSteps   int
-	tunePublish bool
-)
 
 // columnForms chooses how the operands are read, and returns how many
 // neighbouring columns a thread takes.

@@ -36,10 +36,9 @@ const (
 	rowsOnePass rowsForm = iota
 	rowsChunk
 	rowsSplit
-	rowsPublished
 )
 
-var rowsForms = []string{"once", "chunk", "split", "published"}
+var rowsForms = []string{"once", "chunk", "split"}
 
 func reduceRowsFamily() family {
 	return family{
@@ -145,11 +144,7 @@ func (r *reduction) launchRows(p *Plan, k *rowsKernel, s split) {
 	l.index(rows, k.wide)
 	if s.parts > 0 {
 		value, position := r.fieldSizes()
-		if k.form == rowsPublished {
-			s.publish(p, l, rows, value, position)
-		} else {
-			s.scratch(p, l, rows, rows, value, position)
-		}
+		s.scratch(p, l, rows, rows, value, position)
 	}
 	if r.op == OpMean {
 		l.count(float64(r.n-r.correction), r.accumulator())
@@ -174,9 +169,6 @@ func (k *rowsKernel) chooseForm(n, rows int) split {
 	for k.lanes > 128 && rows*chunks*(reduceSlots/(k.lanes*k.run)) < 128 {
 		k.lanes /= 2
 	}
-	if tuneRows != nil {
-		*k = tuneRows(*k)
-	}
 	k.threads = k.lanes
 	parts := chunks * reduceSlots / (k.lanes * k.run)
 	if parts == 1 {
@@ -184,9 +176,6 @@ func (k *rowsKernel) chooseForm(n, rows int) split {
 		return split{}
 	}
 	k.form = rowsSplit
-	if tunePublish && parts <= publishedPerThread*k.lanes && rows*parts <= 1<<15 {
-		k.form = rowsPublished
-	}
 	return newSplit(parts, partialFan)
 }
 
@@ -234,15 +223,8 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	e.n = b.Ld(b.Param("n", e.position()))
 	rows := b.Param("rows", e.position())
 	var f *finish
-	var published *board
-	var parts *ptx.Var
-	switch k.form {
-	case rowsSplit:
+	if k.form == rowsSplit {
 		f = declareFinish(e.reducer)
-		parts = f.parts
-	case rowsPublished:
-		published = declareBoard(e.reducer)
-		parts = published.parts
 	}
 	var count *ptx.Reg
 	if k.op == OpMean {
@@ -260,10 +242,7 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	}
 
 	exit := b.NewLabel("exit")
-	row, part, inside := e.whichRow(parts, b.Ld(rows))
-	if published != nil {
-		published.start(e.narrow(row))
-	}
+	row, part, inside := e.whichRow(f, b.Ld(rows))
 	addresses := emitOffsets(b, kept, row, k.wide, append([]*ptx.Reg{b.Ld(out)}, e.load.bases()...)...)
 	at := map[int]*ptx.Reg{}
 	for i, o := range e.load.all() {
@@ -275,9 +254,6 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	e.load.prepare(at)
 	e.limits(part)
 	e.accumulate()
-	if published != nil {
-		published.tell()
-	}
 	acc := e.fold(e.accs)
 	e.foldThreads(acc, k.lanes)
 	first := b.Op("setp.eq.u32", e.lane, 0)
@@ -286,11 +262,6 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 		f.store(first, b.Op("add.u32", group, part), acc)
 		f.arrive(e.narrow(row), exit)
 		acc = f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, k.lanes)[0]
-		e.foldThreads(acc, k.lanes)
-	}
-	if published != nil {
-		published.publish(first, b.Op("mad.lo.u32", e.narrow(row), b.Ld(parts), part), acc, exit)
-		acc = published.combine(e.narrow(row), e.lane)
 		e.foldThreads(acc, k.lanes)
 	}
 	if inside != nil {
@@ -304,13 +275,13 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 // whichRow returns the number of the group's row, which part of it the block
 // takes, and whether there is such a row (nil: certainly). Groups behind the
 // last row compute it again and store nothing.
-func (e *rowsEmitter) whichRow(parts *ptx.Var, rows *ptx.Reg) (row, part, inside *ptx.Reg) {
+func (e *rowsEmitter) whichRow(f *finish, rows *ptx.Reg) (row, part, inside *ptx.Reg) {
 	b := e.b
 	block, tid := b.Special("%ctaid.x"), b.Special("%tid.x")
 	e.lane = tid
 	switch {
-	case parts != nil:
-		row, part = emitDivRem(b, block, b.Ld(parts))
+	case f != nil:
+		row, part = emitDivRem(b, block, b.Ld(f.parts))
 		row = e.widen(row)
 	case e.k.lanes == e.k.threads:
 		row = e.widen(block)
@@ -458,9 +429,6 @@ func (e *rowsEmitter) loadAt(run [][]*ptx.Reg, ks []int, i *ptx.Reg) {
 // unroll is the number of passes whose loads are in flight at once.
 func (k *rowsKernel) unroll() int {
 	n := 4
-	if tuneUnroll > 0 {
-		n = tuneUnroll
-	}
 	for n > 1 && (n*k.loads() > 8 || n*k.run*k.weight() > 256) {
 		n /= 2
 	}

@@ -680,11 +680,7 @@ func (s *rowPlan) planRows(p *Plan) {
 	if cluster {
 		k.run, k.passes = clusterRun(s.t), reduceChunk/reduceSlots
 		k.lanes = ceilPow2(ceilDiv(s.n, reduceChunk)) * reduceSlots / k.run
-		blocks := clusterBlocks
-		if tuneCluster > 0 {
-			blocks = tuneCluster
-		}
-		k.threads, grid = k.lanes/blocks, rows*blocks
+		k.threads, grid = k.lanes/clusterBlocks, rows*clusterBlocks
 	}
 	if s.split {
 		if s.piece == 0 {

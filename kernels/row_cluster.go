@@ -55,9 +55,6 @@ func (k *rowKernel) checkCluster(key string) error {
 	return nil
 }
 
-// tuneCluster is the number of blocks in an experiment.
-var tuneCluster int
-
 // inCluster says whether the rows are for clusters: the device has them, registers of
 // one block are too few, and those of a cluster are not. A variance is taken in
 // pieces, which reads its operand once everywhere.

@@ -24,9 +24,6 @@ func splitStep(t Type) int {
 func splitPiece(t Type, n int) int {
 	const blocks = 2048
 	step := splitStep(t)
-	if tuneSteps > 0 {
-		return tuneSteps * step
-	}
 	return step * min(ceilPow2(ceilDiv(n, blocks*step)), 8)
 }
 

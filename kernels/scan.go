@@ -87,9 +87,6 @@ func (s *scanPlan) planRows(p *Plan, out, in Layout, axis int) error {
 	k := &scanKernel{op: s.op, in: s.in, out: s.out, lanes: 32, rounds: 1, warps: 1, kept: rows.rank}
 	k.outAccess, k.inAccess = rows.access(0, outStep, s.out.Size()), rows.access(1, inStep, s.in.Size())
 	k.geometry(s.n)
-	if k.split && tuneScan != [2]int{} {
-		k.rounds, k.warps = tuneScan[0], tuneScan[1]
-	}
 	tiles, count := ceilDiv(s.n, k.size()), rows.len()
 	blocks := ceilDiv(count, k.groups())
 	if k.split {
@@ -187,7 +184,7 @@ func (k *scanKernel) key() string {
 func parseScanKernel(key string) (*scanKernel, error) {
 	r := readKey(key)
 	k := &scanKernel{op: reduceOps[r.word(OpSum.String(), OpProd.String())], in: r.elem(), out: r.elem(), lanes: r.number("l", 32), rounds: r.number("n", scanRounds),
-		warps: r.number("w", 16), outAccess: r.number("o", 16), inAccess: r.number("i", 16), kept: r.number("k", MaxRank), split: r.flag("split")}
+		warps: r.number("w", scanWarps), outAccess: r.number("o", 16), inAccess: r.number("i", 16), kept: r.number("k", MaxRank), split: r.flag("split")}
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -199,7 +196,7 @@ func parseScanKernel(key string) (*scanKernel, error) {
 			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
 		}
 	}
-	if k.lanes < 32 && k.rounds*k.warps > 1 || k.split && k.lanes*k.warps < 64 ||
+	if k.lanes < 32 && k.rounds*k.warps > 1 || k.warps > 1 && k.rounds != scanRounds || k.split && k.warps != scanWarps ||
 		k.outAccess < k.out.Size() || k.inAccess < k.in.Size() || k.key() != key {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}

@@ -358,11 +358,21 @@ func (e *scanEmitter) wordAt(slot *ptx.Reg) *ptx.Reg {
 
 func (e *scanEmitter) publish(pred, slot, v *ptx.Reg) {
 	b, at, mark := e.b, e.wordAt(slot), e.b.Op("mov.b32", 1)
-	for i, half := range halves(e.b, v) {
+	for i, half := range e.halves(v) {
 		word := b.Reg(ptx.U64)
 		b.Do("mov.b64", word, b.Vec(half, mark))
 		b.DoIf(pred, "st.relaxed.gpu.global.u64", b.At(at, int64(8*i)), word)
 	}
+}
+
+// halves returns the 32-bit parts of a value, the low one first.
+func (e *scanEmitter) halves(v *ptx.Reg) []*ptx.Reg {
+	if v.Type.Bits() == 32 {
+		return []*ptx.Reg{e.b.Op("mov.b32", v)}
+	}
+	rs := e.b.Regs(ptx.B32, 2)
+	e.b.Do("mov.b64", e.b.Vec(rs[0], rs[1]), v)
+	return rs
 }
 
 // await waits for a slot's value where the predicate holds, and leaves v as it is
