@@ -7,12 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
 	"github.com/seed6486a2bb/gpuarray/internal/sim"
 )
 
-// BenchmarkHost is what this package and driver take for operations on 64 elements
-// where the driver takes no time.
+// BenchmarkHost is what this package and driver take for operations where the driver
+// takes no time: on 64 elements, a matrix product of 64×64, and a training step,
+// eager and as a graph. kernels/op are the kernels of one; launches/op is its time in
+// bare launches through package driver and the same seam, measured in turns.
 func BenchmarkHost(b *testing.B) {
 	d, err := openAPI(abitest.Idle{API: sim.New(sim.Options{Workers: 1})})
 	if err != nil {
@@ -20,69 +23,124 @@ func BenchmarkHost(b *testing.B) {
 	}
 	defer d.Close()
 	d.sh.announces = false // as on a GPU
-	x, y, z := Ones[float32](d, 64), Ones[float32](d, 64), Ones[float32](d, 64)
+	ones := func(shape ...int) *Array[float32] { return Ones[float32](d, shape...).Eval() }
+	x, y, z, square := ones(64), ones(64), ones(64), ones(64, 64)
+	step := trainingStep(d)
+	graph, err := d.Capture(trainingStep(d))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer graph.Close()
+	bare := bareLaunch(b, d)
 	for _, c := range []struct {
 		name string
-		run  func()
+		run  func() error
 	}{
-		{"add", func() { x.Add(y).Eval().Free() }},
-		{"chain", func() { x.Mul(y).Add(z).Tanh().Eval().Free() }},
-		{"sum", func() { x.Sub(y).Square().Sum().Free() }},
-		{"assign", func() { z.Assign(z.Sub(x)) }},
-		{"record", func() { x.Add(y).Free() }},
-		{"step", trainingStep(b, d)},
+		{"bare", bare},
+		{"into", func() error { t := x.Add(y); defer t.Free(); return z.Assign(t) }},
+		{"assign", func() error { return z.Assign(z.Sub(x)) }},
+		{"add", func() error { return computedAndFreed(x.Add(y)) }},
+		{"chain", func() error { return computedAndFreed(x.Mul(y).Add(z).Tanh()) }},
+		{"sum", func() error { return computedAndFreed(x.Sum()) }},
+		{"squares", func() error { return computedAndFreed(x.Sub(y).Square().Sum()) }},
+		{"product", func() error { return computedAndFreed(square.MatMul(square)) }},
+		{"record", func() error { t := x.Add(y); defer t.Free(); return t.Err() }},
+		{"step", func() error { return d.Scope(step) }},
+		{"graph", graph.Launch},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
-			launches, collections := d.Stats().Launches, d.Stats().Collections
+			kernels, collections := d.Stats().Launches, d.Stats().Collections
 			for b.Loop() {
-				c.run()
+				if err := c.run(); err != nil {
+					b.Fatal(err)
+				}
 			}
-			b.ReportMetric(float64(d.Stats().Launches-launches)/float64(b.N), "launches/op")
+			b.ReportMetric(float64(d.Stats().Launches-kernels)/float64(b.N), "kernels/op")
 			b.ReportMetric(float64(d.Stats().Collections-collections)/float64(b.N), "collections/op")
+			b.ReportMetric(inTurns(c.run, bare), "launches/op")
 		})
 	}
 }
 
+// computedAndFreed is what the benchmark command does with a result: it makes sure that it
+// is computed or queued, and frees it.
+func computedAndFreed(a *Array[float32]) error {
+	err := a.Eval().Err()
+	a.Free()
+	return err
+}
+
+// bareLaunch launches a kernel with three parameters through package driver.
+func bareLaunch(b *testing.B, d *Device) func() error {
+	const text = ".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry bare(.param .u64 x, .param .u64 y, .param .u64 z)\n{\nret;\n}\n"
+	m, err := d.sh.ctx.LoadModule([]byte(text), driver.LoadConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { m.Close() })
+	k, err := m.Kernel("bare")
+	if err != nil {
+		b.Fatal(err)
+	}
+	args := driver.NewArgs().U64(0).U64(0).U64(0)
+	config := driver.LaunchConfig{Grid: driver.Dim{1}, Block: driver.Dim{256}}
+	return func() error { return k.LaunchArgs(d.stream.queue, config, args) }
+}
+
+// inTurns returns the time that f takes in units of what g takes: the median of many
+// short measurements of the one and the other.
+func inTurns(f, g func() error) float64 {
+	const turns, turn = 31, 500 * time.Microsecond
+	each := func(f func() error) float64 {
+		start := time.Now()
+		for n := 1; ; n++ {
+			f()
+			if t := time.Since(start); t > turn {
+				return t.Seconds() / float64(n)
+			}
+		}
+	}
+	ratios := make([]float64, turns)
+	for i := range ratios {
+		ratios[i] = each(f) / each(g)
+	}
+	slices.Sort(ratios)
+	return ratios[turns/2]
+}
+
 // trainingStep is a step of gradient descent of layers 784-512-512-10 on a batch of
-// 128, as package perceptron has it, whose temporaries go at its end.
-func trainingStep(b *testing.B, d *Device) func() {
+// 128, as package perceptron has it, on a Device of a scope or a capture.
+func trainingStep(d *Device) func(d *Device) error {
 	sizes := []int{784, 512, 512, 10}
 	x, labels := Ones[float32](d, 128, sizes[0]), Ones[float32](d, 128, sizes[3])
 	var weights, biases []*Array[float32]
 	for i, n := range sizes[1:] {
 		weights, biases = append(weights, Ones[float32](d, sizes[i], n)), append(biases, Ones[float32](d, n))
 	}
-	return func() {
-		err := d.Scope(func(d *Device) error {
-			inputs := []*Array[float32]{x.On(d)}
-			var ws, bs []*Array[float32]
-			for i := range weights {
-				ws, bs = append(ws, weights[i].On(d)), append(bs, biases[i].On(d))
-			}
-			labels := labels.On(d)
-			last := len(ws) - 1
-			for i := range last {
-				inputs = append(inputs, inputs[i].MatMul(ws[i]).Add(bs[i]).MaximumScalar(0))
-			}
-			logs := inputs[last].MatMul(ws[last]).Add(bs[last]).LogSoftmax(-1)
-			logs.Mul(labels).MulScalar(-1. / 128).Sum()
-			slope := logs.Exp().Sub(labels).MulScalar(1. / 128)
-			for i := last; i >= 0; i-- {
-				toW, toB := inputs[i].Transpose().MatMul(slope), slope.Sum(0)
-				if i > 0 {
-					back := slope.MatMul(ws[i].Transpose())
-					slope = Where(inputs[i].GreaterScalar(0), back, back.MulScalar(0)).Eval()
-				}
-				if err := errors.Join(ws[i].Assign(ws[i].Sub(toW.MulScalar(0.01))), bs[i].Assign(bs[i].Sub(toB.MulScalar(0.01)))); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			b.Fatal(err)
+	return func(d *Device) (err error) {
+		inputs := []*Array[float32]{x.On(d)}
+		var ws, bs []*Array[float32]
+		for i := range weights {
+			ws, bs = append(ws, weights[i].On(d)), append(bs, biases[i].On(d))
 		}
+		labels := labels.On(d)
+		last := len(ws) - 1
+		for i := range last {
+			inputs = append(inputs, inputs[i].MatMul(ws[i]).Add(bs[i]).MaximumScalar(0))
+		}
+		logs := inputs[last].MatMul(ws[last]).Add(bs[last]).LogSoftmax(-1)
+		logs.Mul(labels).MulScalar(-1. / 128).Sum()
+		slope := logs.Exp().Sub(labels).MulScalar(1. / 128)
+		for i := last; i >= 0; i-- {
+			toW, toB := inputs[i].Transpose().MatMul(slope), slope.Sum(0)
+			if i > 0 {
+				back := slope.MatMul(ws[i].Transpose())
+				slope = Where(inputs[i].GreaterScalar(0), back, back.MulScalar(0)).Eval()
+			}
+			err = errors.Join(err, ws[i].Assign(ws[i].Sub(toW.MulScalar(0.01))), bs[i].Assign(bs[i].Sub(toB.MulScalar(0.01))))
+		}
+		return err
 	}
 }
 
