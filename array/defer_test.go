@@ -371,7 +371,7 @@ func runTwins[T Element](t *testing.T, value func(*rand.Rand) T, more []func(a *
 		for range 50 {
 			p.step(func() T { return value(rng) }, more)
 		}
-		for _, a := range p.live {
+		for _, a := range slices.Clone(p.live) { // free deletes
 			p.same(a)
 			p.free(a)
 		}
