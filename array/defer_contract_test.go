@@ -190,6 +190,7 @@ func TestEvalAllocates(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes pools allocate")
 	}
+	t.Setenv("GPUARRAY_NO_CACHE", "") // whose blocks are the driver's, each an object
 	d, err := openAPI(abitest.Idle{API: sim.New(sim.Options{Workers: 1})})
 	if err != nil {
 		t.Fatal(err)
