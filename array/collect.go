@@ -20,7 +20,7 @@ type owner = weak.Pointer[node]
 type registry struct {
 	blocks []*block
 	seen   uint64 // collections when it was swept last
-	live   uint64 // bytes in use after the last sweep
+	live   uint64 // bytes in use after the sweep that followed the last collection, or after a later one where that is less
 	paused time.Time
 }
 
@@ -47,14 +47,18 @@ func (r *registry) remove(b *block) {
 // unreachable. The caller holds the lock.
 func (sh *shared) sweep() {
 	r := &sh.registry
-	r.seen = collections.Load()
+	seen := collections.Load()
+	fresh := seen != r.seen
+	r.seen = seen
 	sh.closeGraphs()
 	for i := len(r.blocks) - 1; i >= 0; i-- { // remove moves only blocks that were looked at
 		if b := r.blocks[i]; b.owner.Value() == nil {
 			sh.release(b)
 		}
 	}
-	r.live = sh.arena.used
+	if fresh || sh.arena.used < r.live { // else what is in use besides may be what a collection would find
+		r.live = sh.arena.used
+	}
 }
 
 // pace sweeps if there was a collection since the last sweep, and starts one when
@@ -76,6 +80,7 @@ func (sh *shared) collect() {
 	begin := time.Now()
 	runtime.GC()
 	sh.sweep()
+	sh.registry.live = sh.arena.used // the cycle may not have been counted yet
 	took := time.Since(begin)
 	sh.counts.Collections++
 	sh.counts.CollectTime += took

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -252,17 +253,24 @@ func TestGarbageUnderALimit(t *testing.T) {
 }
 
 // TestPacing makes garbage where there is memory enough: collections are started
-// before all of it is taken.
+// before all of it is taken, also where somebody watches, which sweeps.
 func TestPacing(t *testing.T) {
 	d, _ := newRecorded(t)
-	for range 200 {
-		if err := Zeros[uint8](d, 4<<20).Err(); err != nil {
-			t.Fatal(err)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the simulated device's memory is on Go's heap
+	for _, watched := range []bool{false, true} {
+		before, most := d.Stats().Collections, uint64(0)
+		for range 200 {
+			if err := Zeros[uint8](d, 4<<20).Err(); err != nil {
+				t.Fatal(err)
+			}
+			d.sh.registry.paused = d.sh.registry.paused.Add(-1 << 40) // the cap on time is not what is tested
+			if most = max(most, d.sh.arena.used); watched {
+				d.Stats()
+			}
 		}
-		d.sh.registry.paused = d.sh.registry.paused.Add(-1 << 40) // the cap on time is not what is tested
-	}
-	if s := d.Stats(); s.Collections < 3 || s.Reserved > 400<<20 {
-		t.Errorf("after 800 MiB of garbage: %+v", s)
+		if started := d.Stats().Collections - before; started < 3 || most > 200<<20 {
+			t.Errorf("watched %v: for 800 MiB of garbage %d collections were started, and up to %s were in use", watched, started, byteText(most))
+		}
 	}
 	d.sh.collect()
 	before := d.Stats().Collections
@@ -299,10 +307,16 @@ func TestOutOfMemory(t *testing.T) {
 func TestLimits(t *testing.T) {
 	d, _ := newRecorded(t)
 	total := d.sh.total
-	for text, want := range map[string]uint64{"none": 0, "0": noLimit, "1000": 1000, "2GiB": 2 << 30, "1.5 MB": 1500000, "50%": total / 2, "100%": total, "0%": noLimit, "900TiB": 900 << 40} {
+	for text, want := range map[string]uint64{"none": 0, "0": noMemory, "1000": 1000, "2GiB": 2 << 30, "1.5 MB": 1500000, "50%": total / 2, "100%": total, "0%": noMemory, "900TiB": 900 << 40} {
 		if err := d.Limit(text); err != nil || d.Stats().Limit != want {
 			t.Errorf("Limit(%q): %v, %d bytes, want %d", text, err, d.Stats().Limit, want)
 		}
+	}
+	if err := d.Limit("0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Zeros[uint8](d, 1).Err(); !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "limit 0 bytes") || strings.Contains(err.Error(), "1 bytes leaves") {
+		t.Errorf("with a limit of 0: %v", err)
 	}
 	for _, text := range []string{"", "-1", "GiB", "1XB", "NaN", "1e300", "50%%", "101%", "-1%", "-2GiB"} {
 		if err := d.Limit(text); !errors.Is(err, ErrArgument) {

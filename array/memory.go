@@ -15,7 +15,7 @@ type Stats struct {
 	Used        uint64        // bytes of their blocks
 	Cached      uint64        // bytes of free blocks, kept for reuse
 	Reserved    uint64        // bytes taken from the driver
-	Limit       uint64        // most bytes to take; 0 is no limit
+	Limit       uint64        // most bytes to take: 0 is no limit, 1 is one of 0 bytes
 	Launches    uint64        // kernels launched since Open
 	Reserves    uint64        // allocations of the driver since Open
 	Collections uint64        // collections started to find unreachable arrays
@@ -80,9 +80,17 @@ func (d *Device) Limit(limit string) error {
 	return nil
 }
 
-// noLimit is what a limit of 0 bytes is kept as, as 0 means none: less than any
-// segment.
-const noLimit = 1
+// noMemory is what a limit of 0 bytes is kept as, as 0 means that there is none:
+// less than any segment.
+const noMemory = 1
+
+// limitText says what the limit is.
+func (sh *shared) limitText() string {
+	if sh.limit == noMemory {
+		return byteText(0)
+	}
+	return byteText(sh.limit)
+}
 
 func (sh *shared) parseLimit(text string) (uint64, error) {
 	if text == "none" {
@@ -102,7 +110,7 @@ func (sh *shared) parseLimit(text string) (uint64, error) {
 	if scale == 0 {
 		scale = float64(sh.total) / 100
 	}
-	return max(uint64(value*scale), noLimit), nil
+	return max(uint64(value*scale), noMemory), nil
 }
 
 // limitUnits are the units of limits in bytes; 0 stands for a share of the total.
@@ -115,7 +123,7 @@ var limitUnits = map[string]float64{
 // reserve takes a segment from the driver, within the limit.
 func (sh *shared) reserve(bytes uint64) (uint64, error) {
 	if sh.limit > 0 && sh.reserved+bytes > sh.limit {
-		return 0, fmt.Errorf("the limit of %s leaves no room for %s: %w", byteText(sh.limit), byteText(bytes), driver.ErrorOutOfMemory)
+		return 0, fmt.Errorf("the limit of %s leaves no room for %s: %w", sh.limitText(), byteText(bytes), driver.ErrorOutOfMemory)
 	}
 	m, err := sh.ctx.Alloc(bytes)
 	if err != nil {

@@ -285,7 +285,7 @@ func (sh *shared) relieveAndCollect() {
 func (sh *shared) outOfMemory(n uint64, cause error) error {
 	text := fmt.Sprintf("%s asked; %s in %d arrays, %s cached", byteText(n), byteText(sh.arena.used), len(sh.registry.blocks), byteText(sh.arena.cached))
 	if sh.limit > 0 {
-		text += fmt.Sprintf(", limit %s", byteText(sh.limit))
+		text += fmt.Sprintf(", limit %s", sh.limitText())
 	}
 	if free, total, err := sh.ctx.MemInfo(); err == nil {
 		text += fmt.Sprintf(", device has %s free of %s", byteText(free), byteText(total))
