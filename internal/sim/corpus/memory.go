@@ -233,11 +233,11 @@ func atomics() (list []*draft) {
 		n := int(v[1] - '0')
 		list = append(list, &draft{name: "atom.global.add." + v + ".f32", sm: 90, ptx: 81, lanes: 512, ins: types(2*n, ptx.F32), outs: types(2*n, ptx.F32), body: vectorAtomic(v, n)})
 	}
-	return append(list, &draft{name: "atom.cas.b32, a sum by retries", block: 64, lanes: 128, ins: types(1, ptx.B32), outs: types(1, ptx.B32), decl: shared, body: `
+	return append(list, &draft{name: "atom.cas.b32, a sum by retries", block: 64, lanes: 128, ins: types(1, ptx.B32), outs: types(1, ptx.B32), decl: shared, ran: strings.NewReplacer("ld.volatile", "ld"), body: `
 	setp.ne.u32 %q0, %t, 0;
 	@!%q0 st.shared.u32 [smem], %t;
 	bar.sync 0;
-	ld.shared.u32 %x1, [smem];
+	ld.volatile.shared.u32 %x1, [smem];
 RETRY:
 	add.u32 %x2, %x1, %i0;
 	atom.shared.cas.b32 %x3, [smem], %x1, %x2;

@@ -34,9 +34,9 @@ func NewMachine(drv *driver.Driver) (*Machine, error) {
 	return m, nil
 }
 
-// Simulated is a machine that is simulated, of the newest kind.
+// Simulated is a machine that is simulated, of the newest kind, and looks for races.
 func Simulated() (*Machine, error) {
-	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: 90, MemoryLimit: 1 << 28})
+	drv, err := driver.Simulated(driver.SimulatedConfig{ComputeCapability: 90, MemoryLimit: 1 << 28, Races: true})
 	if err != nil {
 		return nil, err
 	}

@@ -90,6 +90,7 @@ type code struct {
 	undef  []slot  // registers that may be read before they are written
 	caches int     // memory instructions
 	async  bool    // some instructions access shared memory by the asynchronous proxy
+	remote bool    // some access another block's shared memory
 	places []place // of the PTX instructions
 	text   string  // of the PTX instructions, one after the other
 }

@@ -35,11 +35,14 @@
 //
 // Always: that addresses lie in a live array, are aligned, and are not in
 // memory that was freed; that no undefined value (of memory or of a register
-// that nobody wrote) reaches an address, a branch or a store; barriers, member
+// that nobody wrote) reaches an address, a branch or a store; that a block of the
+// cluster whose shared memory is used has started and not exited; barriers, member
 // masks, division by zero, deadlock, and endless loops. What it finds is a
 // [Fault]. A panic of the simulator itself is one, too.
 //
-// With Options.Races: accesses to shared memory that no barrier orders (race.go).
+// With Options.Races: accesses to shared memory that no barrier orders (race.go),
+// also between the blocks of a cluster, whose start and end must be in order with
+// them too (race_cluster.go).
 // Barriers of the block, of a warp's lanes and in shared memory order; a shuffle
 // does not, because PTX promises no order of memory for it. Within a warp each
 // lane counts as a thread of its own. With Options.GlobalRaces also accesses to
@@ -75,10 +78,9 @@
 //
 // # What it does not do
 //
-// Of the readers of a word since its last write, two warps are remembered.
-// Accesses to another block's shared memory take no part in the search for
-// races, and the arrival of one lane at a barrier in shared memory stands for all
-// its warp did. What another cluster's blocks do to the global memory that a copy
+// Of the readers of a word since its last write, two warps are remembered. The
+// arrival of one lane at a barrier in shared memory stands for all its warp did.
+// Between the blocks of a cluster no fence of the proxies is asked for. What another cluster's blocks do to the global memory that a copy
 // in flight reads or writes is not seen, nor the proxies of global memory.
 //
 // Tensor maps have no interleaved layouts and no im2col, and there are no sparse

@@ -23,7 +23,7 @@ type bulkCopy struct {
 	by    *inst    // of a group's: the source's holder
 	holds [2]*hold // of the source and the destination; nil: none
 	fault *Fault   // where it was issued
-	seen  []uint32 // what its thread had seen, where races are looked for
+	told  *news    // by its thread, where races are looked for
 }
 
 // finish makes the copy.
@@ -157,6 +157,7 @@ func decodeBulk(d *decoder) (err error) {
 		bar := d.holder(&n, &args[3], ptx.SharedSpace, 8, true, true)
 		op.bar = &bar
 		if mod(mods, "multicast::cluster") {
+			d.c.remote = true
 			if op.mask, err = d.input(&n, &args[4], ptx.U16); err != nil {
 				return err
 			}
@@ -226,34 +227,30 @@ func (x *ctx) eachTarget(in *inst, lane int, mask slot, dst *region, a, n uint64
 	_, at := x.mbarAddress(bar, lane)
 	for ; ranks != 0; ranks &= ranks - 1 {
 		m := x.cluster.members[bits.TrailingZeros64(ranks)]
+		x.reach(in, m.worker, lane, off, uint32(n))
 		b := m.mbars[at]
-		switch {
-		case m.exited:
-			x.fail(in, UseAfterFree, lane, off, uint32(n), "", "the shared memory of block %v of the cluster, whose threads have all exited", m.blk.id)
-		case b == nil:
+		if b == nil {
 			x.fail(in, BarrierMisuse, lane, at, 8, "", "there is no barrier at this address in block %v", m.blk.id)
 		}
 		f(&m.shared, off, m, b)
 	}
 }
 
-// targetAccess looks at what a copy is to write of a block's shared memory. The
-// memory of other blocks is not followed; what was known of it is so no more.
+// targetAccess looks at what a copy is to write of a block's shared memory.
 func (x *ctx) targetAccess(in *inst, m *ctx, lane int, at, n uint64) {
 	if m == x {
 		x.laneAccess(in, &x.shared, lane, at, n)
-	} else if m.races != nil {
-		m.races.forget(at, n)
+	} else if x.races != nil {
+		x.raceLane(in, &m.shared, lane, at, n)
 	}
 }
 
 // await adds a copy to those that complete at a barrier.
 func (x *ctx) await(lane int, m *ctx, b *mbarrier, c *bulkCopy) {
-	if x.races != nil && m == x {
+	if x.races != nil {
 		// Who waits for the barrier comes after the copy, as after an arrival.
-		warp := x.wave.first + (x.lane0+lane)/32
-		c.seen = x.races.knows(warp, nil)
-		x.races.tick(&x.races.warps[warp])
+		c.told = new(news)
+		x.races.tell(c.told, m.races, x.wave.first+(x.lane0+lane)/32)
 	}
 	b.copies = append(b.copies, c)
 }
@@ -360,11 +357,8 @@ func (x *ctx) deliver(b *mbarrier) {
 	b.copies = nil
 	for _, c := range list {
 		c.finish()
-		if c.seen != nil {
-			if b.came == nil {
-				b.came = make([]uint32, len(c.seen))
-			}
-			join(b.came, c.seen)
+		if c.told != nil {
+			b.came.pass(c.told)
 		}
 		if b.tx -= c.bytes; b.tx < -maxTransactions {
 			c.fault.Detail = fmt.Sprintf("%d bytes came to a barrier that did not expect them", -b.tx)

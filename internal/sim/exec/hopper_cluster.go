@@ -28,6 +28,8 @@ type cluster struct {
 	states   []*workerState
 	timeouts int   // waits that gave up since something last changed
 	holds    holds // of global memory
+	came     news  // at the cluster's barrier, where races are looked for
+	complete news  // the same, of its last complete phase
 }
 
 // hopper is what a worker needs for clusters and asynchronous barriers.
@@ -38,6 +40,7 @@ type hopper struct {
 	remote    region // the worker's shared memory as other blocks address it
 	window2   region // the same, at its generic address
 	exited    bool   // all of the block's threads ended
+	met       bool   // a thread of the block knows that all blocks of the cluster have started
 	yielded   bool   // the fragment that ran last waits for something
 	mbars     map[uint64]*mbarrier
 	bulks     map[int]*bulkGroups // of each thread of the block
@@ -99,10 +102,12 @@ func (c *cluster) run(id [3]uint32, fuel int64) (fault *Fault) {
 		}
 	}()
 	c.timeouts, c.holds.list = 0, c.holds.list[:0]
+	c.came, c.complete = news{}, news{}
+	first := c.nextBlock()
 	for rank, x := range c.members {
 		at, shape := rankIndex(uint32(rank), x.launch.Cluster), x.launch.Cluster
 		x.fuel = fuel
-		x.startBlock([3]uint32{id[0]*shape[0] + at[0], id[1]*shape[1] + at[1], id[2]*shape[2] + at[2]})
+		x.startBlock([3]uint32{id[0]*shape[0] + at[0], id[1]*shape[1] + at[1], id[2]*shape[2] + at[2]}, first)
 	}
 	for {
 		progress, left := false, false
@@ -116,6 +121,7 @@ func (c *cluster) run(id [3]uint32, fuel int64) (fault *Fault) {
 			if !l {
 				x.exited = true
 				x.checkEnd()
+				x.checkVisits()
 			}
 			progress, left = progress || p, left || l
 		}
@@ -141,7 +147,7 @@ func (c *cluster) abandon() {
 
 // startHopper forgets what an earlier block left.
 func (x *ctx) startHopper() {
-	x.exited, x.yielded = false, false
+	x.exited, x.yielded, x.met = false, false, false
 	clear(x.mbars)
 	clear(x.bulks)
 	clear(x.groups)
@@ -171,9 +177,6 @@ func (x *ctx) neighbour(in *inst, lo, hi uint64) *region {
 	if m == nil || at+(hi-lo) > m.shared.size {
 		return nil
 	}
-	if m != x && m.exited {
-		x.fail(in, UseAfterFree, x.firstActive(), lo, in.mem.bytes, "", "the shared memory of block %v of the cluster, whose threads have all exited", m.blk.id)
-	}
 	if in.mem.space == ptx.SharedSpace {
 		return &m.remote
 	}
@@ -182,7 +185,7 @@ func (x *ctx) neighbour(in *inst, lo, hi uint64) *region {
 
 func (d *decoder) clusterBarrier() error {
 	n := blank()
-	n.bar = &barOp{aligned: mod(d.in.Mods, "aligned")}
+	n.bar = &barOp{aligned: mod(d.in.Mods, "aligned"), relaxed: mod(d.in.Mods, "relaxed")}
 	n.ctl = clusterWait
 	if mod(d.in.Mods, "arrive") {
 		n.ctl = clusterArrive
@@ -208,6 +211,9 @@ func (x *ctx) clusterBarrier(f *frag, in *inst, pc int32) int32 {
 				x.fail(in, BarrierMisuse, 32*k+bits.TrailingZeros32(twice), 0, 0, "", "lanes %#x arrive at the cluster's barrier a second time without having waited for it", twice)
 			}
 			s.arrived |= f.mask
+			if x.races != nil {
+				x.races.arriveAtCluster(&x.cluster.came, v.first+f.warp+k, in.bar.relaxed)
+			}
 			continue
 		}
 		if never := f.mask &^ (s.arrived | s.passed); never != 0 {
@@ -225,7 +231,11 @@ func (x *ctx) clusterBarrier(f *frag, in *inst, pc int32) int32 {
 	}
 	for k := range f.warps {
 		v.cluster[f.warp+k].passed &^= f.mask
+		if x.races != nil {
+			x.races.learn(&x.cluster.complete, v.first+f.warp+k)
+		}
 	}
+	x.met = true
 	return pc + 1
 }
 
@@ -251,7 +261,7 @@ func (x *ctx) clusterReleased() {
 		return
 	}
 	x.cluster.timeouts = 0
-	x.cluster.joinRaces()
+	x.cluster.pass()
 	for _, m := range x.cluster.members {
 		for _, v := range m.blk.waves {
 			for k := range v.cluster {
@@ -273,6 +283,7 @@ func decodeMapa(d *decoder) error {
 		base = sharedWindow
 	}
 	n, _ := scalar(func(a, b uint64) uint64 { return 0 })
+	d.c.remote = true
 	n.fn = func(x *ctx, in *inst) {
 		d, a, b := x.result(in), x.operand(in.a, in.wide&wideA != 0), x.operand(in.b, in.wide&wideB != 0)
 		for i := range x.n {

@@ -18,8 +18,8 @@ type mbarrier struct {
 	tx       int64  // bytes that are expected and have not come; negative: came early
 	phase    uint64 // complete phases
 	copies   []*bulkCopy
-	came     []uint32 // what those that arrived had seen, where races are looked for
-	complete []uint32 // the same, of complete phases
+	came     news // where races are looked for
+	complete news // the same, of complete phases
 }
 
 const (
@@ -35,7 +35,7 @@ func (x *ctx) advance(b *mbarrier) {
 	x.cluster.timeouts = 0
 	if b.pending == 0 && b.tx == 0 {
 		b.phase++
-		b.complete = append(b.complete[:0], b.came...)
+		b.complete = b.came.copy()
 		b.pending = b.expected
 	}
 	for _, v := range x.blk.waves {
@@ -74,9 +74,7 @@ func (x *ctx) mbarAddress(in *inst, lane int) (m *ctx, at uint64) {
 	if m == nil || at+8 > m.shared.size {
 		x.fail(in, OutOfBounds, lane, addr, 8, "", "not in shared memory that the instruction may address; the block has %d bytes", x.shared.size)
 	}
-	if m != x && m.exited {
-		x.fail(in, UseAfterFree, lane, addr, 8, "", "the shared memory of block %v of the cluster, whose threads have all exited", m.blk.id)
-	}
+	x.reach(in, m.worker, lane, addr, 8)
 	return m, at
 }
 
@@ -146,6 +144,7 @@ func decodeMbarrier(d *decoder) error {
 			x.active(func(lane int) {
 				m, b := x.mbar(in, lane)
 				x.transact(in, lane, m, b, sign*int64(x.get(in.b, false, lane)))
+				x.raceArrive(m, b, lane)
 				m.advanceIf(b, sign < 0)
 			})
 		}

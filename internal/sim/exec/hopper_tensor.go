@@ -120,6 +120,7 @@ func decodeTensorCopy(d *decoder) (err error) {
 		bar := d.holder(&n, &args[2], ptx.SharedSpace, 8, true, true)
 		op.bar = &bar
 		if mod(mods, "multicast::cluster") {
+			d.c.remote = true
 			if op.mask, err = d.input(&n, &args[3], ptx.U16); err != nil {
 				return err
 			}

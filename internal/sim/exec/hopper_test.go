@@ -84,9 +84,9 @@ func TestHopperFaults(t *testing.T) {
 		{"no such rank", OutOfBounds, 2, "mov.u32 %r2, sh;\nmapa.shared::cluster.u32 %r3, %r2, 2;", "block 2 of a cluster of 2"},
 		{"beyond a neighbour's", OutOfBounds, 2, "mov.u32 %r2, sh;\nmapa.shared::cluster.u32 %r3, %r2, 1;\nst.shared::cluster.u32 [%r3+4200], %r1;", "shared memory"},
 		{"neighbour without ::cluster", OutOfBounds, 2, "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nxor.b32 %r4, %r4, 1;\nmapa.shared::cluster.u32 %r3, %r2, %r4;\nst.shared.u32 [%r3], %r1;", "shared memory"},
-		{"neighbour has exited", UseAfterFree, 2, "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nsetp.eq.u32 %p1, %r4, 0;\n@%p1 exit;\nmapa.shared::cluster.u32 %r3, %r2, 0;\nst.shared::cluster.u32 [%r3], %r1;", "threads have all exited"},
+		{"neighbour has exited", UseAfterFree, 2, meetCluster + "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nsetp.eq.u32 %p1, %r4, 1;\n@%p1 exit;\nmapa.shared::cluster.u32 %r3, %r2, 1;\nst.shared::cluster.u32 [%r3], %r1;", "threads have all exited"},
 		{"halves in a neighbour's", Trap, 2, "mov.u32 %r2, sh;\nst.shared.u32 [%r2], %r1;\n" + meetCluster + "mapa.shared::cluster.u32 %r3, %r2, 1;\natom.shared::cluster.add.noftz.f16x2 %r5, [%r3], %r1;\n" + meetCluster, "adds as one integer"},
-		{"unwritten by the neighbour", Uninitialised, 2, "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nxor.b32 %r4, %r4, 1;\nmapa.shared::cluster.u32 %r3, %r2, %r4;\nld.shared::cluster.u32 %r5, [%r3];\nst.global.u32 [%rd1], %r5;\n" + meetCluster, "nobody wrote"},
+		{"unwritten by the neighbour", Uninitialised, 2, meetCluster + "mov.u32 %r2, sh;\nmov.u32 %r4, %cluster_ctarank;\nxor.b32 %r4, %r4, 1;\nmapa.shared::cluster.u32 %r3, %r2, %r4;\nld.shared::cluster.u32 %r5, [%r3];\nst.global.u32 [%rd1], %r5;\n" + meetCluster, "nobody wrote"},
 		{"setmaxnreg by one warp", Deadlock, 1, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra A;\nbar.sync 1, 128;\nA:\nsetmaxnreg.dec.sync.aligned.u32 40;", "other warps of its group"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,10 +133,16 @@ func hopperDevice(t testing.TB, src string) *device {
 	return &device{t, mem, p}
 }
 
-// cluster runs two clusters of kernel k.
+// cluster runs two clusters of kernel k, those of several blocks again with races
+// looked for.
 func (d *device) cluster(size, block uint32, workers int, vals ...any) error {
 	k := d.prog.Kernels["k"]
-	return Run(k, Launch{Grid: [3]uint32{2 * size, 1, 1}, Block: [3]uint32{block, 1, 1}, Cluster: [3]uint32{size, 1, 1}, Params: k.pack(vals...)}, Options{Workers: workers, Fuel: 1 << 26})
+	for _, races := range []bool{false, true}[:min(size, 2)] {
+		if err := Run(k, Launch{Grid: [3]uint32{2 * size, 1, 1}, Block: [3]uint32{block, 1, 1}, Cluster: [3]uint32{size, 1, 1}, Params: k.pack(vals...)}, Options{Workers: workers, Fuel: 1 << 26, Races: races}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TestRing passes values around a cluster, several times, through barriers of

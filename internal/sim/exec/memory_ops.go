@@ -82,6 +82,9 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 			}
 			return nil, lo, hi, false
 		}
+		if r.home != nil {
+			x.reachAll(in, r, lo)
+		}
 	}
 	if m.store && r.readOnly {
 		x.fail(in, ReadOnly, x.firstActive(), lo, m.bytes, text(r.label), "%s is constant", text(r.label))
@@ -607,6 +610,9 @@ func (x *ctx) laneAddress(in *inst, lane int, n uint64) (*region, uint64) {
 			x.mask, x.full = 1<<(lane&31), false
 			x.lane0 += lane &^ 31
 			x.outOfBounds(in, a)
+		}
+		if r.home != nil {
+			x.reach(in, r.home, lane, a, m.bytes)
 		}
 	}
 	return r, a

@@ -32,6 +32,7 @@ type stamp struct {
 	group  bool // of a product of four warps, warp being the first
 	place  int32
 	issue  uint32
+	remote bool // to another block's shared memory
 }
 
 // cell is what the detector knows of a word or byte: its last write, and two
@@ -108,11 +109,11 @@ type clock struct {
 	// part[l][m], where it is not nil: up to when what lane m did comes before what
 	// lane l does, from barriers of parts of the warp since full.
 
-	wrote  uint32              // lanes that wrote to global memory since full
-	fences bool                // fenced says anything
-	fenced []uint32            // by warp: up to when its accesses come before a fence of this one
-	others map[uint32][]uint32 // by block: as seen, of blocks that this warp has heard from
-	heard  map[uint32][]uint32 // others that an atomic operation saw and no fence has taken in yet
+	wrote  uint32   // lanes that wrote to global memory since full
+	fences bool     // fenced says anything
+	fenced []uint32 // by warp: up to when its accesses come before a fence of this one
+	others known    // as seen, of blocks that this warp has heard from
+	heard  known    // others that an atomic operation saw and no fence has taken in yet
 }
 
 // races is a worker's detector.
@@ -122,11 +123,15 @@ type races struct {
 	proxies [][]proxyFence // by warp
 	issue   uint32
 	block   uint32
-	syncs   map[syncAt]map[uint32][]uint32 // what those had seen that released there, by block
+	first   uint32 // the cluster's blocks, to last
+	last    uint32
+	home    uint32           // the block of the cluster whose shared memory is looked at, if it is not this one
+	syncs   map[syncAt]known // what those had seen that released there
+	visits  map[visitor]visit
 	shared  shadow
 	recent  recent
 	warps   []clock
-	bars    [16][]uint32 // what those that arrived at a barrier without waiting had seen
+	bars    [16]news     // what those that arrived at a barrier without waiting had seen
 	global  *globalRaces // nil: only shared memory is watched
 }
 
@@ -155,8 +160,10 @@ func (r *races) start(warps int, shared uint64, async bool) {
 	}
 	r.time++
 	for i := range r.bars {
-		r.bars[i] = nil
+		r.bars[i] = news{}
 	}
+	clear(r.visits)
+	r.home = 0
 	r.recent.begin(shared, async)
 	if r.global == nil && len(r.syncs) > 0 {
 		clear(r.syncs)
@@ -184,23 +191,24 @@ func (r *races) knows(warp int, into []uint32) []uint32 {
 
 // arrive lets a warp arrive at a barrier without waiting.
 func (r *races) arrive(bar, warp int) {
-	r.bars[bar] = r.knows(warp, r.bars[bar])
-	r.tick(&r.warps[warp])
+	r.tell(&r.bars[bar], r, warp)
 }
 
 // complete joins the warps that waited at a barrier.
 func (r *races) complete(bar int, warps []int) {
-	r.join(r.bars[bar], warps)
-	r.bars[bar] = nil
+	r.join(&r.bars[bar], warps)
+	r.bars[bar] = news{}
 }
 
 // join orders all that warps did, and what others had seen that arrived, before
 // what the warps do next.
-func (r *races) join(all []uint32, warps []int) {
+func (r *races) join(told *news, warps []int) {
+	all := told.seen
 	for _, w := range warps {
 		all = r.knows(w, all)
 	}
 	r.joinFences(warps)
+	r.joinOthers(told.others, warps)
 	for _, w := range warps {
 		c := &r.warps[w]
 		copy(c.seen, all)
@@ -257,12 +265,15 @@ func barrierOfWarp(x *ctx, _ *inst) {
 // ordered reports whether all of a stamp's accesses come before what a lane
 // does now; else it names a lane whose do not.
 func (r *races) ordered(s *stamp, warp, lane int) (other int, ok bool) {
-	c := &r.warps[warp]
+	c, block := &r.warps[warp], s.block
+	if block == 0 {
+		block = r.home
+	}
 	switch {
-	case s.time == 0:
+	case s.time == 0 || s.remote && block < r.first:
 		return 0, true
-	case s.block != 0 && s.block != r.block:
-		theirs := c.others[s.block]
+	case block != 0 && block != r.block:
+		theirs := c.others[block]
 		return bits.TrailingZeros32(s.lanes), theirs != nil && theirs[s.warp] >= s.time
 	case s.group:
 		for _, t := range c.seen[s.warp:][:4] {
@@ -296,7 +307,7 @@ type hit struct {
 // touch records one lane's access to a cell of memory of a block (0 for shared
 // memory); found is false where it is in order.
 func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool, by proxy, place int32, same func(lane int) bool) (h hit, found bool) {
-	mine := stamp{time: r.warps[warp].now, lanes: 1 << lane, block: block, warp: uint16(warp), atomic: atomic, proxy: by, place: place, issue: r.issue}
+	mine := stamp{time: r.warps[warp].now, lanes: 1 << lane, block: block, warp: uint16(warp), atomic: atomic, proxy: by, place: place, issue: r.issue, remote: r.home != 0}
 	w := &c.write
 	if !(atomic && w.atomic) {
 		if w.issue == r.issue && int(w.warp) == warp && w.block == block && w.time == mine.time {
@@ -308,7 +319,7 @@ func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool,
 			return hit{with: *w, lane: other, wrote: true}, true
 		}
 	}
-	if by == asyncProxy && block == 0 && w.proxy == genericProxy && w.time > r.base && !r.fenced(w, warp, lane) {
+	if by == asyncProxy && block == 0 && w.block == 0 && w.proxy == genericProxy && w.time > r.base && !r.fenced(w, warp, lane) {
 		return hit{*w, lane0(w), true, true}, true
 	}
 	if write {
@@ -355,8 +366,8 @@ func note(c *cell, mine stamp) {
 // watched is the shadow of the region that an access lies in, or nil.
 func (x *ctx) watched(r *region) *shadow {
 	switch {
-	case r == &x.shared || r == &x.window:
-		return &x.races.shared
+	case r.home != nil:
+		return &r.home.races.shared
 	case x.races.global != nil && !r.shared && r != &x.params && !r.readOnly:
 		return x.races.global.of(r)
 	}
@@ -374,7 +385,7 @@ func (x *ctx) race(in *inst, r *region, lo, hi uint64) {
 	if s == &x.races.shared && x.listed(in, r.base, lo, hi) {
 		return
 	}
-	if m := in.mem; m.bytes%4 == 0 && m.update == nil && !m.strong {
+	if m := in.mem; (r.home == nil || r.home == x.worker) && m.bytes%4 == 0 && m.update == nil && !m.strong {
 		x.raceWords(in, r, s)
 		return
 	}
@@ -385,7 +396,7 @@ func (x *ctx) race(in *inst, r *region, lo, hi uint64) {
 // by the last barrier of the block, which quick sees.
 func (x *ctx) raceWords(in *inst, r *region, s *shadow) {
 	m, block, off := in.mem, uint32(0), -r.base
-	if r != &x.shared && r != &x.window {
+	if r.home == nil {
 		block, off = x.races.block, r.initOff-r.base
 	}
 	for k := range x.n / 32 {
@@ -474,13 +485,17 @@ func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
 	}
 	block := uint32(0)
 	off, at := addr-r.base, syncAt{block: x.races.block, addr: addr - r.base}
-	if r != &x.shared && r != &x.window {
+	switch {
+	case r.home == nil:
 		off += r.initOff
 		block = x.races.block
 		at = syncAt{addr: addr}
 		if m.store {
 			x.races.warps[warp].wrote |= 1 << (lane & 31)
 		}
+	case r.home != x.worker:
+		block, at.block = x.races.block, r.home.races.block
+		x.races.enter(r.home.races, off, n)
 	}
 	if m.update != nil || m.strong {
 		x.races.sync(at, warp, lane&31, m)
@@ -490,6 +505,7 @@ func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
 			x.raceFault(in, r, lane, addr, h, warp)
 		}
 	})
+	x.races.home = 0
 }
 
 // raceFault reports a race between an access of the view and an earlier one.
@@ -498,23 +514,32 @@ func (x *ctx) raceFault(in *inst, r *region, lane int, addr uint64, h hit, warp 
 	before := x.k.code.places[h.with.place]
 	t := x.thread(&wave{first: int(h.with.warp)}, h.lane)
 	who := fmt.Sprintf("thread (%d,%d,%d)", t[0], t[1], t[2])
+	by := h.with.block
+	if by == 0 {
+		by = x.races.here()
+	}
 	kind, label, missing := SharedRace, x.k.sharedName(addr-r.base), "a barrier"
 	switch {
-	case h.with.block != 0 && h.with.block != x.races.block:
+	case by != x.races.block:
 		missing = "a fence, an atomic operation and another fence"
-		b := x.races.global.ids[h.with.block]
+		b, near := x.cluster.id(by)
+		if near {
+			missing = "the cluster's barrier or another that blocks share"
+		} else {
+			b = x.races.global.ids[by]
+		}
 		who = fmt.Sprintf("block (%d,%d,%d), %s", b[0], b[1], b[2], who)
 	case int(h.with.warp) == warp:
 		missing = "bar.warp.sync or another barrier"
 	}
-	if r != &x.shared && r != &x.window {
+	if r.home == nil {
 		kind, label = GlobalRace, text(r.label)
 	}
 	if h.fence {
 		missing = "fence.proxy.async"
 	}
 	what := fmt.Sprintf("without %s in between", missing)
-	if !h.fence && h.with.issue == x.races.issue && int(h.with.warp) == warp {
+	if !h.fence && h.with.issue == x.races.issue && int(h.with.warp) == warp && by == x.races.block {
 		what = "with another value, by the same instruction"
 	}
 	at := label
@@ -554,7 +579,7 @@ func (d *decoder) nameShared(vars []*ptx.Var) {
 // to.
 func (c *cluster) watch(o Options) {
 	var global *globalRaces
-	syncs := map[syncAt]map[uint32][]uint32{}
+	syncs := map[syncAt]known{}
 	if o.GlobalRaces {
 		global = newGlobalRaces()
 	}
@@ -566,21 +591,22 @@ func (c *cluster) watch(o Options) {
 		case x.races == nil || x.races.time > 1<<30:
 			x.races = new(races)
 		}
-		x.races.global, x.races.syncs, x.races.recent.off = global, syncs, o.allCells
+		x.races.global, x.races.syncs = global, syncs
+		x.races.recent.off = o.allCells || len(c.members) > 1 && x.k.code.remote
 	}
 }
 
-// startRaces begins a block.
-func (x *ctx) startRaces(id [3]uint32) {
+// startRaces begins a block of a cluster whose first one has this number.
+func (x *ctx) startRaces(id [3]uint32, first uint32) {
 	warps := 0
 	for _, v := range x.blk.waves {
 		warps += v.warps
 	}
-	x.races.block++
+	x.races.first, x.races.last = first, first+uint32(len(x.cluster.members))-1
+	x.races.block = first + x.rank
 	if g := x.races.global; g != nil {
-		g.blocks++
-		g.ids[g.blocks] = id
-		x.races.block = g.blocks
+		g.blocks = max(g.blocks, x.races.last)
+		g.ids[x.races.block] = id
 	}
 	x.races.start(warps, x.shared.size, x.k.code.async)
 }
@@ -605,52 +631,4 @@ func (x *ctx) joinRaces(id int) {
 		}
 	}
 	x.races.complete(id, warps)
-}
-
-// raceArrive notes at a barrier in shared memory what a lane's warp has seen.
-// Arrivals from other blocks of a cluster are not followed.
-func (x *ctx) raceArrive(at *ctx, b *mbarrier, lane int) {
-	if x.races != nil && at == x {
-		warp := x.wave.first + (x.lane0+lane)/32
-		b.came = x.races.knows(warp, b.came)
-		x.races.tick(&x.races.warps[warp])
-	}
-}
-
-// raceWait orders all that came before a complete phase before a lane's warp.
-func (x *ctx) raceWait(b *mbarrier, lane int) {
-	if x.races != nil && b.complete != nil {
-		warp := x.wave.first + (x.lane0+lane)/32
-		c := &x.races.warps[warp]
-		join(c.seen, b.complete)
-		c.full = max(c.full, b.complete[warp])
-	}
-}
-
-// joinRaces orders all that the cluster did before its barrier before what comes
-// after it.
-func (c *cluster) joinRaces() {
-	if x0(c).races == nil {
-		return
-	}
-	did := map[uint32][]uint32{}
-	for _, x := range c.members {
-		warps := make([]int, len(x.races.warps))
-		var all []uint32
-		for i := range warps {
-			warps[i] = i
-			all = x.races.knows(i, all)
-		}
-		did[x.races.block] = all
-		x.races.join(nil, warps)
-	}
-	if x0(c).races.global == nil {
-		return
-	}
-	for _, x := range c.members {
-		for i := range x.races.warps {
-			w := &x.races.warps[i]
-			w.others = union(w.others, did)
-		}
-	}
 }

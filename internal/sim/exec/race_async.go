@@ -96,14 +96,6 @@ func (c *clock) before(lane int, lanes, time uint32) (m uint32) {
 	return m
 }
 
-// forget takes what is known of n bytes of shared memory away: another block's
-// copy writes them, which is not followed.
-func (r *races) forget(at, n uint64) {
-	r.settle(false)
-	r.recent.touch(at, at+n, true)
-	r.shared.of(at, n, func(c *cell) { *c = cell{} })
-}
-
 // checkProduct looks at what a product of four warps is about to read.
 func (x *ctx) checkProduct(p *groupProduct, at int) {
 	r := x.races
@@ -114,7 +106,7 @@ func (x *ctx) checkProduct(p *groupProduct, at int) {
 		for _, e := range parts {
 			r.shared.of(e.lo, e.hi-e.lo, func(c *cell) {
 				w := &c.write
-				if w.time <= r.base || *w == last {
+				if !w.remote && w.time <= r.base || *w == last {
 					return
 				}
 				last = *w
@@ -127,7 +119,7 @@ func (x *ctx) checkProduct(p *groupProduct, at int) {
 					if other, ok := r.ordered(w, warp, lane); !ok {
 						x.raceFault(&p.reads, &x.shared, at+32*k+lane, e.lo, hit{with: *w, lane: other, wrote: true}, warp)
 					}
-					if w.proxy == genericProxy && !r.fenced(w, warp, lane) {
+					if w.proxy == genericProxy && !w.remote && !r.fenced(w, warp, lane) {
 						x.raceFault(&p.reads, &x.shared, at+32*k+lane, e.lo, hit{*w, lane0(w), true, true}, warp)
 					}
 				}

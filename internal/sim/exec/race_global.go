@@ -12,7 +12,7 @@ type globalRaces struct {
 	shadows map[*allocBits]*shadow
 	last    *allocBits
 	lastOf  *shadow
-	blocks  uint32               // that have begun
+	blocks  uint32               // the greatest number of one
 	ids     map[uint32][3]uint32 // the blocks' indices
 }
 
@@ -72,7 +72,7 @@ func (r *races) sync(at syncAt, warp, lane int, m *memOp) {
 		c.heard = union(c.heard, r.syncs[at])
 	}
 	if c.fences && (m.update != nil || m.store) {
-		own := map[uint32][]uint32{r.block: append([]uint32(nil), c.fenced...)}
+		own := known{r.block: append([]uint32(nil), c.fenced...)}
 		r.syncs[at] = union(union(r.syncs[at], c.others), own)
 	}
 	if m.acquire {
@@ -80,8 +80,7 @@ func (r *races) sync(at syncAt, warp, lane int, m *memOp) {
 	}
 }
 
-// joinFences joins, at a barrier, what the warps have fenced and know of other
-// blocks.
+// joinFences joins, at a barrier, what the warps have fenced.
 func (r *races) joinFences(warps []int) {
 	any := false
 	for _, w := range warps {
@@ -90,27 +89,45 @@ func (r *races) joinFences(warps []int) {
 	if !any {
 		return
 	}
-	var others map[uint32][]uint32
 	fenced := make([]uint32, len(r.warps))
 	for _, w := range warps {
-		others = union(others, r.warps[w].others)
 		join(fenced, r.warps[w].fenced)
 	}
 	for _, w := range warps {
 		c := &r.warps[w]
-		c.others, c.fences = others, true
+		c.fences = true
 		copy(c.fenced, fenced)
 	}
 }
 
+// known is up to when accesses come before something: by block, and in it by warp.
+// It is never changed, so that warps can share one.
+type known map[uint32][]uint32
+
+// holds reports whether a knows all that b does.
+func (a known) holds(b known) bool {
+	for block, times := range b {
+		have := a[block]
+		if have == nil {
+			return false
+		}
+		for i, t := range times {
+			if have[i] < t {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // union joins b into a copy of a.
-func union(a, b map[uint32][]uint32) map[uint32][]uint32 {
-	if len(b) == 0 {
+func union(a, b known) known {
+	if a.holds(b) {
 		return a
 	}
 	a = maps.Clone(a)
 	if a == nil {
-		a = map[uint32][]uint32{}
+		a = known{}
 	}
 	for block, times := range b {
 		if have := a[block]; have == nil {

@@ -37,6 +37,7 @@ const (
 type barOp struct {
 	counted bool // b holds the number of threads
 	aligned bool
+	relaxed bool // of an arrival at the cluster's barrier
 	// Of waits for a barrier in shared memory.
 	blocking, parity bool
 	red              uint8 // 'p'opc, 'a'nd, 'o'r
@@ -81,8 +82,9 @@ func (x *ctx) round() (progress, left bool) {
 	return progress, left
 }
 
-// startBlock brings waves, barriers and shared memory to a block's start.
-func (x *ctx) startBlock(id [3]uint32) {
+// startBlock brings waves, barriers and shared memory to the start of a block of a
+// cluster whose blocks are numbered from first.
+func (x *ctx) startBlock(id [3]uint32, first uint32) {
 	b := x.blk
 	b.id = id
 	b.bars = [16]barrier{}
@@ -90,7 +92,7 @@ func (x *ctx) startBlock(id [3]uint32) {
 	x.startAsync()
 	l := &x.launch
 	if x.races != nil {
-		x.startRaces(id)
+		x.startRaces(id, first)
 	}
 	threads := int(l.Block[0] * l.Block[1] * l.Block[2])
 	if x.shared.size > 0 {

@@ -97,4 +97,13 @@ var bugs = []bug{
 	{"wgmma's rows of eight follow at the leading offset", "hopper_wgmma.go", "r%8*span + r/8*stride", "r%8*span + r/8*leading"},
 	{"wgmma's accumulators are laid out by rows of four", "hopper_wgmma.go", "thread/32*16+thread%32/4+8*(at>>1&1), at>>2*8+thread%4*2+at&1", "thread/32*16+thread%32/4+8*(at&1), at>>2*8+thread%4*2+at>>1&1"},
 	{"mapa and the cluster's ranks run along y first", "hopper_cluster.go", "return [3]uint32{rank % c[0], rank / c[0] % c[1], rank / (c[0] * c[1])}", "return [3]uint32{rank / c[1] % c[0], rank % c[1], rank / (c[0] * c[1])}"},
+
+	{"a block counts as started once it has arrived", "hopper_cluster.go", "\tif in.ctl == clusterArrive {\n\t\tx.clusterReleased()", "\tif in.ctl == clusterArrive {\n\t\tx.met = true\n\t\tx.clusterReleased()"},
+	{"a warp knows of a start that another has waited for", "race_cluster.go", "x.races.warps[warp].others[m.races.block] == nil", "false"},
+	{"a block that exits waits for nobody", "race_cluster.go", "times[who.warp] < v.time)", "false)"},
+	{"a relaxed arrival orders what came before", "race_cluster.go", "if !relaxed {", "if true {"},
+	{"an arrival tells of what its warp does next", "race_cluster.go", "\tn.others = union(n.others, c.others)\n\tr.tick(c)", "\tn.others = union(n.others, c.others)"},
+	{"a barrier of a block joins nothing known of others", "race_cluster.go", "r.warps[w].others = union(all, nil)", "r.warps[w].others = union(r.warps[w].others, nil)"},
+	{"a read of another block's shared memory is not noted", "race.go", "\tnote(c, mine)\n\treturn hit{}, false", "\tif r.home == 0 {\n\t\tnote(c, mine)\n\t}\n\treturn hit{}, false"},
+	{"what a block did before its own barrier is forgotten for the cluster", "race.go", "o.allCells || len(c.members) > 1 && x.k.code.remote", "o.allCells"},
 }
