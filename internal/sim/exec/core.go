@@ -61,6 +61,8 @@ type inst struct {
 	f1       func(a uint64) uint64
 	f2       func(a, b uint64) uint64
 	f3       func(a, b, c uint64) uint64
+	form     *stepForm // of its step; nil where it has none
+	run      int32     // how many steps follow one another from here on
 	mem      *memOp
 	cmp      *compareOp
 	bar      *barOp
@@ -82,6 +84,7 @@ const (
 // code is a decoded entry.
 type code struct {
 	insts  []inst
+	steps  []step  // of the insts that have one
 	ends   []int32 // for each instruction, where the straight run it is in ends
 	slots  int     // 32-bit rows
 	preds  int     // predicate rows
@@ -289,11 +292,16 @@ func (w *worker) thread(v *wave, lane int) [3]uint32 {
 
 // exec runs instructions [pc, end), none of which changes the flow.
 func (x *ctx) exec(pc, end int32) {
-	insts := x.k.code.insts[pc:end]
-	for i := range insts {
+	insts := x.k.code.insts[:end]
+	for i := pc; i < end; i++ {
 		in := &insts[i]
 		if x.wave.tainted {
 			x.taint(in)
+		} else if in.run > 0 && x.full {
+			to := min(i+in.run, end)
+			x.steps(x.k.code.steps[i:to])
+			i = to - 1
+			continue
 		}
 		switch {
 		case in.guard != noSlot:

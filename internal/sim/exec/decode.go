@@ -550,9 +550,7 @@ func lanewise(d *decoder) error {
 	if !ok {
 		return d.unknown()
 	}
-	if f := typed(d.in.Mnemonic()); f != nil {
-		n.fn = f
-	}
+	n.use(d.in.Mnemonic())
 	return d.lane(n)
 }
 
@@ -605,6 +603,7 @@ func (d *decoder) finish() error {
 			end = int32(i)
 		}
 	}
+	c.findSteps()
 	for i := range c.insts {
 		for _, list := range [][]slot{c.insts[i].reads, c.insts[i].sets} {
 			for j, s := range list {

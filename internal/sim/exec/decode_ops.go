@@ -81,16 +81,13 @@ func decodeMov(d *decoder) error {
 func (d *decoder) copyRow(to *ptx.Operand, s slot, wide bool) error {
 	n := blank()
 	n.a, n.reads = s, []slot{s}
-	n.fn = move[uint32]
+	name := "mov.b32"
 	if wide {
-		n.fn, n.wide = move[uint64], wideA
+		name, n.wide = "mov.b64", wideA
 	}
-	if bits := d.in.Args[0].Type.Bits(); bits != 0 && bits < 32 {
-		n.f1, n.fn = func(a uint64) uint64 { return a }, lanes1
-	}
-	n = d.into(n, to)
-	if n.f1 == nil && to.Reg.Type.Bits() < 32 {
-		n.f1, n.fn = func(a uint64) uint64 { return a & 0xffff }, lanes1
+	n.f1, n.fn = func(a uint64) uint64 { return a }, lanes1
+	if n = d.into(n, to); to.Reg.Type.Bits() >= 32 {
+		n.use(name)
 	}
 	d.emit(n)
 	return nil
@@ -197,8 +194,8 @@ func decodeCvt(d *decoder) error {
 		f = func(a uint64) uint64 { return g(a&0xffff) | g(a>>16&0xffff)<<8 }
 	}
 	n, _ := scalar(f)
-	if loop := typed(d.in.Mnemonic()); loop != nil && args[0].Reg.Type.Bits() == to.Bits() && (args[1].Kind != ptx.RegOperand || args[1].Reg.Type.Bits() == from.Bits()) {
-		n.fn = loop
+	if args[0].Reg.Type.Bits() == to.Bits() && (args[1].Kind != ptx.RegOperand || args[1].Reg.Type.Bits() == from.Bits()) {
+		n.use(d.in.Mnemonic())
 	}
 	return d.lane(n)
 }
@@ -325,8 +322,8 @@ func decodeSetp(d *decoder) error {
 		n.f2 = func(a, b uint64) uint64 { return bit(f)(a>>16, b>>16) }
 		return d.compare(n, &hi, &args[1], &args[2], c, join, t, false, 0)
 	}
-	fn, swap, invert := typedComparison(cmp, t, ftz)
-	if n.fn = fn; fn == nil {
+	name, swap, invert := typedComparison(cmp, t, ftz)
+	if n.use(name); n.fn == nil {
 		n.f2, swap, invert = bit(f), false, 0
 	}
 	return d.compare(n, &args[0], &args[1], &args[2], c, join, t, swap, invert)
@@ -341,13 +338,13 @@ func bit(f func(a, b uint64) bool) fn2 {
 	}
 }
 
-// typedComparison finds the loop for a type; nil where there is none.
-func typedComparison(cmp string, t ptx.Type, ftz bool) (fn func(x *ctx, in *inst), swap bool, invert uint32) {
+// typedComparison is the name of the loop for a type, if there is one.
+func typedComparison(cmp string, t ptx.Type, ftz bool) (name string, swap bool, invert uint32) {
 	if ftz {
-		return nil, false, 0
+		return "", false, 0
 	}
 	base, swap, invert := comparison(cmp, isFloat(t))
-	return typedCompare(base + "." + t.String()), swap, invert
+	return "setp." + base + "." + t.String(), swap, invert
 }
 
 // decodeSet compares to a predicate of its own and selects all ones (or 1.0).
@@ -391,9 +388,11 @@ func decodeSet(d *decoder) error {
 // choose emits a selection by a predicate.
 func (d *decoder) choose(o *ptx.Operand, a, b slot, wide bool, p slot, not uint32) error {
 	n := blank()
-	n.fn = selectRow[uint32]
 	if wide {
-		n.fn, n.wide = selectRow[uint64], wideA|wideB
+		n.use("selp.b64")
+		n.wide = wideA | wideB
+	} else {
+		n.use("selp.b32")
 	}
 	n.a, n.b, n.c, n.off = a, b, p, int64(not)
 	n.reads, n.merge = []slot{a, b, readsPred(p)}, mergeSelect
@@ -507,9 +506,9 @@ func decodeLop3(d *decoder) error {
 		return d.unknown()
 	}
 	from.Pair = nil
-	fn, swap, invert := typedComparison("ne", ptx.B32, false)
+	name, swap, invert := typedComparison("ne", ptx.B32, false)
 	m := blank()
-	m.fn = fn
+	m.use(name)
 	return d.compare(m, &o, &from, &zero, &args[5], oneOf(d.in.Mods, "and", "or"), ptx.B32, swap, invert)
 }
 

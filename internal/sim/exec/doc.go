@@ -22,8 +22,9 @@
 //
 // The meaning of an instruction is a function of scalars (scalar_int.go,
 // scalar_float.go, scalar_cvt.go). For those that kernels spend their time in
-// there is a typed loop as well (lanes.go), and for some of these one in
-// assembly (vector_amd64.s); the tests hold both against models of their own.
+// there is a typed loop as well (lanes.go), and for most of these one in assembly
+// (steps_amd64.s), which goes from an instruction to the next without coming back
+// to Go (steps.go); the tests hold all against models of their own.
 // Products of matrices are computed as the tensor cores do, bit for bit
 // (tensor_arith.go says by which rules, and which of them a card confirmed).
 //

@@ -382,6 +382,7 @@ func TestMinMax(t *testing.T) {
 		}
 		check(t, "neg."+f.name, "", func(v []uint64) uint64 { return v[0] ^ 1<<(f.t.Bits()-1) })
 		check(t, "abs."+f.name, "", func(v []uint64) uint64 { return v[0] &^ (1 << (f.t.Bits() - 1)) })
+		checkKnown(t, "copysign."+f.name, "", func(v []uint64) uint64 { return v[1]&^(1<<(f.t.Bits()-1)) | v[0]&(1<<(f.t.Bits()-1)) })
 	}
 }
 

@@ -255,6 +255,14 @@ func divF32(x *ctx, in *inst) {
 	}
 }
 
+func rcpF32(x *ctx, in *inst) {
+	d, a := dst[uint32](x, in.d), row[float32](x, in.a)
+	a = a[:len(d)]
+	for i := range d {
+		d[i] = canon(1 / a[i])
+	}
+}
+
 func sqrtF32(x *ctx, in *inst) {
 	d, a := dst[uint32](x, in.d), row[float32](x, in.a)
 	a = a[:len(d)]
@@ -402,6 +410,16 @@ func clearSign[T uint32 | uint64](x *ctx, in *inst) {
 	}
 }
 
+// copySign takes the sign of a and the rest of b.
+func copySign[T uint32 | uint64](x *ctx, in *inst) {
+	d, a, b := dst[T](x, in.d), row[T](x, in.a), row[T](x, in.b)
+	rest := ^T(0) >> 1
+	a, b = a[:len(d)], b[:len(d)]
+	for i := range d {
+		d[i] = a[i]&^rest | b[i]&rest
+	}
+}
+
 // fast holds the typed loops by mnemonic. Each gives what the scalar function
 // of its mnemonic gives.
 var fast = map[string]func(x *ctx, in *inst){
@@ -420,10 +438,11 @@ var fast = map[string]func(x *ctx, in *inst){
 	"max.u32": maximum[uint32], "max.s32": maximum[int32], "max.u64": maximum[uint64], "max.s64": maximum[int64],
 
 	"add.f32": addF32, "add.rn.f32": addF32, "sub.f32": subF32, "sub.rn.f32": subF32,
-	"mul.f32": mulF32, "mul.rn.f32": mulF32, "div.rn.f32": divF32, "sqrt.rn.f32": sqrtF32,
+	"mul.f32": mulF32, "mul.rn.f32": mulF32, "div.rn.f32": divF32, "rcp.rn.f32": rcpF32, "sqrt.rn.f32": sqrtF32,
 	"fma.rn.f32": fmaF32, "mad.rn.f32": fmaF32,
 	"min.f32": minF32, "max.f32": maxF32, "min.NaN.f32": minF32, "max.NaN.f32": maxF32,
 	"neg.f32": flipSign[uint32], "abs.f32": clearSign[uint32], "neg.f64": flipSign[uint64], "abs.f64": clearSign[uint64],
+	"copysign.f32": copySign[uint32], "copysign.f64": copySign[uint64],
 	"add.f64": addF64, "add.rn.f64": addF64, "sub.f64": subF64, "sub.rn.f64": subF64,
 	"mul.f64": mulF64, "mul.rn.f64": mulF64, "div.rn.f64": divF64,
 	"fma.rn.f64": fmaF64, "mad.rn.f64": fmaF64,
@@ -435,6 +454,16 @@ var fast = map[string]func(x *ctx, in *inst){
 	"cvt.s64.u32": widen[uint64, uint32], "cvt.u64.s32": widen[int64, int32],
 	"cvt.u32.u64": widen[uint32, uint64], "cvt.s32.s64": widen[uint32, uint64],
 	"cvt.u32.s64": widen[uint32, uint64], "cvt.s32.u64": widen[uint32, uint64],
+
+	"mov.b32": move[uint32], "mov.b64": move[uint64], "selp.b32": selectRow[uint32], "selp.b64": selectRow[uint64],
+
+	"setp.eq.u32": compareEq[uint32], "setp.eq.b32": compareEq[uint32], "setp.eq.s32": compareEq[uint32], "setp.eq.f32": compareEq[float32],
+	"setp.eq.u64": compareEq[uint64], "setp.eq.b64": compareEq[uint64], "setp.eq.s64": compareEq[uint64], "setp.eq.f64": compareEq[float64],
+	"setp.lt.u32": compareLt[uint32], "setp.lt.s32": compareLt[int32], "setp.lt.f32": compareLt[float32],
+	"setp.lt.u64": compareLt[uint64], "setp.lt.s64": compareLt[int64], "setp.lt.f64": compareLt[float64],
+	"setp.le.u32": compareLe[uint32], "setp.le.s32": compareLe[int32], "setp.le.f32": compareLe[float32],
+	"setp.le.u64": compareLe[uint64], "setp.le.s64": compareLe[int64], "setp.le.f64": compareLe[float64],
+	"setp.nan.f32": compareNaN[float32], "setp.nan.f64": compareNaN[float64],
 }
 
 // Comparisons. in.d is the predicate; what they compute for a warp is the mask
@@ -492,6 +521,22 @@ func compareLe[T ordered](x *ctx, in *inst) {
 	}
 }
 
+func compareNaN[T float32 | float64](x *ctx, in *inst) {
+	a, b := row[T](x, in.a), row[T](x, in.b)
+	for k := range x.n / 32 {
+		ak, bk := a[32*k:][:32], b[32*k:][:32]
+		var m uint32
+		for i := range ak {
+			var v uint32
+			if ak[i] != ak[i] || bk[i] != bk[i] {
+				v = 1
+			}
+			m |= v << i
+		}
+		x.finishCompare(in, k, m)
+	}
+}
+
 // compareAny calls in.f2, which gives 0 or 1.
 func compareAny(x *ctx, in *inst) {
 	a, b := x.operand(in.a, in.wide&wideA != 0), x.operand(in.b, in.wide&wideB != 0)
@@ -536,8 +581,8 @@ func (x *ctx) finishCompare(in *inst, warp int, m uint32) {
 	}
 }
 
-// comparison reduces a comparison to eq, lt or le: of the operands swapped, or
-// inverted. It is "" for those that are neither.
+// comparison reduces a comparison to eq, lt, le or nan: of the operands swapped,
+// or inverted. It is "" for those that are none.
 func comparison(cmp string, isFloat bool) (base string, swap bool, invert uint32) {
 	const not = math.MaxUint32
 	switch cmp {
@@ -565,39 +610,19 @@ func comparison(cmp string, isFloat bool) (base string, swap bool, invert uint32
 		return "le", false, not
 	case "geu":
 		return "lt", false, not
+	case "nan":
+		return "nan", false, 0
+	case "num":
+		return "nan", false, not
 	}
 	return "", false, 0
-}
-
-// compareLoops holds the loops by comparison and type.
-var compareLoops = map[string]func(x *ctx, in *inst){
-	"eq.u32": compareEq[uint32], "eq.b32": compareEq[uint32], "eq.s32": compareEq[uint32], "eq.f32": compareEq[float32],
-	"eq.u64": compareEq[uint64], "eq.b64": compareEq[uint64], "eq.s64": compareEq[uint64], "eq.f64": compareEq[float64],
-	"lt.u32": compareLt[uint32], "lt.s32": compareLt[int32], "lt.f32": compareLt[float32],
-	"lt.u64": compareLt[uint64], "lt.s64": compareLt[int64], "lt.f64": compareLt[float64],
-	"le.u32": compareLe[uint32], "le.s32": compareLe[int32], "le.f32": compareLe[float32],
-	"le.u64": compareLe[uint64], "le.s64": compareLe[int64], "le.f64": compareLe[float64],
-}
-
-// typed finds the loop of a mnemonic, or of a comparison; nil where there is
-// none.
-func typed(name string) func(x *ctx, in *inst) { return first(vectors.loops[name], fast[name]) }
-
-func typedCompare(name string) func(x *ctx, in *inst) {
-	return first(vectors.compare[name], compareLoops[name])
-}
-
-func first(f, g func(x *ctx, in *inst)) func(x *ctx, in *inst) {
-	if f != nil {
-		return f
-	}
-	return g
 }
 
 // vectors holds what a machine can do faster than Go's loops; nil where it
 // cannot. The Go code beside each use says what they do.
 var vectors struct {
-	loops, compare    map[string]func(x *ctx, in *inst) // before those of fast and compareLoops
+	steps             map[string]*stepForm // before the loops of fast
+	run               func(s *step, n int, rows, wide unsafe.Pointer, pitch int, preds *uint32, predPitch, bytes int)
 	offset64          func(t, a *uint64, off, step uint64, lanes int) (different uint64)
 	offset32          func(t *uint64, a *uint32, off uint32, lanes int, out *[3]uint32)
 	gather4, scatter4 func(d0, d1, d2, d3 *uint32, p unsafe.Pointer, lo uint64, t *uint64, lanes int)

@@ -46,7 +46,7 @@ var bugs = []bug{
 	{"setp.ne is true of NaNs", "scalar_float.go", "return !nan && a != b", "return a != b"},
 	{"setp.geu is false of NaNs", "scalar_float.go", "return nan || a >= b", "return a >= b"},
 	{"rsqrt of −0 is +Inf", "scalar_float.go", "return out(math.Copysign(math.Inf(1), v))", "return out(math.Inf(1))"},
-	{"copysign takes the sign of the second operand", "scalar_float.go", "return b&^top | a&top", "return a&^top | b&top"},
+	{"copysign takes the sign of the second operand", "lanes.go", "a[i]&^rest | b[i]&rest", "a[i]&rest | b[i]&^rest"},
 
 	{"cvt of NaN from float32 to 32 bits is the least integer", "scalar_cvt.go", "if s == ptx.F64 || d.Bits() == 64 {", "if true {"},
 	{"cvt to an integer wraps", "scalar_cvt.go", "case v >= over:\n\t\t\treturn hi", "case v >= 2*over:\n\t\t\treturn hi"},
