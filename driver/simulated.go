@@ -8,8 +8,8 @@ import (
 
 // SimulatedConfig says what [Simulated] makes. The zero value is one device of
 // compute capability 9.0 that uses every processor. The variables
-// GPUARRAY_SIM_CC, GPUARRAY_SIM_SEED and GPUARRAY_SIM_PERTURB decide where the
-// fields are zero; GPUARRAY_SIM_RACES is 1 for Races, 2 for both kinds, and
+// GPUARRAY_SIM_CC, GPUARRAY_SIM_SEED, GPUARRAY_SIM_LATE and GPUARRAY_SIM_PERTURB
+// decide where the fields are zero; GPUARRAY_SIM_RACES is 1 for Races, 2 for both kinds, and
 // GPUARRAY_SIM_COUNTS=1 prints Counts to standard error.
 type SimulatedConfig struct {
 	Devices           int    // 0 is 1
@@ -20,6 +20,12 @@ type SimulatedConfig struct {
 	Races             bool   // accesses to shared memory that no barrier orders are faults; slower
 	GlobalRaces       bool   // the same for global memory, also between blocks; much slower, one worker
 	Fuel              uint64 // instructions that a block may issue before its kernel counts as endless, a fault; 0 is 2³⁰
+
+	// Late, if not 0, keeps asynchronous work waiting for as long as CUDA allows, and
+	// runs it in an order between streams that is drawn from Late: what a program
+	// forgets to wait for is then seen. 0: work is done when the call that gave it
+	// returns. Reports then do not name arrays, only whole allocations.
+	Late uint64
 
 	// Perturb, if not 0, makes approximations (rcp.approx, ex2.approx and their kin)
 	// as bad as PTX allows: off by the documented bound, up or down as drawn from
@@ -43,6 +49,6 @@ type SimulatedConfig struct {
 func Simulated(cfg SimulatedConfig) (*Driver, error) {
 	return initialise(sim.New(sim.Options{
 		Devices: cfg.Devices, ComputeCapability: cfg.ComputeCapability, MemoryLimit: cfg.MemoryLimit,
-		Workers: cfg.Workers, Seed: cfg.Seed, Fuel: cfg.Fuel, Races: cfg.Races, GlobalRaces: cfg.GlobalRaces, Perturb: cfg.Perturb, CountsTo: cfg.Counts,
+		Workers: cfg.Workers, Seed: cfg.Seed, Fuel: cfg.Fuel, Late: cfg.Late, Races: cfg.Races, GlobalRaces: cfg.GlobalRaces, Perturb: cfg.Perturb, CountsTo: cfg.Counts,
 	}), simulatedSource)
 }

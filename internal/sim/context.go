@@ -62,6 +62,7 @@ func (s *Sim) DevicePrimaryCtxRetain(h abi.Device) (abi.Context, abi.Result) {
 func (s *Sim) DevicePrimaryCtxRelease(h abi.Device) abi.Result {
 	s.run.Lock()
 	defer s.run.Unlock()
+	s.finishAll(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, r := s.device(h)
@@ -83,7 +84,7 @@ func (s *Sim) DevicePrimaryCtxRelease(h abi.Device) abi.Result {
 // destroyContext frees what belongs to a device's context. s.run and s.mu are
 // held.
 func (s *Sim) destroyContext(d *device) {
-	d.ctx, d.legacy = 0, nil
+	d.ctx, d.legacy, d.left = 0, nil, nil
 	clear(d.peers)
 	for _, other := range s.devices {
 		delete(other.peers, d)
@@ -153,21 +154,32 @@ func (s *Sim) CtxSetCurrent(c abi.Context) abi.Result {
 	return r
 }
 
-// CtxSynchronize reports a fault of the device; its work is always done.
+// CtxSynchronize waits for what is pending, and reports a fault of the device.
 func (s *Sim) CtxSynchronize() abi.Result {
 	s.run.Lock() // work that another goroutine started is part of what is waited for
 	defer s.run.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d, r := s.context()
+	d, r := s.unrecorded()
 	if r != abi.Success {
 		return r
 	}
-	if s.invalidateCaptures(func(c *capture) bool { return c.origin.dev == d }) {
-		return abi.ErrorStreamCaptureUnsupported
+	s.finishAll(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.fault == abi.Success {
+		s.trimPools(d)
 	}
-	s.trimPools(d)
-	return abi.Success
+	return d.fault
+}
+
+// unrecorded is the current context's device, of which no stream may be captured.
+func (s *Sim) unrecorded() (*device, abi.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, r := s.context()
+	if r == abi.Success && s.invalidateCaptures(func(c *capture) bool { return c.origin.dev == d }) {
+		r = abi.ErrorStreamCaptureUnsupported
+	}
+	return d, r
 }
 
 // CtxGetLimit returns a limit that CtxSetLimit set, or its default.

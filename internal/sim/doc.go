@@ -9,8 +9,9 @@
 //
 //   - Asynchronous work has run to completion when the call returns. That is one
 //     of the schedules a GPU may choose, so correct programs cannot tell, and a
-//     program that forgets a wait is not punished for it here. Work that is
-//     captured, or is in a graph, runs when the graph is launched.
+//     program that forgets a wait is not punished for it here, but where it asks
+//     to be: see below. Work that is captured, or is in a graph, runs when the
+//     graph is launched.
 //   - A kernel that does wrong poisons its device as on hardware: the launch
 //     itself succeeds, the next call and every later one of that context fails
 //     with the same code, and the process (here: the API value) must be
@@ -31,4 +32,18 @@
 //     may crash.
 //   - Capture in thread-local mode is treated like relaxed mode.
 //     Stream-ordered allocation cannot be captured.
+//
+// Under Options.Late, or GPUARRAY_SIM_LATE=seed, streams are queues: work runs as
+// late as CUDA allows, when a call needs it done, in an order between streams and
+// between a graph's nodes that is drawn from the seed, and now and then some of it
+// sooner. What orders work is what CUDA promises and nothing else: a stream, events as
+// they were recorded when a wait was called for, the NULL stream and the blocking
+// streams, the edges of a graph and the launches of one graph; for the host, the calls
+// that synchronise, MemFree, MemFreeHost, and the unloading of modules and contexts.
+// Pinned memory is read and written when a copy runs, pageable memory is staged when
+// it is called, and a synchronous copy from pageable memory returns when that is done.
+// Memory that a stream allocates is there when the stream gets so far. Faults show at
+// later calls. So a missing wait gives wrong values, or a fault, under most seeds; the
+// same calls from one goroutine and the same seed make the same schedule, with
+// Options.Workers 1 in all detail. MarkMemory does nothing then.
 package sim

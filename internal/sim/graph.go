@@ -25,10 +25,14 @@ type graphExec struct {
 	works []work
 	deps  [][]int
 	index map[abi.GraphNode]int // by the handles of the graph it was made from
+	last  *task                 // the end of its last launch, nil where work does not wait
 }
 
 // graphWork runs a ready graph's works, one after another.
-type graphWork struct{ works []work }
+type graphWork struct {
+	exec  *graphExec
+	works []work
+}
 
 func (g graphWork) kind() abi.GraphNodeType { return abi.GraphNodeTypeGraph }
 
@@ -337,6 +341,6 @@ func (s *Sim) GraphLaunch(h abi.GraphExec, sh abi.Stream) abi.Result {
 		if r != abi.Success {
 			return nil, r
 		}
-		return graphWork{x.works}, abi.Success
+		return graphWork{x, x.works}, abi.Success
 	})
 }

@@ -105,6 +105,11 @@ func (s *Sim) reserved(d *device) uint64 {
 func (s *Sim) release(addr uint64, a *allocation) {
 	// The address is one of ours and alive: the only errors of Free are that it is not.
 	_ = s.mem.Free(addr)
+	s.disown(addr, a)
+}
+
+// disown forgets an allocation. s.mu is held.
+func (s *Sim) disown(addr uint64, a *allocation) {
 	if a.pool != nil {
 		a.pool.give(a.charge())
 	} else {
@@ -131,6 +136,7 @@ func (s *Sim) MemAlloc(bytes uint64) (abi.DevicePtr, abi.Result) {
 func (s *Sim) MemFree(p abi.DevicePtr) abi.Result {
 	s.run.Lock()
 	defer s.run.Unlock()
+	s.finishAll(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, r := s.unsafeContext(); r != abi.Success {
@@ -247,6 +253,7 @@ func (s *Sim) MemHostAlloc(bytes uint64, flags uint32) (unsafe.Pointer, abi.Resu
 func (s *Sim) MemFreeHost(p unsafe.Pointer) abi.Result {
 	s.run.Lock()
 	defer s.run.Unlock()
+	s.finishAll(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, r := s.unsafeContext(); r != abi.Success {
@@ -260,8 +267,14 @@ func (s *Sim) MemFreeHost(p unsafe.Pointer) abi.Result {
 }
 
 // MarkMemory tells the memory's checks of a part of an allocation. What does
-// not lie in one is not marked.
+// not lie in one is not marked. Under Options.Late nothing is: an allocator tells
+// when the program gives memory back and takes it again, in the program's order,
+// and may hand out at once what work that waits has yet to read. In which stream's
+// order the state changes is not said, so that no place in the queues is right.
 func (s *Sim) MarkMemory(p abi.DevicePtr, bytes uint64, state abi.MemoryState, label func() string) {
+	if s.late != nil {
+		return
+	}
 	s.mu.Lock()
 	ok := s.onDevice(uint64(p), bytes) == abi.Success
 	s.mu.Unlock()

@@ -253,6 +253,7 @@ func (s *Sim) ModuleLoadDataEx(image []byte, jit *abi.JitOptions) (abi.Module, a
 func (s *Sim) ModuleUnload(h abi.Module) abi.Result {
 	s.run.Lock()
 	defer s.run.Unlock()
+	s.finishAll(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, r := s.module(h)
@@ -362,6 +363,7 @@ func (s *Sim) LibraryLoadData(image []byte, jit *abi.JitOptions) (abi.Library, a
 func (s *Sim) LibraryUnload(h abi.Library) abi.Result {
 	s.run.Lock()
 	defer s.run.Unlock()
+	s.finishAll(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, r := s.library(h)

@@ -208,21 +208,32 @@ func (s *Sim) MemAllocAsync(bytes uint64, h abi.Stream) (abi.DevicePtr, abi.Resu
 	if r != abi.Success {
 		return 0, r
 	}
-	return s.allocate(st.dev, bytes, s.pools[s.defaultPool(st.dev)])
+	return s.allocateIn(st, bytes, s.pools[s.defaultPool(st.dev)])
 }
 
 // MemAllocFromPoolAsync allocates from a pool.
 func (s *Sim) MemAllocFromPoolAsync(bytes uint64, ph abi.MemoryPool, h abi.Stream) (abi.DevicePtr, abi.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, r := s.uncaptured(h); r != abi.Success {
+	st, r := s.uncaptured(h)
+	if r != abi.Success {
 		return 0, r
 	}
 	p, r := s.byPool(ph)
 	if r != abi.Success {
 		return 0, r
 	}
-	return s.allocate(p.dev, bytes, p)
+	return s.allocateIn(st, bytes, p)
+}
+
+// allocateIn allocates in a stream's order. s.mu is held.
+func (s *Sim) allocateIn(st *stream, bytes uint64, p *pool) (abi.DevicePtr, abi.Result) {
+	addr, r := s.allocate(p.dev, bytes, p)
+	if r == abi.Success && s.late != nil {
+		s.mem.Mark(uint64(addr), bytes, abi.MemoryDead, func() string { return "a stream-ordered allocation that its stream has not come to" })
+		s.enqueue(st, arrive{uint64(addr), bytes})
+	}
+	return addr, r
 }
 
 // MemFreeAsync frees memory in stream order.
@@ -231,12 +242,18 @@ func (s *Sim) MemFreeAsync(p abi.DevicePtr, h abi.Stream) abi.Result {
 	defer s.run.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, r := s.uncaptured(h); r != abi.Success {
+	st, r := s.uncaptured(h)
+	if r != abi.Success {
 		return r
 	}
 	a := s.allocs[uint64(p)]
 	if a == nil {
 		return abi.ErrorInvalidValue
+	}
+	if s.late != nil {
+		s.disown(uint64(p), a)
+		s.enqueue(st, leave{uint64(p)})
+		return abi.Success
 	}
 	s.release(uint64(p), a)
 	return abi.Success

@@ -26,6 +26,7 @@ type Options struct {
 	Races             bool   // report races in shared memory; the variable GPUARRAY_SIM_RACES=1 does so too
 	GlobalRaces       bool   // report races in global memory as well, on one worker; GPUARRAY_SIM_RACES=2
 	Fuel              uint64 // instructions a block may issue before it counts as endless; 0 is exec.DefaultFuel
+	Late              uint64 // not 0: asynchronous work runs as late as CUDA allows, in an order drawn from it; 0 is GPUARRAY_SIM_LATE, else at once
 	Perturb           uint64 // not 0: approximations are off by as much as PTX allows, up or down as drawn from it; 0 is GPUARRAY_SIM_PERTURB, else none
 
 	// Counts, if not nil, adds up what the kernels' accesses to memory cost. With
@@ -52,6 +53,7 @@ type Sim struct {
 
 	countsTo io.Writer // where opts.Counts is printed, or nil
 	perturb  uint64    // seed for programs' approximations, or 0
+	late     *late     // nil: work is done when the call that gave it returns
 
 	// run is held while work touches device memory, so that the work of all
 	// streams happens one after another. It is taken before mu.
@@ -90,6 +92,7 @@ type device struct {
 	retains int    // of the primary context
 	ctx     abi.Context
 	legacy  *stream        // the NULL stream, while the context is alive
+	left    []*task        // the last of blocking streams that were destroyed
 	pool    abi.MemoryPool // the default pool, 0 until it is asked for
 	limits  map[abi.Limit]uint64
 	peers   map[*device]bool // whose memory this context may use
@@ -109,6 +112,9 @@ func New(o Options) abi.API {
 	}
 	if o.Seed == 0 {
 		o.Seed, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_SEED"), 0, 64)
+	}
+	if o.Late == 0 {
+		o.Late, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_LATE"), 0, 64)
 	}
 	if o.Perturb == 0 {
 		o.Perturb, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_PERTURB"), 0, 64)
@@ -147,6 +153,9 @@ func New(o Options) abi.API {
 		allocs:     map[uint64]*allocation{},
 		host:       map[unsafe.Pointer]hostBlock{},
 		programs:   map[string]*exec.Program{},
+	}
+	if o.Late != 0 {
+		s.late = newLate(o.Late)
 	}
 	for i := range o.Devices {
 		s.devices = append(s.devices, &device{ordinal: i, limit: o.MemoryLimit, peers: map[*device]bool{}})

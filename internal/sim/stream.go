@@ -7,7 +7,7 @@ import (
 )
 
 // stream is a queue that is always empty: its work is done when the call that
-// gave it returns, unless it is being captured.
+// gave it returns, unless it is being captured, or Options.Late keeps it waiting.
 type stream struct {
 	dev         *device
 	legacy      bool // the NULL stream
@@ -15,6 +15,8 @@ type stream struct {
 	priority    int32
 	capture     *capture // nil: not capturing
 	frontier    []*node  // the captured nodes that the next one comes after
+	tail        []*task  // the last task, if any
+	rank        uint64   // of its tasks
 }
 
 // event remembers a moment in a stream's queue.
@@ -25,6 +27,7 @@ type event struct {
 	at       time.Duration // since start
 	capture  *capture      // the capture it was last recorded in, nil outside
 	frontier []*node       // what was captured before it
+	mark     *task         // its place in a queue, nil where work does not wait
 }
 
 // stream returns the stream of a handle; 0 and the special handles are the
@@ -96,43 +99,54 @@ func (s *Sim) StreamDestroy(h abi.Stream) abi.Result {
 			s.abandon(st.capture)
 		}
 	}
+	if !st.nonBlocking {
+		st.dev.left = append(st.dev.left, st.tail...)
+	}
 	delete(s.streams, h)
 	return abi.Success
 }
 
-// StreamQuery is Success: nothing is ever pending.
+// StreamQuery is Success where nothing is pending.
 func (s *Sim) StreamQuery(h abi.Stream) abi.Result {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st, r := s.stream(h)
-	if r == abi.Success && st.legacy {
-		r = s.implicit(st.dev)
+	st, tasks, r := s.awaited(h)
+	if r != abi.Success || s.late == nil {
+		return r
 	}
-	if r == abi.Success && st.capture != nil {
-		return st.capture.refuse(abi.ErrorStreamCaptureUnsupported)
-	}
-	return r
+	return s.answer(st.dev, tasks)
 }
 
-// StreamSynchronize waits for work that other goroutines have in progress.
+// awaited is a stream, and the tasks that it has, for calls that look at its end.
+func (s *Sim) awaited(h abi.Stream) (*stream, []*task, abi.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st, r := s.uncaptured(h)
+	if r != abi.Success || s.late == nil {
+		return st, nil, r
+	}
+	return st, s.queued(st), r
+}
+
+// StreamSynchronize waits for what is pending, and for work that other goroutines
+// have in progress.
 func (s *Sim) StreamSynchronize(h abi.Stream) abi.Result {
 	s.run.Lock()
 	defer s.run.Unlock()
-	if r := s.StreamQuery(h); r != abi.Success {
+	st, tasks, r := s.awaited(h)
+	if r != abi.Success {
 		return r
 	}
+	s.finish(tasks)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st, r := s.stream(h)
-	if r == abi.Success {
+	if st.dev.fault == abi.Success {
 		s.trimPools(st.dev)
 	}
-	return r
+	return st.dev.fault
 }
 
-// StreamWaitEvent orders a stream after an event. Work is done at once, so
-// outside a capture this is only checked; a captured event brings the stream
-// into its capture.
+// StreamWaitEvent orders a stream after an event. Where work is done at once this is
+// only checked outside a capture; a captured event brings the stream into its
+// capture.
 func (s *Sim) StreamWaitEvent(h abi.Stream, eh abi.Event, flags uint32) abi.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +166,10 @@ func (s *Sim) StreamWaitEvent(h abi.Stream, eh abi.Event, flags uint32) abi.Resu
 			return r
 		}
 	}
-	return s.join(st, e)
+	if r = s.join(st, e); r == abi.Success && st.capture == nil && e.mark != nil {
+		s.enqueue(st, nil, e.mark)
+	}
+	return r
 }
 
 // EventCreate makes an event. Events for other processes are not supported.
@@ -184,7 +201,8 @@ func (s *Sim) EventDestroy(h abi.Event) abi.Result {
 	return r
 }
 
-// EventRecord takes the time, or in a capture what was captured so far.
+// EventRecord takes the time or the place in the queue, or in a capture what was
+// captured so far.
 func (s *Sim) EventRecord(h abi.Event, sh abi.Stream) abi.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,46 +226,63 @@ func (s *Sim) EventRecord(h abi.Event, sh abi.Stream) abi.Result {
 		if st.capture.invalid {
 			return abi.ErrorStreamCaptureInvalidated
 		}
-		e.capture, e.frontier, e.recorded = st.capture, append([]*node(nil), st.frontier...), true
+		e.capture, e.frontier, e.recorded, e.mark = st.capture, append([]*node(nil), st.frontier...), true, nil
 		return abi.Success
 	}
 	e.capture, e.frontier, e.recorded, e.at = nil, nil, true, time.Since(start)
+	if s.late != nil {
+		e.mark = s.enqueue(st, nil)
+	}
 	return abi.Success
 }
 
-// EventQuery is Success for every event that was not captured.
+// EventQuery is Success for every event that was reached, or never recorded.
 func (s *Sim) EventQuery(h abi.Event) abi.Result {
+	d, tasks, r := s.reached(h)
+	if r != abi.Success || s.late == nil {
+		return r
+	}
+	return s.answer(d, tasks)
+}
+
+// reached is an event's device, and what is to be done before it, for calls that look
+// at whether it was.
+func (s *Sim) reached(h abi.Event) (*device, []*task, abi.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, r := s.event(h)
 	switch {
 	case r != abi.Success:
-		return r
+		return nil, nil, r
 	case e.capture != nil:
 		if e.capture.active {
 			e.capture.invalid = true
 		}
-		return abi.ErrorCapturedEvent
+		return nil, nil, abi.ErrorCapturedEvent
 	case s.invalidateCaptures(func(c *capture) bool { return c.origin.dev == e.dev && c.mode == abi.StreamCaptureModeGlobal }):
-		return abi.ErrorStreamCaptureUnsupported
+		return nil, nil, abi.ErrorStreamCaptureUnsupported
+	case e.mark == nil:
+		return e.dev, nil, abi.Success
 	}
-	return abi.Success
+	return e.dev, []*task{e.mark}, abi.Success
 }
 
-// EventSynchronize waits for work that other goroutines have in progress.
+// EventSynchronize waits for the event, and for work that other goroutines have in
+// progress.
 func (s *Sim) EventSynchronize(h abi.Event) abi.Result {
 	s.run.Lock()
 	defer s.run.Unlock()
-	if r := s.EventQuery(h); r != abi.Success {
+	d, tasks, r := s.reached(h)
+	if r != abi.Success {
 		return r
 	}
+	s.finish(tasks)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, r := s.event(h)
-	if r == abi.Success {
-		s.trimPools(e.dev)
+	if d.fault == abi.Success {
+		s.trimPools(d)
 	}
-	return r
+	return d.fault
 }
 
 // EventElapsedTime is the host's time between two records.
@@ -266,6 +301,12 @@ func (s *Sim) EventElapsedTime(first, last abi.Event) (float32, abi.Result) {
 		return 0, abi.ErrorCapturedEvent
 	case !a.timing || !b.timing || !a.recorded || !b.recorded || a.dev != b.dev:
 		return 0, abi.ErrorInvalidHandle
+	}
+	if a.mark != nil && b.mark != nil {
+		if a.mark.waits() || b.mark.waits() {
+			return 0, abi.ErrorNotReady
+		}
+		a.at, b.at = a.mark.at, b.mark.at
 	}
 	return float32((b.at - a.at).Seconds() * 1000), abi.Success
 }

@@ -23,8 +23,8 @@ type refusal abi.Result
 
 func (r refusal) Error() string { return abi.Result(r).String() }
 
-// submit makes work and gives it to a stream: it runs now, or is recorded if
-// the stream is being captured. sync says that the caller waits for it.
+// submit makes work and gives it to a stream: it runs now, or under Options.Late
+// some time, or is recorded if the stream is being captured. sync says that the caller waits for it.
 func (s *Sim) submit(h abi.Stream, sync bool, prepare func(d *device) (work, abi.Result)) abi.Result {
 	s.mu.Lock()
 	st, r := s.stream(h)
@@ -42,6 +42,9 @@ func (s *Sim) submit(h abi.Stream, sync bool, prepare func(d *device) (work, abi
 	if st.capture != nil {
 		defer s.mu.Unlock()
 		return s.record(st, w)
+	}
+	if s.late != nil {
+		return s.later(st, w, sync)
 	}
 	s.mu.Unlock()
 	return s.execute(st.dev, w, sync)

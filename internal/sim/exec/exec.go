@@ -98,6 +98,9 @@ func (p *Program) Unload() { p.unload() }
 // launch cannot start.
 func Run(k *Kernel, l Launch, o Options) error { return run(k, l, o) }
 
+// Check is the *LaunchError that Run would return.
+func (k *Kernel) Check(l Launch) error { return k.check(&l) }
+
 // LaunchError says why a launch could not start.
 type LaunchError struct {
 	Kernel string
