@@ -18,8 +18,18 @@ func (c *Context) CopyHtoD(dst Ptr, src []byte) error {
 		return c.call("cuMemcpyHtoD", nothing)
 	}
 	return c.call("cuMemcpyHtoD", func(api abi.API) abi.Result {
-		return api.MemcpyHtoD(abi.DevicePtr(dst), unsafe.Pointer(&src[0]), uint64(len(src)))
+		return landed(api, api.MemcpyHtoD(abi.DevicePtr(dst), unsafe.Pointer(&src[0]), uint64(len(src))))
 	})
+}
+
+// landed waits for a copy from ordinary memory: CUDA's own call returns when it has
+// taken the bytes, which may still be on their way. Non-blocking streams would read
+// what was there before.
+func landed(api abi.API, r abi.Result) abi.Result {
+	if r != abi.Success {
+		return r
+	}
+	return api.StreamSynchronize(abi.StreamLegacy)
 }
 
 // CopyDtoH copies from src on to all of dst.
@@ -134,7 +144,12 @@ func (c *Context) Copy2D(p Copy2D) error {
 	if p.Width == 0 || p.Height == 0 {
 		return c.call(op, nothing)
 	}
-	return c.call(op, func(api abi.API) abi.Result { return api.Memcpy2D(&m) })
+	return c.call(op, func(api abi.API) abi.Result {
+		if p.Src.Host == nil {
+			return api.Memcpy2D(&m)
+		}
+		return landed(api, api.Memcpy2D(&m))
+	})
 }
 
 // Copy2D puts the copy of a rectangle into the stream. Host memory must be

@@ -895,3 +895,27 @@ func TestClusterRanks(t *testing.T) {
 		}
 	})
 }
+
+// TestWritesArrive has a non-blocking stream read what was written, in ways that
+// promise to wait, from ordinary memory, where work runs as late as CUDA allows.
+func TestWritesArrive(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		drv, err := Simulated(SimulatedConfig{Late: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		runRig(t, drv, func(r rig) {
+			a, b, c, s := r.alloc(8), r.alloc(8), r.alloc(8), r.stream()
+			v := []uint64{1<<40 + seed}
+			host, err := Bytes(v)
+			r.check(err, r.ctx.CopyHtoD(a.Ptr(), host), s.CopyDtoD(b.Ptr(), a.Ptr(), 8), s.Synchronize())
+			r.check(r.ctx.Copy2D(Copy2D{Side{Ptr: a.Ptr()}, Side{Host: make([]byte, 8)}, 4, 2}), s.CopyDtoD(c.Ptr(), a.Ptr(), 8), s.Synchronize())
+			var first, second [1]uint64
+			r.check(Read(first[:], b, 0), Read(second[:], c, 0))
+			if first[0] != v[0] || second[0] != 0 {
+				t.Errorf("seed %d: read %d and %d, want %d and 0", seed, first[0], second[0], v[0])
+			}
+			r.closes(a, b, c, s)
+		})
+	}
+}
