@@ -16,6 +16,16 @@ import (
 // writing both touch whole runs of memory; any other copy is the identity as an
 // elementwise kernel. Kernels depend on the size of an element only.
 func Copy(p *Plan, t Type, out, in Layout) error {
+	q := p.ask(planCopy, uint64(t))
+	q.layout(&out)
+	q.layout(&in)
+	if q.answered() {
+		return nil
+	}
+	return q.remember(planCopying(p, t, out, in))
+}
+
+func planCopying(p *Plan, t Type, out, in Layout) error {
 	if !t.valid() {
 		return &UnsupportedError{"copy", t}
 	}

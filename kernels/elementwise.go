@@ -52,9 +52,16 @@ var elementwisePool = sync.Pool{New: func() any { return &elementwiseWork{limit:
 // launches of one kernel, but operands without strides (contiguous) have no
 // limit.
 func Elementwise(p *Plan, e *Expr, out Layout, in []Layout) error {
+	q := p.ask(planElementwise)
+	q.expr(e)
+	q.layout(&out)
+	q.layouts(in)
+	if q.answered() {
+		return nil
+	}
 	w := elementwisePool.Get().(*elementwiseWork)
 	defer elementwisePool.Put(w)
-	return w.elementwise(p, e, out, in)
+	return q.remember(w.elementwise(p, e, out, in))
 }
 
 func (w *elementwiseWork) elementwise(p *Plan, e *Expr, out Layout, in []Layout) error {

@@ -16,6 +16,8 @@ type Plan struct {
 	Launches []Launch
 	Scratch  uint64 // bytes of scratch memory, 256-byte aligned, content undefined; operand ScratchOperand
 	Tickets  uint64 // bytes of ticket memory, operand TicketOperand: zero before the first launch, and zero again after the last, so one buffer that was cleared once serves every plan of a stream
+
+	words []uint64 // questions under way
 }
 
 // A Launch is one kernel launch but for the addresses.

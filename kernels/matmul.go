@@ -23,6 +23,17 @@ import (
 // shapes and the type. So a result does not depend on tiles, layouts or the
 // device. Integers wrap.
 func MatMul(p *Plan, t Type, out, a, b Layout) error {
+	q := p.ask(planProduct, uint64(t))
+	q.layout(&out)
+	q.layout(&a)
+	q.layout(&b)
+	if q.answered() {
+		return nil
+	}
+	return q.remember(planMatMul(p, t, out, a, b))
+}
+
+func planMatMul(p *Plan, t Type, out, a, b Layout) error {
 	if !t.IsFloat() && !t.IsInteger() {
 		return &UnsupportedError{"matmul", t}
 	}

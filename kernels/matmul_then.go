@@ -32,6 +32,19 @@ const (
 // broadcast to out's shape. An operand that is loaded may be out itself, through the
 // same layout. The result is, bit for bit, that of Elementwise over MatMul.
 func MatMulThen(p *Plan, t Type, e *Expr, out, a, b Layout, in []Layout) error {
+	q := p.ask(planProductThen, uint64(t))
+	q.expr(e)
+	q.layout(&out)
+	q.layout(&a)
+	q.layout(&b)
+	q.layouts(in)
+	if q.answered() {
+		return nil
+	}
+	return q.remember(planMatMulThen(p, t, e, out, a, b, in))
+}
+
+func planMatMulThen(p *Plan, t Type, e *Expr, out, a, b Layout, in []Layout) error {
 	if err := checkThen(t, e, &out, in); err != nil {
 		return err
 	}

@@ -85,6 +85,17 @@ func ReduceAs(p *Plan, op Op, t, u Type, out, in Layout, axes uint32) error {
 // The result is, bit for bit, that of evaluating e into a new row-major array
 // and reducing that; an expression that is one load is reduced as it lies.
 func ReduceExpr(p *Plan, op Op, e *Expr, u Type, out Layout, in []Layout, axes uint32) error {
+	q := p.ask(planReduction, uint64(op)|uint64(u)<<8|uint64(axes)<<16)
+	q.expr(e)
+	q.layout(&out)
+	q.layouts(in)
+	if q.answered() {
+		return nil
+	}
+	return q.remember(planReduceExpr(p, op, e, u, out, in, axes))
+}
+
+func planReduceExpr(p *Plan, op Op, e *Expr, u Type, out Layout, in []Layout, axes uint32) error {
 	r := newReduction(op, u)
 	defer r.release()
 	return r.planExpr(p, e, &out, in, axes)
