@@ -29,7 +29,7 @@ func cumulate(name string, op kernels.Op, h handle, result kernels.Type, axis in
 	if err := summable(name, op, h.node.typ, result); err != nil {
 		return h.failed(c.fail(err, h))
 	}
-	return c.alongAxis(axis, result, func(w *work, out layout, axis int) error {
-		return kernels.Scan(&w.plan, op, h.node.typ, result, out, h.node.layout, axis)
+	return c.alongAxis(axis, result, func(w *work, out layout, in []layout, axis int) error {
+		return kernels.ScanExpr(&w.plan, op, &w.expr, result, out, in, axis)
 	}, h)
 }

@@ -40,11 +40,11 @@
 // Elementwise operations, casts, comparisons, Where and views only record what is
 // to be computed. When its value is needed, one kernel computes a whole expression:
 // for a read, Eval, Sync, On or Keep, for an operation that is not elementwise (a
-// reduction computes its operand as it reads it), for Assign, which writes it
-// straight to its destination, or when an expression gets long. This never shows in
-// a result: each has the bits that it would have if every operation had run at
-// once, whatever is overwritten or freed meanwhile. An expression that is dropped
-// is not run. [Device.Sync] waits for what was queued, which expressions are not.
+// reduction, a softmax, a normalisation and a cumulative sum compute their operand as
+// they read it), for Assign, which writes it straight to its destination, or when an
+// expression gets long. This never shows in a result: each has the bits that it would
+// have if every operation had run at once, whatever is overwritten or freed meanwhile.
+// An expression that is dropped is not run. [Device.Sync] waits for what was queued, which expressions are not.
 //
 // A failure of the device shows when something is computed: [Array.Eval] and
 // [Array.Err] after it say whether it went well.

@@ -1,6 +1,10 @@
 package array
 
-import "github.com/seed6486a2bb/gpuarray/kernels"
+import (
+	"errors"
+
+	"github.com/seed6486a2bb/gpuarray/kernels"
+)
 
 // Operations that take an axis as a whole, row by row. Float16 and BFloat16 are
 // computed in float32 and rounded once. Sums follow the order of Sum.
@@ -8,20 +12,20 @@ import "github.com/seed6486a2bb/gpuarray/kernels"
 // Softmax returns exp(a − max a) / Σ exp(a − max a) along an axis, of
 // floating-point types.
 func (a *Array[T]) Softmax(axis int) *Array[T] {
-	return to[T](softmax("Softmax", a.h(), axis, kernels.Softmax))
+	return to[T](softmax("Softmax", a.h(), axis, kernels.SoftmaxExpr))
 }
 
 // LogSoftmax returns the logarithm of Softmax, a − max a − log Σ exp(a − max a),
 // along an axis, of floating-point types.
 func (a *Array[T]) LogSoftmax(axis int) *Array[T] {
-	return to[T](softmax("LogSoftmax", a.h(), axis, kernels.LogSoftmax))
+	return to[T](softmax("LogSoftmax", a.h(), axis, kernels.LogSoftmaxExpr))
 }
 
 // LogSumExp returns log Σ exp(a) over axes, computed as m + log Σ exp(a − m) with
 // the largest element m, so that it does not overflow; −Inf over no elements. Of
 // floating-point types.
 func (a *Array[T]) LogSumExp(axes ...int) *Array[T] {
-	return to[T](statistic("LogSumExp", a.h(), axes, kernels.LogSumExp))
+	return to[T](statistic("LogSumExp", a.h(), axes, kernels.LogSumExpExpr))
 }
 
 // LayerNorm returns (a − mean) / √(variance + eps) · weight + bias along an axis,
@@ -45,13 +49,13 @@ func optional[T Element](a *Array[T]) *handle {
 	return &a.handle
 }
 
-func softmax(name string, h handle, axis int, plan func(p *kernels.Plan, t kernels.Type, out, in layout, axis int) error) handle {
+func softmax(name string, h handle, axis int, plan func(p *kernels.Plan, e *kernels.Expr, out layout, in []layout, axis int) error) handle {
 	c := here(name)
 	if err := c.floating(h); err != nil {
 		return h.failed(err)
 	}
-	return c.alongAxis(axis, h.node.typ, func(w *work, out layout, axis int) error {
-		return plan(&w.plan, h.node.typ, out, h.node.layout, axis)
+	return c.alongAxis(axis, h.node.typ, func(w *work, out layout, in []layout, axis int) error {
+		return plan(&w.plan, &w.expr, out, in, axis)
 	}, h)
 }
 
@@ -84,37 +88,85 @@ func norm(name string, h handle, weight, bias *handle, eps float64, axis int) ha
 	if wrong != nil {
 		return h.failed(c.fail(wrong, operands...))
 	}
-	return c.alongAxis(axis, h.node.typ, func(w *work, out layout, axis int) error {
+	return c.alongAxis(axis, h.node.typ, func(w *work, out layout, in []layout, axis int) error {
 		if name == "RMSNorm" {
-			return kernels.RMSNorm(&w.plan, h.node.typ, eps, out, h.node.layout, axis, scales[0])
+			return kernels.RMSNormExpr(&w.plan, &w.expr, eps, out, in, axis, scales[0])
 		}
-		return kernels.LayerNorm(&w.plan, h.node.typ, eps, out, h.node.layout, axis, scales[0], scales[1])
+		return kernels.LayerNormExpr(&w.plan, &w.expr, eps, out, in, axis, scales[0], scales[1])
 	}, operands...)
 }
 
-// alongAxis is an operation along an axis of the first operand whose result has its
-// shape and elements of type t.
-func (c call) alongAxis(axis int, t kernels.Type, plan func(w *work, out layout, axis int) error, operands ...handle) handle {
+// alongAxis is an operation along an axis of the first operand, whose expression's
+// layouts plan is given, and whose result has its shape and elements of type t.
+func (c call) alongAxis(axis int, t kernels.Type, plan func(w *work, out layout, in []layout, axis int) error, operands ...handle) handle {
 	h := operands[0]
 	a, err := axisOf(axis, h.node.Rank)
 	if err != nil {
 		return h.failed(c.fail(err, operands...))
 	}
-	if err := c.ready(operands...); err != nil {
-		return h.failed(err)
-	}
 	out := contiguousLike(&h.node.layout)
 	if err := h.dev.fits(c, &out, t); err != nil {
 		return h.failed(c.of(err, operands...))
 	}
-	w := newWork(c, h.dev)
+	return c.taking(out, t, func(w *work, in []layout) error { return plan(w, out, in, a) }, operands...)
+}
+
+// taking is an operation that computes its first operand, which may be an expression,
+// as it reads it; the others are arrays. plan is given the layouts of what the
+// expression reads.
+func (c call) taking(out layout, t kernels.Type, plan func(w *work, in []layout) error, operands ...handle) handle {
+	h := operands[0]
+	if err := c.check(operands...); err != nil {
+		return h.failed(err)
+	}
+	n := &node{call: c, typ: t, layout: out}
+	err := c.locked(h.dev, func() (err *Error) {
+		n.store, err = c.takeLocked(n, plan, operands)
+		return err
+	})
+	return h.dev.made(n, c.of(err, operands...))
+}
+
+// takeLocked evaluates the expression first where that is better.
+func (c call) takeLocked(out *node, plan func(w *work, in []layout) error, operands []handle) (*storage, *Error) {
+	sh := operands[0].dev.sh
+	for _, o := range operands[1:] {
+		if err := sh.try(o.node.root()); err != nil {
+			return nil, err
+		}
+	}
+	w := newWork(c, operands[0].dev)
 	defer w.end()
-	for _, o := range operands {
+	err := w.take(plan, operands)
+	if err == kernels.ErrApart {
+		w.again()
+		if err := sh.try(operands[0].node.root()); err != nil {
+			return nil, err
+		}
+		err = w.take(plan, operands)
+	}
+	var failed *Error
+	switch {
+	case errors.As(err, &failed):
+		return nil, failed
+	case err != nil:
+		return nil, c.unsupported(err, operands...)
+	}
+	s, failed := w.runLocked(&out.layout, out.typ, out.room())
+	if failed == nil {
+		w.computed()
+	}
+	return s, failed
+}
+
+// take adds the first operand's expression and the others, and plans.
+func (w *work) take(plan func(w *work, in []layout) error, operands []handle) error {
+	if err := w.value(operands[0].node, &operands[0].node.layout); err != nil {
+		return err
+	}
+	expression := len(w.layouts)
+	for _, o := range operands[1:] {
 		w.input(o.node, o.node.layout)
 	}
-	if err := plan(w, out, a); err != nil {
-		return h.failed(c.unsupported(err, operands...))
-	}
-	n, failed := w.create(out, t)
-	return h.dev.made(n, c.of(failed, operands...))
+	return plan(w, w.layouts[:expression])
 }

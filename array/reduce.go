@@ -269,7 +269,7 @@ func (s *chain) end(h handle, last *node) handle {
 }
 
 // statistic is a reduction that has a planning function of its own.
-func statistic(name string, h handle, axes []int, plan func(p *kernels.Plan, t kernels.Type, out, in layout, mask uint32) error) handle {
+func statistic(name string, h handle, axes []int, plan func(p *kernels.Plan, e *kernels.Expr, out layout, in []layout, mask uint32) error) handle {
 	c := here(name)
 	if err := c.floating(h); err != nil {
 		return h.failed(err)
@@ -278,24 +278,14 @@ func statistic(name string, h handle, axes []int, plan func(p *kernels.Plan, t k
 	if err != nil {
 		return h.failed(c.fail(err, h))
 	}
-	if err := c.ready(h); err != nil {
-		return h.failed(err)
-	}
 	out := dropAxes(&h.node.layout, mask)
-	w := newWork(c, h.dev)
-	defer w.end()
-	w.input(h.node, h.node.layout)
-	if err := plan(&w.plan, h.node.typ, out, h.node.layout, mask); err != nil {
-		return h.failed(c.unsupported(err, h))
-	}
-	n, failed := w.create(out, h.node.typ)
-	return h.dev.made(n, c.of(failed, h))
+	return c.taking(out, h.node.typ, func(w *work, in []layout) error { return plan(&w.plan, &w.expr, out, in, mask) }, h)
 }
 
-func variance(p *kernels.Plan, t kernels.Type, out, in layout, mask uint32) error {
-	return kernels.Variance(p, t, 0, out, in, mask)
+func variance(p *kernels.Plan, e *kernels.Expr, out layout, in []layout, mask uint32) error {
+	return kernels.VarianceExpr(p, e, 0, out, in, mask)
 }
 
-func deviation(p *kernels.Plan, t kernels.Type, out, in layout, mask uint32) error {
-	return kernels.StdDev(p, t, 0, out, in, mask)
+func deviation(p *kernels.Plan, e *kernels.Expr, out layout, in []layout, mask uint32) error {
+	return kernels.StdDevExpr(p, e, 0, out, in, mask)
 }

@@ -12,7 +12,7 @@ func TestPlanAllocates(t *testing.T) {
 	turned.Strides = [MaxRank]int{1, 512}
 	long := RowMajor(1 << 20)
 	e := usualExpressions(Float32)["sqdiff"]
-	both := []Layout{long, long}
+	both, squares := []Layout{long, long}, []Layout{square, square}
 	for _, c := range []struct {
 		name string
 		plan func(p *Plan) error
@@ -25,6 +25,9 @@ func TestPlanAllocates(t *testing.T) {
 		{"copy", func(p *Plan) error { return Copy(p, Float32, square, square) }},
 		{"transposed copy", func(p *Plan) error { return Copy(p, Float32, square, turned) }},
 		{"softmax", func(p *Plan) error { return Softmax(p, Float32, square, square, 1) }},
+		{"softmax of an expression", func(p *Plan) error { return SoftmaxExpr(p, e, square, squares, 1) }},
+		{"variance of an expression", func(p *Plan) error { return VarianceExpr(p, e, 1, one, both, 1) }},
+		{"scan of an expression", func(p *Plan) error { return ScanExpr(p, OpSum, e, Float32, long, both, 0) }},
 		{"layer norm", func(p *Plan) error { return LayerNorm(p, Float32, 1e-5, square, square, 1, &row, &row) }},
 		{"variance", func(p *Plan) error { return Variance(p, Float32, 1, row, square, 2) }},
 		{"scan", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, long, long, 0) }},

@@ -535,7 +535,7 @@ func (r *reduction) pointers(l *Launch) {
 		}
 	}
 	if r.types[r.index()] != Invalid {
-		l.value64(0)
+		l.value64(uint64(r.kept.offsets[r.index()]))
 	}
 }
 

@@ -30,7 +30,7 @@ func reduceColumnsFamily() family {
 	return family{
 		prefix:   "reduce_columns",
 		generate: generateReduceColumns,
-		name:     reduceName,
+		name:     sourceName,
 		embed:    embeddedReduceColumns,
 	}
 }

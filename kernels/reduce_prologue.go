@@ -107,8 +107,8 @@ func (r *keyReader) source(t Type, one form) source {
 	return s
 }
 
-// reduceName names a kernel by the words of its key before the expression.
-func reduceName(key string) (name string, unique bool) {
+// sourceName names a kernel by the words of its key before the expression.
+func sourceName(key string) (name string, unique bool) {
 	head, _, prologue := strings.Cut(key, " of ")
 	return strings.ReplaceAll(head, " ", "_"), !prologue
 }

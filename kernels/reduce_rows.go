@@ -44,7 +44,7 @@ func reduceRowsFamily() family {
 	return family{
 		prefix:   "reduce_rows",
 		generate: generateReduceRows,
-		name:     reduceName,
+		name:     sourceName,
 		embed:    embeddedReduceRows,
 	}
 }

@@ -13,6 +13,7 @@ import (
 // elements apart. So a thread's partial sums are slots of the tree. Where there
 // are more lanes than a block has threads, a cluster of blocks holds the row.
 type rowKernel struct {
+	source
 	kind           rowKind
 	t              Type
 	run, passes    int
@@ -45,7 +46,7 @@ func softmaxFamily() family {
 	return family{
 		prefix:   "softmax",
 		generate: generateRow,
-		name:     keyName,
+		name:     sourceName,
 		embed:    embeddedSoftmax,
 		narrow:   []int{baseline, packedRounding},
 	}
@@ -55,7 +56,7 @@ func rowFamily() family {
 	return family{
 		prefix:   "row",
 		generate: generateRow,
-		name:     keyName,
+		name:     sourceName,
 		embed:    func() []string { return nil },
 		narrow:   []int{baseline, packedRounding},
 	}
@@ -82,7 +83,7 @@ func (k *rowKernel) key() string {
 	if k.kind == rowVariance {
 		w.flag("split", k.split).flag("root", k.root)
 	}
-	return w.String()
+	return w.source(&k.source).String()
 }
 
 func parseRowKernel(key string) (*rowKernel, error) {
@@ -97,15 +98,19 @@ func parseRowKernel(key string) (*rowKernel, error) {
 		k.kind = rowLogSoftmax
 	}
 	k.t, k.run, k.passes = r.elem(), r.number("n", 16), r.number("p", 16)
-	k.lanes, k.threads, k.out, k.in, k.kept = r.number("l", clusterBlocks*clusterThreads), r.number("t", 512), r.number("o", 16), r.number("i", 16), r.number("k", MaxRank)
+	k.lanes, k.threads, k.out, k.in, k.kept = r.number("l", clusterBlocks*clusterThreads), r.number("t", 512), r.number("o", 16), r.number("i", 128), r.number("k", MaxRank)
 	if k.kind >= rowLayerNorm {
 		k.scales = [2]int{r.number("w", 16), r.number("b", 16)}
 	}
 	if k.kind == rowVariance {
 		k.split, k.root = r.flag("split"), r.flag("root")
 	}
+	k.source = r.source(k.t, contiguous)
 	if err := r.end(); err != nil {
 		return nil, err
+	}
+	if k.plain() && k.in > 16 || k.key() != key {
+		return nil, fmt.Errorf("kernel key %q: its operands cannot be read so", key)
 	}
 	for _, n := range k.scales {
 		if n != 0 && (n&(n-1) != 0 || n < k.t.Size()) {
@@ -144,7 +149,9 @@ type rowEmitter struct {
 	c                  Type     // computed in
 	packed             bool     // packedRounding is there
 	n                  *ptx.Reg // elements of a row
-	base, stride       *ptx.Reg // of the row that is read
+	walk               *walk
+	along              []*ptx.Reg // where the operands' rows start
+	base, stride       *ptx.Reg   // of the row that is read, where the expression is one load
 	starts             []*ptx.Reg
 	most, sum          *reducer
 	outBase, outStride *ptx.Reg
@@ -169,14 +176,21 @@ type scale struct {
 
 func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
 	e := &rowEmitter{rowKernel: k, b: b, c: k.t.compute(), packed: packed}
-	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
+	e.walk = newWalk(b, k.source, k.in)
+	out := b.Param("out", ptx.U64)
+	e.walk.declarePointers()
 	length := ptx.U32
 	if k.split {
 		length = ptx.U64
 	}
 	e.n = b.Ld(b.Param("n", length))
 	rows := b.Ld(b.Param("rows", ptx.U32))
-	e.outStride, e.stride = b.Ld(b.Param("step_out", ptx.U64)), b.Ld(b.Param("step_in", ptx.U64))
+	e.outStride = b.Ld(b.Param("step_out", ptx.U64))
+	e.walk.declareSteps()
+	if k.plain() {
+		e.stride = b.Ld(e.walk.steps[1])
+	}
+	e.walk.declareConstants()
 	e.parameters()
 	e.most, e.sum = newReducer(b, OpMax, e.c, e.c, false), newReducer(b, OpSum, e.c, e.c, false)
 	if k.blocks() > 1 {
@@ -186,12 +200,18 @@ func (k *rowKernel) emit(b *ptx.Builder, packed bool) {
 		e.sum.memory = e.most.memory
 	}
 	if k.split {
-		e.declareSplit()
+		if e.declareSplit(); !k.plain() {
+			b.MinBlocks(1) // or the assembler saves registers by spilling some
+		}
 	}
-	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
+	kept := declareAxes(b, "kept", k.kept, false, append([]string{"out"}, e.walk.names(e.walk.all())...)...)
 	b.MaxThreads(k.threads)
-	bases := emitOffsets(b, kept, e.whichRow(rows), false, b.Ld(out), b.Ld(in))
-	e.outBase, e.base = bases[0], bases[1]
+	row := e.whichRow(rows)
+	bases := emitOffsets(b, kept, row, false, append([]*ptx.Reg{b.Ld(out)}, e.walk.bases()...)...)
+	e.outBase, e.along = bases[0], e.walk.begin(bases[1:])
+	if k.plain() {
+		e.base = e.along[1]
+	}
 	if k.split {
 		e.splitVariance()
 		return
@@ -388,6 +408,9 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 		none = math.Copysign(0, -1)
 	}
 	first := e.firstElement(b.Op("mul.lo.u32", e.lane, e.run))
+	if !e.plain() {
+		return e.compute(first, floatConst(e.c, none))
+	}
 	xs := make([][]*ptx.Reg, e.passes)
 	for p := range xs {
 		i := addConst(b, first, p*reduceSlots)
@@ -414,6 +437,16 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 		b.Bind(done)
 	}
 	return xs
+}
+
+// compute returns the elements of an expression.
+func (e *rowEmitter) compute(first *ptx.Reg, none any) [][]*ptx.Reg {
+	for p := range e.passes {
+		e.starts = append(e.starts, addConst(e.b, first, p*reduceSlots))
+	}
+	at := e.walk.from(e.along, e.b.Op("cvt.u64.u32", first))
+	piece := rowPiece{starts: e.starts, run: e.run, apart: reduceSlots, end: e.n, whole: e.blockIsWhole(), at: at}
+	return e.walk.elements(piece, e.c, none, func(x *ptx.Reg) *ptx.Reg { return x })
 }
 
 // loadRun loads a run of an operand from element i on, as far as the row goes.
@@ -632,34 +665,57 @@ func longestRow(t Type) int {
 
 // A rowPlan is what is to be planned: a kind of kernel over rows.
 type rowPlan struct {
-	kind                rowKind
-	t                   Type
-	n                   int
-	outStride, inStride int        // along the row
-	rows                *nest      // operands out and in, the other axes
-	scales              [2]*Layout // weight and bias of a norm, along the row; nil: none
-	correction          int        // of a variance
-	eps                 float64    // of a norm
-	split               bool       // a row is taken in pieces
-	piece               int        // their size; 0: splitPiece
-	root                bool       // the root of a variance is wanted
+	kind       rowKind
+	t          Type
+	n          int
+	r          *reduction // the operands, along the row and from row to row
+	outStep    int        // along the row
+	scales     [2]*Layout // weight and bias of a norm, along the row; nil: none
+	correction int        // of a variance
+	eps        float64    // of a norm
+	split      bool       // a row is taken in pieces
+	piece      int        // their size; 0: splitPiece
+	root       bool       // the root of a variance is wanted
 }
 
-func (s *rowPlan) count() int {
-	n := 1
-	for _, d := range s.rows.shape[:s.rows.rank] {
-		n *= d
-	}
-	return n
+// newRowPlan sets up r for the rows along an axis.
+func newRowPlan(r *reduction, kind rowKind, e *Expr, out *Layout, in []Layout, axis int) rowPlan {
+	r.out = e.Nodes[e.value()].Type
+	step := r.alongRows(e, out, in, axis)
+	return rowPlan{kind: kind, t: r.out, n: r.n, r: r, outStep: step}
 }
+
+// alongRows sets up r for an operation on the rows along an axis whose result has the
+// operands' shape. It returns the distance of the result's elements along the row.
+func (r *reduction) alongRows(e *Expr, out *Layout, in []Layout, axis int) (outStep int) {
+	outer := *out
+	copy(outer.Shape[axis:], out.Shape[axis+1:out.Rank])
+	copy(outer.Strides[axis:], out.Strides[axis+1:out.Rank])
+	outer.Rank--
+	r.fill(e, &outer, in, 1<<axis)
+	r.n = in[0].Shape[axis]
+	r.kept.sortByOutput()
+	r.kept.coalesce()
+	return out.Strides[axis]
+}
+
+// single is the expression that is one operand of type t.
+func (r *reduction) single(t Type, in Layout) (*Expr, []Layout) {
+	r.one[0] = Node{Kind: Load, Type: t, Operand: 1}
+	r.load.Nodes, r.layouts = r.one[:], append(r.layouts, in)
+	return &r.load, r.layouts
+}
+
+func (s *rowPlan) count() int { return s.r.outputs() }
 
 // inBlock says whether the rows are for a block's registers.
 func (s *rowPlan) inBlock() bool { return s.n <= longestRow(s.t) && s.count() < 1<<31 }
 
-func (s *rowPlan) planRows(p *Plan) {
+func (s *rowPlan) planRows(p *Plan) error {
 	size, rows, cluster := s.t.Size(), s.count(), s.inCluster(p) && !s.split
-	k := &rowKernel{kind: s.kind, t: s.t, root: s.root, run: max(4, 16/size), kept: s.rows.rank}
-	k.out, k.in = s.rows.access(0, s.outStride, size), s.rows.access(1, s.inStride, size)
+	k := &rowKernel{kind: s.kind, t: s.t, root: s.root, run: max(4, 16/size), kept: s.r.kept.rank}
+	k.out, k.in = s.r.kept.access(0, s.outStep, size), s.r.walkForms(k.run)
+	k.source = s.r.source
 	if s.kind.isStatistic() {
 		k.out = size
 	}
@@ -689,20 +745,30 @@ func (s *rowPlan) planRows(p *Plan) {
 		k.split, k.passes = true, splitStep(s.t)/reduceSlots
 		grid = rows * s.parts()
 	}
+	if s.r.tooHeavy(k.run * k.passes) {
+		return ErrApart
+	}
+	before := *p
 	l := p.launch(k.key(), [3]uint32{uint32(grid), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
-	l.pointer(0, s.rows.offsets[0]*size)
-	l.pointer(1, s.rows.offsets[1]*size)
+	s.r.pointers(l)
 	l.index(s.n, s.split)
 	l.value32(uint32(rows))
-	l.value64(uint64(s.outStride * size))
-	l.value64(uint64(s.inStride * size))
+	l.value64(uint64(s.outStep * size))
+	s.r.rowSteps(l)
+	s.r.constants(l)
 	s.parameters(l)
 	if s.split {
 		c := s.t.compute().Size()
 		l.value32(uint32(s.piece))
 		newSplit(s.parts(), momentsFan).scratch(p, l, rows, rows, c, c, c, c)
 	}
-	l.axes(s.rows, 0, s.rows.rank, false, []int{0, 1}, []int{size, size})
+	ks, sizes := s.r.operands(0, contiguous, strided, scalar)
+	l.axes(&s.r.kept, 0, s.r.kept.rank, false, ks, sizes)
+	if l.paramBytes() > maxParamBytes {
+		p.Launches, p.Scratch, p.Tickets = before.Launches, before.Scratch, before.Tickets
+		return ErrApart
+	}
+	return nil
 }
 
 // parameters adds those that only some kinds have.
@@ -719,7 +785,7 @@ func (s *rowPlan) parameters(l *Launch) {
 	} else if s.kind >= rowLayerNorm {
 		l.count(s.eps, c)
 	}
-	operand := 2
+	operand := s.r.index() // behind the expression's
 	for _, w := range s.scales {
 		if w != nil {
 			l.pointer(operand, w.Offset*s.t.Size())

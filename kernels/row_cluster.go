@@ -31,7 +31,7 @@ func clusterFamily() family {
 	return family{
 		prefix:   "cluster",
 		generate: generateRow,
-		name:     keyName,
+		name:     sourceName,
 		targets:  []int{clusterCapability},
 		embed:    func() []string { return nil },
 	}

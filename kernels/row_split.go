@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/seed6486a2bb/gpuarray/internal/ptx"
+import (
+	"slices"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
 
 // The variance of a row that registers do not hold. Blocks take pieces of it, in
 // steps of splitStep elements. In a step a thread has up to 'passes' runs of
@@ -61,8 +65,7 @@ func (e *rowEmitter) pieceMoments() partial {
 	start := b.Op("mul.wide.u32", e.part, b.Ld(e.piece))
 	left := b.Op("min.u64", b.Op("sub.u64", e.n, start), b.Op("cvt.u64.u32", b.Ld(e.piece)))
 	start = b.Op("add.u64", start, b.Op("cvt.u64.u32", b.Op("mul.lo.u32", e.lane, e.run)))
-	at, n := b.Reg(ptx.U64), b.Reg(ptx.S32)
-	b.Do("mad.lo.u64", at, start, e.stride, e.base)
+	at, n := e.walk.from(e.along, start), b.Reg(ptx.S32)
 	b.Do("cvt.u32.u64", n, left)
 	acc := e.steps(at, n)
 
@@ -77,23 +80,22 @@ func (e *rowEmitter) pieceMoments() partial {
 }
 
 // pass moves on over passes.
-func (e *rowEmitter) pass(at, n *ptx.Reg, passes int) {
-	e.b.Do("mad.lo.u64", at, e.stride, passes*reduceSlots, at)
+func (e *rowEmitter) pass(at []*ptx.Reg, n *ptx.Reg, passes int) {
+	for _, k := range e.walk.again() {
+		e.b.Do("mad.lo.u64", at[k], e.b.Ld(e.walk.steps[k]), passes*reduceSlots, at[k])
+	}
 	e.b.Do("sub.s32", n, n, passes*reduceSlots)
 }
 
 // steps takes the whole steps. The means of the later ones are counted from that
 // of the first: there are too few of them for the squares to cancel.
-func (e *rowEmitter) steps(at, n *ptx.Reg) partial {
+func (e *rowEmitter) steps(at []*ptx.Reg, n *ptx.Reg) partial {
 	b, s := e.b, e.c.suffix()
 	first, acc := e.moments.newPartial(nil), e.moments.newPartial(nil)
 	again, later, done := b.NewLabel("step"), b.NewLabel("later"), b.NewLabel("stepped")
 	b.Bind(again)
 	b.BraUniIf(b.Op("setp.lt.s32", n, e.passes*reduceSlots), done)
-	var xs []*ptx.Reg
-	for p := range e.passes {
-		xs = append(xs, e.loadFar(at, p)...)
-	}
+	xs := e.loadStep(at)
 	e.pass(at, n, e.passes)
 	g := e.groupMoments(xs, nil, nil)
 	b.BraUniIf(b.Op("setp.ne."+s, acc.count, floatConst(e.c, 0)), later)
@@ -118,6 +120,19 @@ func (e *rowEmitter) steps(at, n *ptx.Reg) partial {
 	return acc
 }
 
+// loadStep returns the thread's elements of a whole step.
+func (e *rowEmitter) loadStep(at []*ptx.Reg) []*ptx.Reg {
+	var xs []*ptx.Reg
+	if e.plain() {
+		for p := range e.passes {
+			xs = append(xs, e.loadFar(at[1], p)...)
+		}
+		return xs
+	}
+	runs := e.walk.elements(rowPiece{starts: make([]*ptx.Reg, e.passes), run: e.run, apart: reduceSlots, at: at}, e.c, nil, func(x *ptx.Reg) *ptx.Reg { return x })
+	return slices.Concat(runs...)
+}
+
 // loadFar loads the thread's run in pass p of the step at 'at'.
 func (e *rowEmitter) loadFar(at *ptx.Reg, p int) []*ptx.Reg {
 	b, xs, piece, far := e.b, e.b.Regs(e.c.reg(), e.run), min(e.in/e.t.Size(), e.run), int64(p*reduceSlots*e.t.Size())
@@ -132,15 +147,26 @@ func (e *rowEmitter) loadFar(at *ptx.Reg, p int) []*ptx.Reg {
 
 // restMoments returns those of the thread's run at 'at', of which those exist that
 // are among the block's n.
-func (e *rowEmitter) restMoments(at, n *ptx.Reg) partial {
+func (e *rowEmitter) restMoments(at []*ptx.Reg, n *ptx.Reg) partial {
 	b, s := e.b, e.c.suffix()
 	left := b.Op("sub.s32", n, b.Op("mul.lo.u32", e.lane, e.run))
 	var xs, exists []*ptx.Reg
 	for j := range e.run {
-		there, x := b.Op("setp.gt.s32", left, j), b.Reg(e.c.reg())
-		b.Do("mov."+s, x, e.sum.identity())
-		loadElement(b, e.t, x, b.At(e.advance(at, j, e.t.Size(), e.stride), 0), there)
-		xs, exists = append(xs, x), append(exists, there)
+		exists = append(exists, b.Op("setp.gt.s32", left, j))
+	}
+	if e.plain() {
+		for j, there := range exists {
+			x := b.Reg(e.c.reg())
+			loadElement(b, e.t, x, b.At(e.advance(at[1], j, e.t.Size(), e.stride), 0), there)
+			xs = append(xs, b.Op("selp."+s, x, e.sum.identity(), there))
+		}
+	} else {
+		rest := e.walk.stretch(at, 0, e.run)
+		rest.exist = exists
+		e.walk.loadSome(rest)
+		for j, values := range rest.values {
+			xs = append(xs, b.Op("selp."+s, e.walk.value(values), e.sum.identity(), exists[j]))
+		}
 	}
 	count := b.Op("min.s32", b.Op("max.s32", left, 0), e.run)
 	return e.groupMoments(xs, exists, b.Op("cvt.rn."+s+".s32", count))

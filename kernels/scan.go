@@ -41,73 +41,87 @@ const (
 // It takes one launch, which reads and writes once; rows that lie across memory,
 // where there is much of it, are copied to scratch memory and back.
 func Scan(p *Plan, op Op, t, u Type, out, in Layout, axis int) error {
-	if op != OpSum && op != OpProd {
-		return fmt.Errorf("%v is not a cumulative operation; OpSum and OpProd are", op)
+	r := newReduction(op, u)
+	defer r.release()
+	e, ins := r.single(t, in)
+	return r.planScan(p, e, out, ins, axis)
+}
+
+// ScanExpr is Scan of the values of an expression, converted to u, whose operand i has
+// the layout in[i-1] (see [ReduceExpr]). The result is, bit for bit, that of evaluating
+// e first. It takes one launch or is ErrApart.
+func ScanExpr(p *Plan, op Op, e *Expr, u Type, out Layout, in []Layout, axis int) error {
+	r := newReduction(op, u)
+	defer r.release()
+	return r.planScan(p, e, out, in, axis)
+}
+
+func (r *reduction) planScan(p *Plan, e *Expr, out Layout, in []Layout, axis int) error {
+	if r.op != OpSum && r.op != OpProd {
+		return fmt.Errorf("%v is not a cumulative operation; OpSum and OpProd are", r.op)
 	}
-	if err := checkReduction(op, t, u); err != nil {
+	if err := checkExpr("a scan", e, in); err != nil {
 		return err
 	}
-	if err := in.check("the operand of a scan"); err != nil {
+	t, u := e.Nodes[e.value()].Type, r.out
+	if err := checkReduction(r.op, t, u); err != nil {
 		return err
 	}
 	if err := out.check("the output of a scan"); err != nil {
 		return err
 	}
-	if !in.sameShape(&out) {
-		return fmt.Errorf("a scan of shape %v gives that shape, not %v", in.shape(), out.shape())
+	if err := checkAlong("a scan", &out, in, axis); err != nil || out.Len() == 0 {
+		return err
 	}
-	if axis < 0 || axis >= in.Rank {
-		return fmt.Errorf("a scan along axis %d of an operand with %d axes", axis, in.Rank)
+	if across := crossMemory(e, &out, in, axis); across && len(e.Nodes) == 1 {
+		op := r.op
+		return planAcross(p, t, u, out, in[0], axis, func(work Layout, last int) error { return scanRows(p, op, t, u, work, last) })
+	} else if across {
+		return ErrApart
 	}
-	if in.Len() == 0 {
-		return nil
-	}
-	s := scanPlan{op: op, in: t, out: u, n: in.Shape[axis]}
-	if acrossMemory(t, &out, &in, axis) {
-		return planAcross(p, t, u, out, in, axis, func(work Layout, last int) error { return s.planRows(p, work, work, last) })
-	}
-	return s.planRows(p, out, in, axis)
+	return r.planScanRows(p, e, &out, in, axis)
 }
 
-// A scanPlan is what Scan is to plan.
-type scanPlan struct {
-	op      Op
-	in, out Type
-	n       int
+// scanRows plans the one launch of a scan in place.
+func scanRows(p *Plan, op Op, t, u Type, work Layout, axis int) error {
+	r := newReduction(op, u)
+	defer r.release()
+	e, in := r.single(t, work)
+	return r.planScanRows(p, e, &work, in, axis)
 }
 
-// planRows plans the one launch.
-func (s *scanPlan) planRows(p *Plan, out, in Layout, axis int) error {
-	outStep, inStep := out.Strides[axis], in.Strides[axis]
-	rows := newNest([]Layout{out, in})
-	defer rows.release()
-	rows.remove(axis)
-	rows.sortByOutput()
-	rows.coalesce()
-	k := &scanKernel{op: s.op, in: s.in, out: s.out, lanes: 32, rounds: 1, warps: 1, kept: rows.rank}
-	k.outAccess, k.inAccess = rows.access(0, outStep, s.out.Size()), rows.access(1, inStep, s.in.Size())
-	k.geometry(s.n)
-	tiles, count := ceilDiv(s.n, k.size()), rows.len()
+// planScanRows plans the one launch.
+func (r *reduction) planScanRows(p *Plan, e *Expr, out *Layout, in []Layout, axis int) error {
+	outStep := r.alongRows(e, out, in, axis)
+	k := &scanKernel{op: r.op, in: r.in(), out: r.out, lanes: 32, rounds: 1, warps: 1, kept: r.kept.rank}
+	k.outAccess, k.inAccess = r.kept.access(0, outStep, r.sizes[0]), r.walkForms(scanRun)
+	k.source = r.source
+	k.geometry(r.n)
+	if r.tooHeavy(scanRun * k.rounds) {
+		return ErrApart
+	}
+	tiles, count := ceilDiv(r.n, k.size()), r.outputs()
 	blocks := ceilDiv(count, k.groups())
 	if k.split {
 		blocks = count * tiles
 	}
 	if blocks > math.MaxInt32 || tiles > math.MaxInt32 {
-		return fmt.Errorf("a scan of %d rows of %d elements is more than a grid can cover", count, s.n)
+		return fmt.Errorf("a scan of %d rows of %d elements is more than a grid can cover", count, r.n)
 	}
+	before := *p
 	l := p.launch(k.key(), [3]uint32{uint32(blocks), 1, 1}, [3]uint32{uint32(k.threads()), 1, 1}, 0)
-	l.pointer(0, rows.offsets[0]*s.out.Size())
-	l.pointer(1, rows.offsets[1]*s.in.Size())
-	l.value64(uint64(s.n))
+	r.pointers(l)
+	l.value64(uint64(r.n))
 	l.value32(uint32(count))
-	l.value64(uint64(outStep * s.out.Size()))
-	l.value64(uint64(inStep * s.in.Size()))
+	l.value64(uint64(outStep * r.sizes[0]))
+	r.rowSteps(l)
+	r.constants(l)
 	if k.split {
 		slots := 0 // of one row: a published aggregate for each tile, and for each whole group
 		for n := tiles; n > 0; n /= 32 {
 			slots += n
 		}
-		words := count * slots * (accumulator(s.op, s.in, s.out).Size() / 4)
+		words := count * slots * (r.accumulator().Size() / 4)
 		words += words & 1 // cleared two at a time
 		p.Tickets = max(p.Tickets, uint64(scanCounters+8*words))
 		l.pointer(TicketOperand, 0)
@@ -115,7 +129,12 @@ func (s *scanPlan) planRows(p *Plan, out, in Layout, axis int) error {
 		l.value32(uint32(slots))
 		l.value64(uint64(words))
 	}
-	l.axes(rows, 0, rows.rank, false, []int{0, 1}, []int{s.out.Size(), s.in.Size()})
+	ks, sizes := r.operands(0, contiguous, strided, scalar)
+	l.axes(&r.kept, 0, r.kept.rank, false, ks, sizes)
+	if l.paramBytes() > maxParamBytes {
+		p.Launches, p.Scratch, p.Tickets = before.Launches, before.Scratch, before.Tickets
+		return ErrApart
+	}
 	return nil
 }
 
@@ -136,6 +155,7 @@ func (n *nest) access(k, step, size int) int {
 // 'warps' of them a row. Blocks with one warp to a row, or less, take several
 // rows. With split, rows are longer than a block's tile.
 type scanKernel struct {
+	source
 	op                   Op
 	in, out              Type
 	lanes, rounds, warps int
@@ -171,20 +191,21 @@ func scanFamily() family {
 	return family{
 		prefix:   "scan",
 		generate: generateScan,
-		name:     keyName,
+		name:     sourceName,
 		embed:    func() []string { return nil },
 	}
 }
 
 func (k *scanKernel) key() string {
 	return newKey("scan").word(k.op.String()).word(k.in.String()).word(k.out.String()).number("l", k.lanes).number("n", k.rounds).
-		number("w", k.warps).number("o", k.outAccess).number("i", k.inAccess).number("k", k.kept).flag("split", k.split).String()
+		number("w", k.warps).number("o", k.outAccess).number("i", k.inAccess).number("k", k.kept).flag("split", k.split).source(&k.source).String()
 }
 
 func parseScanKernel(key string) (*scanKernel, error) {
 	r := readKey(key)
 	k := &scanKernel{op: reduceOps[r.word(OpSum.String(), OpProd.String())], in: r.elem(), out: r.elem(), lanes: r.number("l", 32), rounds: r.number("n", scanRounds),
-		warps: r.number("w", scanWarps), outAccess: r.number("o", 16), inAccess: r.number("i", 16), kept: r.number("k", MaxRank), split: r.flag("split")}
+		warps: r.number("w", scanWarps), outAccess: r.number("o", 16), inAccess: r.number("i", 128), kept: r.number("k", MaxRank), split: r.flag("split")}
+	k.source = r.source(k.in, contiguous)
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -197,7 +218,7 @@ func parseScanKernel(key string) (*scanKernel, error) {
 		}
 	}
 	if k.lanes < 32 && k.rounds*k.warps > 1 || k.warps > 1 && k.rounds != scanRounds || k.split && k.warps != scanWarps ||
-		k.outAccess < k.out.Size() || k.inAccess < k.in.Size() || k.key() != key {
+		k.outAccess < k.out.Size() || k.inAccess < k.in.Size() || k.plain() && k.inAccess > 16 || k.key() != key {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}
 	return k, nil

@@ -6,7 +6,9 @@ import "github.com/seed6486a2bb/gpuarray/internal/ptx"
 type scanEmitter struct {
 	*reducer
 	k                          *scanKernel
-	inBase, inStep             *ptx.Reg // the tile's first element, and bytes between elements
+	walk                       *walk
+	along                      []*ptx.Reg // the tile's first element, by operand
+	inBase, inStep             *ptx.Reg   // and bytes between elements, where the expression is one load
 	outBase, outStep           *ptx.Reg
 	left                       *ptx.Reg   // elements of the row from the tile's first on, at most a tile's
 	lane, warp                 *ptx.Reg   // of the row's
@@ -20,29 +22,40 @@ type scanEmitter struct {
 
 func (k *scanKernel) emit(b *ptx.Builder) {
 	e := &scanEmitter{reducer: newReducer(b, k.op, k.in, k.out, false), k: k}
-	out, in := b.Param("out", ptx.U64), b.Param("in", ptx.U64)
+	e.walk = newWalk(b, k.source, k.inAccess)
+	out := b.Param("out", ptx.U64)
+	e.walk.declarePointers()
 	n, rows := b.Ld(b.Param("n", ptx.U64)), b.Ld(b.Param("rows", ptx.U32))
-	e.outStep, e.inStep = b.Ld(b.Param("step_out", ptx.U64)), b.Ld(b.Param("step_in", ptx.U64))
+	e.outStep = b.Ld(b.Param("step_out", ptx.U64))
+	e.walk.declareSteps()
+	e.walk.declareConstants()
 	if k.split {
 		e.tickets, e.tiles, e.slots, e.all = b.Param("tickets", ptx.U64), b.Param("tiles", ptx.U32), b.Param("slots", ptx.U32), b.Param("words", ptx.U64)
 		e.number = b.Shared("number", ptx.U32, 4, 1)
 	}
-	kept := declareAxes(b, "kept", k.kept, false, "out", "in")
+	kept := declareAxes(b, "kept", k.kept, false, append([]string{"out"}, e.walk.names(e.walk.all())...)...)
 	b.MaxThreads(k.threads())
 	if k.warps > 1 {
 		e.exchange(2 * k.warps)
 	}
 	e.place(rows)
-	bases := emitOffsets(b, kept, e.row, false, b.Ld(out), b.Ld(in))
-	e.outBase, e.inBase = bases[0], bases[1]
+	e.inside = b.Op("setp.lt.u32", e.row, rows)
+	row := e.row
+	if k.groups() > 1 && !k.plain() { // what is the same along a row is read of any
+		row = b.Op("min.u32", row, b.Op("sub.u32", rows, 1))
+	}
+	bases := emitOffsets(b, kept, row, false, append([]*ptx.Reg{b.Ld(out)}, e.walk.bases()...)...)
+	e.outBase, e.along = bases[0], e.walk.begin(bases[1:])
 	if k.split {
 		first := b.Op("mul.wide.u32", e.tile, k.size())
 		n = b.Op("sub.u64", n, first)
 		e.outBase = b.Op("mad.lo.u64", first, e.outStep, e.outBase)
-		e.inBase = b.Op("mad.lo.u64", first, e.inStep, e.inBase)
+		e.along = e.walk.from(e.along, first)
+	}
+	if k.plain() {
+		e.inBase, e.inStep = e.along[1], b.Ld(e.walk.steps[1])
 	}
 	e.left = b.Op("cvt.u32.u64", b.Op("min.u64", n, k.size()))
-	e.inside = b.Op("setp.lt.u32", e.row, rows)
 	e.runs()
 	xs := e.load()
 	e.scan(xs)
@@ -118,10 +131,14 @@ func (e *scanEmitter) load() [][]partial {
 			xs[r] = append(xs[r], partial{v: b.Reg(e.acc.reg())})
 		}
 	}
-	row := b.NewLabel("row")
 	if e.k.groups() > 1 { // a row that does not exist is not read
 		e.left = b.Op("selp.u32", e.left, 0, e.inside)
 	}
+	if !e.k.plain() {
+		e.compute(xs)
+		return xs
+	}
+	row := b.NewLabel("row")
 	cut := b.NewLabel("cut")
 	if e.k.groups() > 1 {
 		b.BraIf(b.Op("setp.ne.u32", e.left, e.k.size()), cut)
@@ -149,6 +166,22 @@ func (e *scanEmitter) load() [][]partial {
 	}
 	b.Bind(row)
 	return xs
+}
+
+// compute makes xs the elements of an expression.
+func (e *scanEmitter) compute(xs [][]partial) {
+	b := e.b
+	whole := b.Op("setp.eq.u32", e.left, e.k.size())
+	if e.k.groups() > 1 { // for all of the warp
+		whole = b.Op("vote.sync.all.pred", whole, 0xffffffff)
+	}
+	at := e.walk.from(e.along, b.Op("cvt.u64.u32", e.starts[0]))
+	piece := rowPiece{starts: e.starts, run: scanRun, apart: scanSegment, end: e.left, whole: whole, at: at}
+	for r, run := range e.walk.elements(piece, e.acc, e.identity(), e.element) {
+		for j, x := range run {
+			b.Do("mov."+e.acc.suffix(), xs[r][j].v, x)
+		}
+	}
 }
 
 func (e *scanEmitter) loadWhole(i *ptx.Reg) []*ptx.Reg {

@@ -23,41 +23,94 @@ func LogSoftmax(p *Plan, t Type, out, in Layout, axis int) error {
 	return softmax(p, true, t, out, in, axis)
 }
 
+// SoftmaxExpr is Softmax of the values of an expression, whose operand i has the
+// layout in[i-1] (see [ReduceExpr]). The result is, bit for bit, that of evaluating e
+// first. It takes one launch or is ErrApart.
+func SoftmaxExpr(p *Plan, e *Expr, out Layout, in []Layout, axis int) error {
+	return softmaxExpr(p, rowSoftmax, e, out, in, axis)
+}
+
+// LogSoftmaxExpr is LogSoftmax in the manner of SoftmaxExpr.
+func LogSoftmaxExpr(p *Plan, e *Expr, out Layout, in []Layout, axis int) error {
+	return softmaxExpr(p, rowLogSoftmax, e, out, in, axis)
+}
+
 func softmax(p *Plan, log bool, t Type, out, in Layout, axis int) error {
 	kind := rowSoftmax
 	if log {
 		kind = rowLogSoftmax
 	}
+	r := newReduction(OpSum, t)
+	defer r.release()
+	e, ins := r.single(t, in)
+	return planSoftmax(p, r, kind, e, out, ins, axis)
+}
+
+func softmaxExpr(p *Plan, kind rowKind, e *Expr, out Layout, in []Layout, axis int) error {
+	r := newReduction(OpSum, Float32)
+	defer r.release()
+	return planSoftmax(p, r, kind, e, out, in, axis)
+}
+
+func planSoftmax(p *Plan, r *reduction, kind rowKind, e *Expr, out Layout, in []Layout, axis int) error {
+	if err := checkRows(kind, e, &out, in, axis); err != nil || out.Len() == 0 {
+		return err
+	}
+	s := newRowPlan(r, kind, e, &out, in, axis)
+	across := crossMemory(e, &out, in, axis)
+	switch {
+	case !r.plain() && across:
+		return ErrApart
+	case s.n <= longestRow(s.t) && across:
+		return planAcross(p, s.t, s.t, out, in[0], axis, func(work Layout, last int) error { return softmax(p, kind == rowLogSoftmax, s.t, work, work, last) })
+	case s.inBlock() || s.inCluster(p) && !across:
+		return s.planRows(p)
+	case !r.plain():
+		return ErrApart
+	}
+	return s.planLong(p, out, in[0], axis)
+}
+
+// checkRows says what is wrong with an operation on the rows along an axis.
+func checkRows(kind rowKind, e *Expr, out *Layout, in []Layout, axis int) error {
 	name := rowKinds[kind]
-	if !t.IsFloat() {
+	if err := checkExpr(name, e, in); err != nil {
+		return err
+	}
+	if t := e.Nodes[len(e.Nodes)-1].Type; !t.IsFloat() {
 		return &UnsupportedError{name, t}
 	}
-	if err := in.check("the operand"); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	return checkAlong(name, out, in, axis)
+}
+
+// checkExpr says what is wrong with an expression that an operation takes.
+func checkExpr(name string, e *Expr, in []Layout) error {
+	if len(in) == 0 || len(in) > maxOperands {
+		return fmt.Errorf("%s of an expression over %d operands; 1 to %d are supported", name, len(in), maxOperands)
 	}
-	if !in.sameShape(&out) {
-		return fmt.Errorf("%s of shape %v gives that shape, not %v", name, in.shape(), out.shape())
+	if err := e.check(len(in)); err != nil {
+		return err
 	}
-	if axis < 0 || axis >= in.Rank {
-		return fmt.Errorf("%s along axis %d of an operand with %d axes", name, axis, in.Rank)
+	if e.stores() {
+		return fmt.Errorf("%s of an expression that stores other values: evaluate those first", name)
 	}
-	if in.Len() == 0 {
-		return nil
+	return nil
+}
+
+// checkAlong says what is wrong with the layouts of an operation along an axis.
+func checkAlong(name string, out *Layout, in []Layout, axis int) error {
+	for i := range in {
+		if err := in[i].check("the operand"); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if !in[i].sameShape(out) {
+			return fmt.Errorf("%s of shape %v gives that shape, not %v", name, in[i].shape(), out.shape())
+		}
 	}
-	if in.Shape[axis] <= longestRow(t) && acrossMemory(t, &out, &in, axis) {
-		return planAcross(p, t, t, out, in, axis, func(work Layout, last int) error { return softmax(p, log, t, work, work, last) })
+	if axis < 0 || axis >= out.Rank {
+		return fmt.Errorf("%s along axis %d of an operand with %d axes", name, axis, out.Rank)
 	}
-	rows := newNest([]Layout{out, in})
-	defer rows.release()
-	s := rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows}
-	rows.remove(axis)
-	rows.sortByOutput()
-	rows.coalesce()
-	if s.inBlock() || s.inCluster(p) && !acrossMemory(t, &out, &in, axis) {
-		s.planRows(p)
-		return nil
-	}
-	return s.planLong(p, out, in, axis)
+	return nil
 }
 
 // planLong composes a softmax of long rows of reductions and elementwise

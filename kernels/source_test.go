@@ -217,13 +217,13 @@ func generatedKeys(prefix string) []string {
 	}
 	switch prefix {
 	case softmaxFamily().prefix:
-		return generatedSoftmaxes()
+		return append(generatedSoftmaxes(), generatedRowExprs(prefix)...)
 	case rowFamily().prefix:
-		return generatedRows()
+		return append(generatedRows(), generatedRowExprs(prefix)...)
 	case clusterFamily().prefix:
-		return generatedClusters()
+		return append(generatedClusters(), generatedRowExprs(prefix)...)
 	case scanFamily().prefix:
-		return generatedScans()
+		return append(generatedScans(), generatedRowExprs(prefix)...)
 	case matmulFamily().prefix:
 		return generatedMatmuls()
 	case takeFamily().prefix:

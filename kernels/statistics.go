@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // LogSumExp appends m + log Σ exp(x − m) over the axes in the mask (bit i is
@@ -15,8 +16,16 @@ import (
 // Rows of up to longestRow elements (longestClusterRow where there are clusters)
 // that lie along memory take one launch and are read once.
 func LogSumExp(p *Plan, t Type, out, in Layout, axes uint32) error {
-	s := statistic{kind: rowLogSumExp, t: t}
-	return s.plan(p, out, in, axes)
+	s := statistic{kind: rowLogSumExp}
+	return s.plan(p, t, out, in, axes)
+}
+
+// LogSumExpExpr is LogSumExp of the values of an expression, whose operand i has the
+// layout in[i-1] (see [ReduceExpr]). The result is, bit for bit, that of evaluating e
+// first, which takes more launches and, where this is not ErrApart, more bytes.
+func LogSumExpExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
+	s := statistic{kind: rowLogSumExp}
+	return s.planExpr(p, e, out, in, axes)
 }
 
 // Variance appends Σ (x − mean)² / (n − correction) over the axes in the mask to
@@ -30,15 +39,27 @@ func LogSumExp(p *Plan, t Type, out, in Layout, axes uint32) error {
 // than longestRow elements are taken in pieces (row_split.go), which are combined
 // pairwise, neighbours first. What lies across is read twice.
 func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
-	s := statistic{kind: rowVariance, t: t, correction: max(correction, 0)}
-	return s.plan(p, out, in, axes)
+	s := statistic{kind: rowVariance, correction: max(correction, 0)}
+	return s.plan(p, t, out, in, axes)
 }
 
 // StdDev appends the square root of Variance to the plan, which is taken before the
 // result is rounded to t.
 func StdDev(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
-	s := statistic{kind: rowVariance, t: t, correction: max(correction, 0), root: true}
-	return s.plan(p, out, in, axes)
+	s := statistic{kind: rowVariance, correction: max(correction, 0), root: true}
+	return s.plan(p, t, out, in, axes)
+}
+
+// VarianceExpr and StdDevExpr are Variance and StdDev in the manner of LogSumExpExpr.
+func VarianceExpr(p *Plan, e *Expr, correction int, out Layout, in []Layout, axes uint32) error {
+	s := statistic{kind: rowVariance, correction: max(correction, 0)}
+	return s.planExpr(p, e, out, in, axes)
+}
+
+// StdDevExpr: see VarianceExpr.
+func StdDevExpr(p *Plan, e *Expr, correction int, out Layout, in []Layout, axes uint32) error {
+	s := statistic{kind: rowVariance, correction: max(correction, 0), root: true}
+	return s.planExpr(p, e, out, in, axes)
 }
 
 // LayerNorm appends (x − mean) / √(variance + eps) · weight + bias along an axis
@@ -59,6 +80,19 @@ func RMSNorm(p *Plan, t Type, eps float64, out, in Layout, axis int, weight *Lay
 	return planNorm(p, rowRMSNorm, t, eps, out, in, axis, weight, nil)
 }
 
+// LayerNormExpr is LayerNorm of the values of an expression, whose operand i has the
+// layout in[i-1] (see [ReduceExpr]); weight and bias are the operands after those. The
+// result is, bit for bit, that of evaluating e first. It takes one launch or is
+// ErrApart.
+func LayerNormExpr(p *Plan, e *Expr, eps float64, out Layout, in []Layout, axis int, weight, bias *Layout) error {
+	return planNormExpr(p, rowLayerNorm, e, eps, out, in, axis, weight, bias)
+}
+
+// RMSNormExpr is RMSNorm in the manner of LayerNormExpr.
+func RMSNormExpr(p *Plan, e *Expr, eps float64, out Layout, in []Layout, axis int, weight *Layout) error {
+	return planNormExpr(p, rowRMSNorm, e, eps, out, in, axis, weight, nil)
+}
+
 // A statistic is one number computed of many.
 type statistic struct {
 	kind       rowKind
@@ -67,15 +101,28 @@ type statistic struct {
 	root       bool // of the variance
 }
 
-func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
-	if !s.t.IsFloat() {
+func (s *statistic) plan(p *Plan, t Type, out, in Layout, axes uint32) error {
+	r := newReduction(OpMean, t)
+	defer r.release()
+	e, ins := r.single(t, in)
+	return s.planOf(p, r, e, &out, ins, axes)
+}
+
+func (s *statistic) planExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
+	r := newReduction(OpMean, Float32)
+	defer r.release()
+	return s.planOf(p, r, e, &out, in, axes)
+}
+
+func (s *statistic) planOf(p *Plan, r *reduction, e *Expr, out *Layout, in []Layout, axes uint32) error {
+	if err := checkExpr(rowKinds[s.kind], e, in); err != nil {
+		return err
+	}
+	s.t = e.Nodes[e.value()].Type
+	if r.out = s.t; !s.t.IsFloat() {
 		return &UnsupportedError{rowKinds[s.kind], s.t}
 	}
-	r := newReduction(OpMean, s.t)
-	defer r.release()
-	r.one[0] = Node{Kind: Load, Type: s.t, Operand: 1}
-	r.load.Nodes, r.layouts = r.one[:], append(r.layouts, in)
-	if err := r.setLayouts(&r.load, &out, r.layouts, axes); err != nil {
+	if err := r.setLayouts(e, out, in, axes); err != nil {
 		return err
 	}
 	switch {
@@ -87,26 +134,89 @@ func (s *statistic) plan(p *Plan, out, in Layout, axes uint32) error {
 			x = math.Inf(-1)
 		}
 		fill := Expr{Nodes: []Node{{Kind: Immediate, Type: s.t, Bits: constantBits(s.t, x)}}}
-		return Elementwise(p, &fill, out, nil)
+		return Elementwise(p, &fill, *out, nil)
 	}
-	w := rowPlan{kind: s.kind, t: s.t, n: r.n, rows: &r.kept, correction: s.correction, root: s.root}
-	if r.red.rank == 1 {
-		w.inStride = r.red.strides[1][0]
+	w := rowPlan{kind: s.kind, t: s.t, n: r.n, r: r, correction: s.correction, root: s.root}
+	way, possible := s.way(p, &w), true
+	if !r.plain() {
+		way, possible = s.wayOfValues(p, r, in, axes, way)
 	}
+	switch {
+	case !possible:
+		return ErrApart
+	case way == inSteps && r.plain():
+		out, in := r.walked()
+		return s.planSteps(p, e, out, []Layout{in}, uint32(1)<<in.Rank-uint32(1)<<out.Rank)
+	case way == inSteps:
+		return s.planSteps(p, e, *out, in, axes)
+	case way == copied:
+		return s.planCopied(p, r)
+	}
+	w.split = way == inPieces
+	return w.planRows(p)
+}
+
+// A way is one to compute a statistic.
+type way uint8
+
+const (
+	inSteps  way = iota // several launches
+	inRows              // one, in which a block or a cluster holds a row
+	inPieces            // one, in which blocks share a row
+	copied              // inPieces, of a copy
+)
+
+// way chooses one.
+func (s *statistic) way(p *Plan, w *rowPlan) way {
+	r := w.r
 	switch {
 	case !r.overRows():
 	case r.red.rank <= 1 && (w.inBlock() || w.inCluster(p)):
-		w.planRows(p)
-		return nil
+		return inRows
 	case s.kind == rowVariance && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, splitPiece(s.t, r.n)) < 1<<31:
 		if r.red.rank > 1 {
-			return s.planCopied(p, r)
+			return copied
 		}
-		w.split = true
-		w.planRows(p)
-		return nil
+		return inPieces
 	}
-	return s.planSteps(p, r)
+	return inSteps
+}
+
+// wayOfValues chooses the way for an expression's values, where the one for how its
+// operands lie is given: bits are those of the way that a new array of them goes.
+// What reads operands more often than that is not possible.
+func (s *statistic) wayOfValues(p *Plan, r *reduction, in []Layout, axes uint32, lying way) (w way, possible bool) {
+	v := newReduction(OpMean, s.t)
+	defer v.release()
+	e, ins := v.single(s.t, RowMajor(in[0].Shape[:in[0].Rank]...))
+	out := reducedRowMajor(in[0].Shape[:in[0].Rank], axes)
+	if v.setLayouts(e, &out, ins, axes) != nil {
+		return lying, false
+	}
+	w = s.way(p, &rowPlan{kind: s.kind, t: s.t, n: v.n, r: v})
+	if w != inSteps {
+		return w, w == lying && w != copied
+	}
+	const reads = 2 // of each operand
+	return w, (reads-1)*(r.bytesRead()+r.opBytes()) <= (reads+1)*v.bytesRead()
+}
+
+// bytesRead is the size of what the operands have, each place once.
+func (r *reduction) bytesRead() int {
+	n := 0
+	for k := 1; k < r.index(); k++ {
+		if r.types[k] != Invalid {
+			n += r.sizes[k] * r.kept.distinct(k) * r.red.distinct(k)
+		}
+	}
+	return n
+}
+
+// opBytes is how many bytes are read or written in the time that the expression's
+// operations take.
+func (r *reduction) opBytes() int {
+	const opsPerByte = 5
+	return r.weight() * r.n * r.outputs() / opsPerByte
 }
 
 // walked returns the operands' layouts with their axes as r walks them: the kept
@@ -132,58 +242,82 @@ func (s statistic) planCopied(p *Plan, r *reduction) error {
 	from := operandPlace{ScratchOperand, p.scratch(work.Len() * s.t.Size())}
 	return p.steps(
 		step{[]operandPlace{from, {1, 0}}, func() error { return Copy(p, s.t, work, in) }},
-		step{[]operandPlace{{0, 0}, from}, func() error { return s.plan(p, out, work, axes) }})
+		step{[]operandPlace{{0, 0}, from}, func() error { return s.plan(p, s.t, out, work, axes) }})
 }
 
-// planSteps takes several launches. The axes are walked as the first of them
-// does, so that all have one order.
-func (s statistic) planSteps(p *Plan, r *reduction) error {
+// planSteps takes several launches, over expressions of e's value.
+func (s statistic) planSteps(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
 	c := s.t.compute()
-	out, in := r.walked()
 	kept := RowMajor(out.Shape[:out.Rank]...)
-	each := kept
-	for i := range r.red.rank {
-		each.append(r.red.shape[i], 0)
+	each, k := in[0], 0 // a result for all of its elements
+	for i := range each.Rank {
+		if each.Strides[i] = 0; axes>>i&1 == 0 {
+			each.Strides[i] = kept.Strides[k]
+			k++
+		}
 	}
-	axes := uint32(1)<<in.Rank - uint32(1)<<out.Rank
+	each.Offset = 0
+	with, operand := append(slices.Clone(in), each), len(in)+1
+	places := func(of ...operandPlace) (ps []operandPlace) { // of the result, the operands, and what is given
+		ps = append(ps, of[0])
+		for k := range in {
+			ps = append(ps, operandPlace{k + 1, 0})
+		}
+		return append(ps, of[1:]...)
+	}
+	value := func() *Expr { // in the type that is computed in
+		v := &Expr{slices.Clone(e.Nodes)}
+		v.cast(c)
+		return v
+	}
 	center := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
-	x := operandPlace{1, 0}
 	if s.kind == rowVariance {
-		squares := &Expr{}
-		squares.apply(OpSquare, c, squares.apply(OpSub, c, squares.load(1, s.t, c), squares.load(2, c, c)))
+		squares := value()
+		squares.apply(OpSquare, c, squares.apply(OpSub, c, squares.value(), squares.load(operand, c, c)))
 		mean := func(u Type, to *Layout) func() error {
 			return func() error {
 				m := newReduction(OpMean, u)
 				defer m.release()
-				m.correction = min(s.correction, r.n)
-				return m.planExpr(p, squares, to, []Layout{in, each}, axes)
+				m.correction = min(s.correction, reducedLen(in, axes))
+				return m.planExpr(p, squares, to, with, axes)
 			}
 		}
-		first := step{[]operandPlace{center, x}, func() error { return ReduceAs(p, OpMean, s.t, c, kept, in, axes) }}
+		first := step{places(center), func() error { return ReduceExpr(p, OpMean, e, c, kept, in, axes) }}
 		if !s.root {
-			return p.steps(first, step{[]operandPlace{{0, 0}, x, center}, mean(s.t, &out)})
+			return p.steps(first, step{places(operandPlace{0, 0}, center), mean(s.t, &out)})
 		}
 		root := &Expr{}
 		root.apply(OpSqrt, c, root.load(1, c, c))
 		root.cast(s.t)
 		variance := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
-		return p.steps(first, step{[]operandPlace{variance, x, center}, mean(c, &kept)},
+		return p.steps(first, step{places(variance, center), mean(c, &kept)},
 			step{[]operandPlace{{0, 0}, variance}, func() error { return Elementwise(p, root, out, []Layout{kept}) }})
 	}
 	sum := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
 	finite := func(e *Expr, m int) int {
 		return e.apply(OpWhere, c, e.apply(OpIsFinite, Bool, m), m, e.constant(c, 0))
 	}
-	exps, result := &Expr{}, &Expr{}
-	shifted := exps.apply(OpSub, c, exps.load(1, s.t, c), finite(exps, exps.load(2, s.t, c)))
-	exps.apply(OpExp, c, shifted)
+	exps, result := value(), &Expr{}
+	x := exps.value()
+	exps.apply(OpExp, c, exps.apply(OpSub, c, x, finite(exps, exps.load(operand, s.t, c))))
 	log := result.apply(OpLog, c, result.load(1, c, c))
 	result.apply(OpAdd, c, log, finite(result, result.load(2, s.t, c)))
 	result.cast(s.t)
 	return p.steps(
-		step{[]operandPlace{center, x}, func() error { return ReduceAs(p, OpMax, s.t, s.t, kept, in, axes) }},
-		step{[]operandPlace{sum, x, center}, func() error { return ReduceExpr(p, OpSum, exps, c, kept, []Layout{in, each}, axes) }},
+		step{places(center), func() error { return ReduceExpr(p, OpMax, e, s.t, kept, in, axes) }},
+		step{places(sum, center), func() error { return ReduceExpr(p, OpSum, exps, c, kept, with, axes) }},
 		step{[]operandPlace{{0, 0}, sum, center}, func() error { return Elementwise(p, result, out, []Layout{kept, kept}) }})
+}
+
+// reducedLen is the number of elements along the axes.
+func reducedLen(in []Layout, axes uint32) int {
+	n := 1
+	for i, d := range in[0].Shape[:in[0].Rank] {
+		if axes>>i&1 != 0 {
+			n *= d
+		}
+	}
+	return n
 }
 
 // A step is one of several operations that make up one; places say what its
@@ -208,18 +342,22 @@ func (p *Plan) steps(steps ...step) error {
 }
 
 func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, axis int, weight, bias *Layout) error {
+	r := newReduction(OpSum, t)
+	defer r.release()
+	e, ins := r.single(t, in)
+	return planNormOf(p, r, kind, e, eps, out, ins, axis, weight, bias)
+}
+
+func planNormExpr(p *Plan, kind rowKind, e *Expr, eps float64, out Layout, in []Layout, axis int, weight, bias *Layout) error {
+	r := newReduction(OpSum, Float32)
+	defer r.release()
+	return planNormOf(p, r, kind, e, eps, out, in, axis, weight, bias)
+}
+
+func planNormOf(p *Plan, r *reduction, kind rowKind, e *Expr, eps float64, out Layout, in []Layout, axis int, weight, bias *Layout) error {
 	name := rowKinds[kind]
-	if !t.IsFloat() {
-		return &UnsupportedError{name, t}
-	}
-	if err := in.check("the operand"); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if !in.sameShape(&out) {
-		return fmt.Errorf("%s of shape %v gives that shape, not %v", name, in.shape(), out.shape())
-	}
-	if axis < 0 || axis >= in.Rank {
-		return fmt.Errorf("%s along axis %d of an operand with %d axes", name, axis, in.Rank)
+	if err := checkRows(kind, e, &out, in, axis); err != nil {
+		return err
 	}
 	for _, l := range []*Layout{weight, bias} {
 		if l == nil {
@@ -228,33 +366,32 @@ func planNorm(p *Plan, kind rowKind, t Type, eps float64, out, in Layout, axis i
 		if err := l.check("the weight or bias"); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if l.Rank != 1 || l.Shape[0] != in.Shape[axis] {
-			return fmt.Errorf("%s along axis %d of shape %v takes weight and bias of shape [%d], not %v", name, axis, in.shape(), in.Shape[axis], l.shape())
+		if l.Rank != 1 || l.Shape[0] != out.Shape[axis] {
+			return fmt.Errorf("%s along axis %d of shape %v takes weight and bias of shape [%d], not %v", name, axis, out.shape(), out.Shape[axis], l.shape())
 		}
 	}
-	if in.Len() == 0 {
+	if out.Len() == 0 {
 		return nil
 	}
-	if in.Shape[axis] <= longestRow(t) && acrossMemory(t, &out, &in, axis) {
-		return planAcross(p, t, t, out, in, axis, func(work Layout, last int) error {
-			return planNorm(p, kind, t, eps, work, work, last, weight, bias)
+	s := newRowPlan(r, kind, e, &out, in, axis)
+	s.scales, s.eps = [2]*Layout{weight, bias}, eps
+	across := crossMemory(e, &out, in, axis)
+	switch {
+	case !r.plain() && across:
+		return ErrApart
+	case s.n <= longestRow(s.t) && across:
+		return planAcross(p, s.t, s.t, out, in[0], axis, func(work Layout, last int) error {
+			return planNorm(p, kind, s.t, eps, work, work, last, weight, bias)
 		})
+	case s.inBlock() || s.inCluster(p) && !across:
+		return s.planRows(p)
+	case !r.plain():
+		return ErrApart
 	}
 	out.toLast(axis)
-	in.toLast(axis)
-	axis = in.Rank - 1
-	rows := newNest([]Layout{out, in})
-	defer rows.release()
-	s := rowPlan{kind: kind, t: t, n: in.Shape[axis], outStride: out.Strides[axis], inStride: in.Strides[axis], rows: rows,
-		scales: [2]*Layout{weight, bias}, eps: eps}
-	rows.remove(axis)
-	rows.sortByOutput()
-	rows.coalesce()
-	if s.inBlock() || s.inCluster(p) && !acrossMemory(t, &out, &in, axis) {
-		s.planRows(p)
-		return nil
-	}
-	return s.planLongNorm(p, out, in)
+	x := in[0]
+	x.toLast(axis)
+	return s.planLongNorm(p, out, x)
 }
 
 // planLongNorm reads rows that registers do not hold three times.

@@ -180,10 +180,17 @@ func TestVarianceOfHardRows(t *testing.T) {
 			want := stat.PopVariance(exact, nil)
 			for _, steps := range []int{1, 2, 8} { // of a block; only longer rows than these would have several
 				var p Plan
-				rows := newNest([]Layout{RowMajor(1), RowMajor(1)})
-				w := rowPlan{kind: rowVariance, t: Float32, n: n, inStride: 1, rows: rows, split: true, piece: steps * splitStep(Float32)}
-				w.planRows(&p)
-				rows.release()
+				one := newReduction(OpMean, Float32)
+				e, in := one.single(Float32, RowMajor(1, n))
+				out := RowMajor(1)
+				if err := one.setLayouts(e, &out, in, 2); err != nil {
+					t.Fatal(err)
+				}
+				w := rowPlan{kind: rowVariance, t: Float32, n: n, r: one, split: true, piece: steps * splitStep(Float32)}
+				if err := w.planRows(&p); err != nil {
+					t.Fatal(err)
+				}
+				one.release()
 				runPlan(t, &p, got, data, none)
 				if !(math.Abs(float64(got[0])-want) <= 2e-6*want) {
 					t.Errorf("%s: the variance of %d numbers is %v, want %v (%d steps)", name, n, got[0], want, steps)
