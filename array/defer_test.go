@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
 )
 
 // TestOneLaunch counts the kernels of expressions.
@@ -355,7 +357,41 @@ func gram[T Element](a *Array[T]) *Array[T] {
 	return a.MatMul(a.Transpose())
 }
 
-func runTwins[T Element](t *testing.T, value func(*rand.Rand) T, more []func(a *Array[T]) *Array[T]) {
+// TestRandomExpressionsWhereMemoryIsShort has the search for memory, in which
+// expressions are evaluated and garbage is given back, come between the planning of a
+// kernel and its launch, again and again. Each block is an allocation of its own, so
+// that the simulated device reports work on one that was given back.
+func TestRandomExpressionsWhereMemoryIsShort(t *testing.T) {
+	scarce := func(d *Device) {
+		d.sh.arena.noCache = true
+		d.sh.arena.source = &scarce{memorySource: d.sh.arena.source, sh: d.sh}
+	}
+	t.Run("int32", func(t *testing.T) {
+		runTwins(t, func(r *rand.Rand) int32 { return int32(r.Uint32()) >> r.IntN(32) }, []func(a *Array[int32]) *Array[int32]{gram[int32]}, scarce)
+	})
+	t.Run("float32", func(t *testing.T) {
+		runTwins(t, func(r *rand.Rand) float32 { return float32(anyFloat(r)) }, floatSteps[float32](), scarce)
+	})
+}
+
+// scarce is a source of memory that has none at every tenth request, but some once
+// the search is over.
+type scarce struct {
+	memorySource
+	sh       *shared
+	requests int
+}
+
+func (s *scarce) reserve(bytes uint64) (uint64, error) {
+	if !s.sh.relieving {
+		if s.requests++; s.requests%10 == 0 {
+			return 0, driver.ErrorOutOfMemory
+		}
+	}
+	return s.memorySource.reserve(bytes)
+}
+
+func runTwins[T Element](t *testing.T, value func(*rand.Rand) T, more []func(a *Array[T]) *Array[T], prepare ...func(d *Device)) {
 	seed := rand.Uint64()
 	p := &twins[T]{T: t}
 	for k := range p.devs {
@@ -364,6 +400,9 @@ func runTwins[T Element](t *testing.T, value func(*rand.Rand) T, more []func(a *
 			t.Fatal(err)
 		}
 		defer d.Close()
+		for _, f := range prepare[:min(len(prepare), 1-k)] { // only where operations wait
+			f(d)
+		}
 		f, err := d.Fork()
 		if err != nil {
 			t.Fatal(err)
@@ -372,7 +411,7 @@ func runTwins[T Element](t *testing.T, value func(*rand.Rand) T, more []func(a *
 		p.devs[k] = []*Device{d, d, f}
 	}
 	programs := 60
-	if testing.Short() {
+	if testing.Short() || len(prepare) > 0 {
 		programs = 15
 	}
 	for n := range uint64(programs) {
