@@ -56,7 +56,7 @@ type block struct {
 	next    *block
 
 	in      *recording // the capture under way that it is made in: it has no address yet, and is in no segment
-	tickets bool       // of such a block: it is zero before and after each launch of the graph
+	lasting bool       // of such a block: it is zero at first, and keeps what each launch of the graph leaves in it
 
 	free             bool
 	aside            bool   // it counts as set aside for expressions

@@ -19,7 +19,7 @@ type arrangement struct {
 // A plot is a piece of memory and the blocks that lie in it.
 type plot struct {
 	bytes     uint64
-	tickets   bool
+	lasting   bool
 	residents []resident
 }
 
@@ -132,16 +132,16 @@ type tenant struct {
 // place gives each block its place: the largest first, each at the lowest address
 // where it lies over nobody who is not done before it, or begins after it.
 func (a *arrangement) place(outside map[*block]bool, apart bool) {
-	shared, tickets := plot{}, plot{tickets: true}
+	shared, lasting := plot{}, plot{lasting: true}
 	var placed []*tenant
 	for _, t := range a.tenants(outside) {
 		size := roundUp(t.block.asked, granule)
 		switch {
 		case apart:
-			a.plots = append(a.plots, plot{t.block.asked, t.block.tickets, []resident{{t.block, 0}}})
-		case t.block.tickets:
-			tickets.residents = append(tickets.residents, resident{t.block, tickets.bytes})
-			tickets.bytes += size
+			a.plots = append(a.plots, plot{t.block.asked, t.block.lasting, []resident{{t.block, 0}}})
+		case t.block.lasting:
+			lasting.residents = append(lasting.residents, resident{t.block, lasting.bytes})
+			lasting.bytes += size
 		default:
 			t.at = a.lowest(placed, t, size)
 			placed = append(placed, t)
@@ -149,7 +149,7 @@ func (a *arrangement) place(outside map[*block]bool, apart bool) {
 			shared.bytes = max(shared.bytes, t.at+size)
 		}
 	}
-	for _, p := range []plot{shared, tickets} {
+	for _, p := range []plot{shared, lasting} {
 		if p.bytes > 0 {
 			a.plots = append(a.plots, p)
 		}
@@ -228,6 +228,26 @@ type bitset []uint64
 func (s bitset) has(i int) bool { return i/64 < len(s) && s[i/64]>>(i%64)&1 != 0 }
 
 func (s bitset) add(i int) { s[i/64] |= 1 << (i % 64) }
+
+// only is the set of one number.
+func only(i int) bitset {
+	s := make(bitset, i/64+1)
+	s.add(i)
+	return s
+}
+
+// union returns the numbers of both, in memory of its own where that is not one of them.
+func (s bitset) union(other bitset) bitset {
+	if len(s) < len(other) {
+		s, other = other, s
+	}
+	if len(other) == 0 {
+		return s
+	}
+	u := slices.Clone(s)
+	u.merge(other)
+	return u
+}
 
 func (s bitset) merge(other bitset) {
 	for i, w := range other {

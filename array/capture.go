@@ -22,6 +22,8 @@ type recording struct {
 	held   map[*storage]bool    // made before the capture: their memory stays where it is until the graph is closed
 	exprs  []weak.Pointer[node] // recorded on the Device
 	draws  []*drawing
+	flow   flow
+	cells  *block // status cells, once there is a Take
 	failed *Error // the first Keep or Assign that failed
 }
 
@@ -31,6 +33,7 @@ type step struct {
 	config driver.LaunchConfig
 	args   []kernels.Arg // Operand is an index of uses
 	uses   []use
+	take   *suspect // or nil
 
 	value uint32 // of a fill
 	size  int
@@ -69,8 +72,9 @@ type drawing struct {
 // called in each launch's place.
 //
 // What needs the host cannot be captured and is ErrCapture: reads, waiting, FromSlice,
-// operations the size of whose results depends on data, Take, Fork, and a Capture
-// inside f.
+// operations the size of whose results depends on data, Fork, and a Capture inside f.
+// A Take whose indices are out of range at some launch is found when something is read
+// that was computed from what that launch took.
 // f may use several goroutines, and must wait for them. When it has returned, c may
 // still be used: its work is then done at once, on d's stream.
 func (d *Device) Capture(f func(c *Device) error) (*Graph, error) {
@@ -85,7 +89,7 @@ func (d *Device) Capture(f func(c *Device) error) (*Graph, error) {
 	if err := d.hostless(c, "A capture in a capture"); err != nil {
 		return nil, err
 	}
-	rec := &recording{call: c, active: true, held: map[*storage]bool{}}
+	rec := &recording{call: c, active: true, held: map[*storage]bool{}, flow: flow{of: map[*block]sources{}}}
 	cd := &Device{sh: d.sh, stream: d.stream, scope: &scope{parent: d.scope}, part: true, rec: rec}
 	var g *Graph
 	defer func() { // also where f panics
@@ -181,8 +185,34 @@ func (rec *recording) hold(s *storage) {
 	}
 }
 
-// add appends the launches of a work.
-func (rec *recording) add(w *work, out *storage, scratch *block) {
+// places reserves places for the indices of a Take in a capture, and returns the first.
+func (d *Device) places(n int) (first int) {
+	if d.rec == nil {
+		return 0
+	}
+	d.sh.mu.Lock()
+	defer d.sh.mu.Unlock()
+	if rec := d.capturing(); rec != nil {
+		first = rec.flow.places
+		rec.flow.places += n
+	}
+	return first
+}
+
+// needCells returns the graph's status cells. Each launch clears them.
+func (rec *recording) needCells() *block {
+	if rec.cells == nil {
+		rec.cells = rec.block(8 * (graphCells + 1))
+		rec.cells.lasting = true
+		rec.steps = append(rec.steps, step{uses: []use{{rec.cells, true}}, size: 4, n: 2 * (graphCells + 1)})
+	}
+	return rec.cells
+}
+
+// add appends the launches of a work. replaced says that it leaves nothing of what out
+// was before.
+func (rec *recording) add(w *work, out *storage, scratch *block, replaced bool) {
+	rec.flow.work(w, out, replaced)
 	operands := []*block{out.block}
 	rec.hold(out)
 	for _, s := range w.inputs {
@@ -196,11 +226,14 @@ func (rec *recording) add(w *work, out *storage, scratch *block) {
 	var tickets *block
 	if w.plan.Tickets > 0 {
 		tickets = rec.block(w.plan.Tickets)
-		tickets.tickets = true
+		tickets.lasting = true
 	}
 	for i := range w.plan.Launches {
 		l := &w.plan.Launches[i]
-		s := step{kernel: w.kernels[i], config: driver.LaunchConfig{Grid: l.Grid, Block: l.Block, Shared: l.Shared}}
+		if w.suspect != nil {
+			rec.needCells() // before it
+		}
+		s := step{take: w.suspect, kernel: w.kernels[i], config: driver.LaunchConfig{Grid: l.Grid, Block: l.Block, Shared: l.Shared}}
 		for _, a := range l.Args {
 			if a.Pointer {
 				switch a.Operand {
@@ -208,6 +241,8 @@ func (rec *recording) add(w *work, out *storage, scratch *block) {
 					a.Operand = s.use(scratch, true)
 				case kernels.TicketOperand:
 					a.Operand = s.use(tickets, true)
+				case kernels.StatusOperand:
+					a.Operand = s.use(rec.cells, false) // several may write at once
 				default:
 					a.Operand = s.use(operands[a.Operand], written[a.Operand])
 				}
@@ -230,7 +265,7 @@ func (s *step) use(b *block, writes bool) int {
 	return len(s.uses) - 1
 }
 
-// fill appends a fill.
+// fill appends a fill of a new array.
 func (rec *recording) fill(s *storage, value uint32, size int, n uint64) {
 	rec.hold(s)
 	rec.steps = append(rec.steps, step{uses: []use{{s.block, true}}, value: value, size: size, n: n})

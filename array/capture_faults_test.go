@@ -34,13 +34,13 @@ func captureWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, w := Full(d, float32(3), 4), Full(fork, float32(10), 4)
+	x, w, ids := Full(d, float32(3), 4), Full(fork, float32(10), 4), Zeros[int64](d, 4)
 	rng := NewRand(d, 1)
 	program := func() (held, kept *Array[float32], err error) {
 		outside := x.MulScalar(2)
 		g, err := d.Capture(func(c *Device) error {
 			noise := Uniform[float32](rng.On(c), 4)
-			kept = x.On(c).MatMul(outside).Add(noise.Floor()).ExpandDims(0).Sum(0).Keep()
+			kept = x.On(c).Take(ids, 0).MatMul(outside).Add(noise.Floor()).ExpandDims(0).Sum(0).Keep()
 			return w.On(c).Assign(w.On(c).Sub(x))
 		})
 		if err != nil {
@@ -89,7 +89,8 @@ func captureWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API {
 	for _, a := range []*Array[float32]{x, w, held, kept} {
 		a.Free()
 	}
-	x, w, held, kept = nil, nil, nil, nil
+	ids.Free()
+	x, w, ids, held, kept = nil, nil, nil, nil, nil
 	checkReturned(t, what, d)
 	if err := d.Close(); err != nil {
 		t.Errorf("%s: Close: %v", what, err)

@@ -199,7 +199,6 @@ func TestUncapturable(t *testing.T) {
 		{"AllClose", "A read by the host", func(c *Device) error { return ignoring(AllClose(x.On(c), w.On(c), 0, 0)) }},
 		{"ArrayEqual", "A read by the host", func(c *Device) error { return ignoring(ArrayEqual(x.On(c), w.On(c))) }},
 		{"FromSlice", "A copy from host memory", func(c *Device) error { return FromSlice(c, []float32{1}).Err() }},
-		{"Take", "Take, whose indices are checked", func(c *Device) error { return x.On(c).Take(Zeros[int64](c, 1), 0).Err() }},
 		{"Array.Sync", "Waiting", func(c *Device) error { return x.On(c).Sync() }},
 		{"Device.Sync", "Waiting", func(c *Device) error { return c.Sync() }},
 		{"Fork", "A fork", func(c *Device) error { return ignoring(c.Fork()) }},

@@ -55,16 +55,16 @@
 // CopyTo, Item, At, printing, AllClose, ArrayEqual and Array.Sync for the array
 // that they are about; Device.Sync and Device.Close for all of the Device's work.
 // Some wait now and then: FromSlice while its staging buffers are full; each 256th
-// Take for those before it; the first use of a kernel while the driver assembles it;
-// Device.Trim, and an operation for which memory is short, for work on memory that
-// goes back to the driver.
+// Take, those in graphs included, for the ones before; the first use of a kernel while
+// the driver assembles it; Device.Trim, and an operation for which memory is short, for
+// work on memory that goes back to the driver.
 //
 // Operations of several goroutines are queued one after another, under a lock that
 // a Device and its forks share. On a GPU it is held for microseconds; closing a
-// fork holds it until the fork's work is done, and a Take or a Trim that waits holds
-// it too. The simulated device computes within
-// the call that queues, under the lock: there an operation returns when it is done,
-// and operations of other goroutines wait for it.
+// fork holds it until the fork's work is done, and a Take, a Launch or a Trim that
+// waits holds it too. The simulated device computes within the call that queues,
+// under the lock: there an operation returns when it is done, and operations of other
+// goroutines wait for it.
 //
 // # Memory
 //

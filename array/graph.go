@@ -25,8 +25,10 @@ type graph struct {
 	poison []*block          // those of them that hold nothing between two launches
 	reads  []*storage        // from outside, and not written
 	writes []*storage        // from outside, or kept
-	kept   []*storage        // those of them that a launch overwrites as a whole before it reads them
 	held   []*storage        // all that it keeps where they are
+	shares []share           // of what it writes
+	cells  []*suspect        // whose its status cells are
+	status *block            // those, if there are any
 	draws  []*drawing
 	begun  bool // it was launched
 	closed call
@@ -48,9 +50,9 @@ func (rec *recording) finish(d, recorded *Device) (*Graph, *Error) {
 		}
 	}
 	a := arrange(rec.steps, kept, sh.arena.noCache)
+	g.bindStorages(rec, a, kept)
 	err := g.furnish(a, kept)
 	if err == nil {
-		g.bindStorages(rec, a, kept)
 		err = g.build(a)
 	}
 	if err != nil {
@@ -94,11 +96,11 @@ func (g *graph) furnish(a *arrangement, kept []*storage) error {
 		for _, r := range p.residents {
 			r.block.address = b.address + r.offset
 		}
-		if !p.tickets {
+		if !p.lasting {
 			g.poison = append(g.poison, b)
 			continue
 		}
-		sh.mark(b, driver.MemoryLive, func() string { return "tickets of a graph" })
+		sh.mark(b, driver.MemoryLive, func() string { return "tickets and status cells of a graph" })
 		if err := b.beforeWrite(g.dev.stream); err != nil {
 			return err
 		}
@@ -111,7 +113,8 @@ func (g *graph) furnish(a *arrangement, kept []*storage) error {
 	return nil
 }
 
-// bindStorages lists the storages that the graph reads and writes.
+// bindStorages lists the storages that the graph reads and writes, and gives its takes
+// their status cells.
 func (g *graph) bindStorages(rec *recording, a *arrangement, kept []*storage) {
 	for s := range rec.held {
 		if touched, writes := a.touches(s.block); writes {
@@ -120,10 +123,26 @@ func (g *graph) bindStorages(rec *recording, a *arrangement, kept []*storage) {
 			g.reads = append(g.reads, s)
 		}
 	}
+	g.writes = append(g.writes, kept...)
+	g.shares = rec.flow.shares(g.writes)
+	if g.cells = rec.flow.assign(g.shares); len(g.cells) > 0 {
+		g.status = rec.cells
+	}
+	for _, s := range a.steps {
+		s.bindStatus(rec.cells)
+	}
 	for _, drawn := range rec.draws {
 		g.writes = append(g.writes, drawn.cell)
 	}
-	g.writes, g.kept = append(g.writes, kept...), kept
+}
+
+// bindStatus has a take write to its own of the graph's status cells.
+func (s *step) bindStatus(cells *block) {
+	for i := range s.args {
+		if a := &s.args[i]; s.take != nil && a.Pointer && s.uses[a.Operand].block == cells {
+			a.Bits = uint64(8 * s.take.cell)
+		}
+	}
 }
 
 // build makes the driver's graph.
@@ -202,8 +221,9 @@ func (g *graph) end() error {
 // Launch queues one run of the graph on the stream of the Device that it was captured
 // on, by one call of the driver, and does not wait. It counts as a write to every
 // array that the work writes: expressions recorded before that read one are evaluated
-// first, and streams wait for one another as with any work. A closed Graph is
-// ErrFreed.
+// first, and streams wait for one another as with any work. A graph that takes makes
+// one call more, and counts as a Take, or a few, among those of which each 256th waits
+// for the ones before. A closed Graph is ErrFreed.
 func (g *Graph) Launch() error {
 	c := directly("Graph.Launch")
 	if g == nil || g.graph == nil {
@@ -235,13 +255,17 @@ func (g *graph) launch(c call) *Error {
 	if g.exec == nil {
 		return nil
 	}
-	if err := g.queue(); err != nil {
+	cell := 0
+	if g.status != nil {
+		var err error
+		if cell, err = sh.statuses.open(sh, g.dev.stream, g.cells...); err != nil {
+			return c.deviceError(err)
+		}
+	}
+	if err := g.queue(cell); err != nil {
 		return c.deviceError(err)
 	}
-	for _, s := range g.kept {
-		s.carried = nil
-	}
-	sh.statuses.spread(g.reads, g.writes)
+	sh.statuses.spread(g.shares, cell)
 	sh.counts.Launches += uint64(g.kernels)
 	if !g.begun {
 		g.begun = true
@@ -254,8 +278,9 @@ func (g *graph) launch(c call) *Error {
 	return nil
 }
 
-// queue makes the stream wait for what the graph needs, and launches it.
-func (g *graph) queue() error {
+// queue makes the stream wait for what the graph needs, and launches it. What its status
+// cells hold then goes to the device's cells from cell on.
+func (g *graph) queue(cell int) error {
 	sh, st := g.dev.sh, g.dev.stream
 	for _, s := range g.reads {
 		if err := s.block.beforeRead(st); err != nil {
@@ -281,6 +306,9 @@ func (g *graph) queue() error {
 		}
 	}
 	err := g.exec.Launch(st.queue)
+	if err == nil && g.status != nil {
+		err = st.queue.CopyDtoD(sh.statuses.address(cell), driver.Ptr(g.status.address), 8*uint64(len(g.cells)))
+	}
 	g.note(st.next()) // also where it failed
 	return err
 }
@@ -295,6 +323,9 @@ func (g *graph) note(m mark) {
 	}
 	for _, b := range g.blocks {
 		b.write(m)
+	}
+	if g.status != nil {
+		g.dev.sh.statuses.block.read(m) // each writes to cells of its own
 	}
 }
 
@@ -353,7 +384,7 @@ func (g *graph) close(c call) error {
 			break
 		}
 	}
-	g.held, g.reads, g.writes, g.kept, g.draws = nil, nil, nil, nil, nil
+	g.held, g.reads, g.writes, g.shares, g.draws = nil, nil, nil, nil, nil
 	return err
 }
 

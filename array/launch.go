@@ -153,9 +153,6 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 	if rec == nil {
 		d.stream.launchWaiting(d.sh, w)
 	}
-	if rec != nil && w.suspect != nil { // each launch would need a status cell
-		return nil, w.uncapturable(w.op + ", whose indices are checked when its result is read,")
-	}
 	for _, s := range w.inputs {
 		if err := s.readable(w.call); err != nil {
 			return nil, err
@@ -178,7 +175,8 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 	if d.sh.moved != nil {
 		*d.sh.moved += w.moves(l, t)
 	}
-	if err := w.launch(into); err != nil {
+	replaced := fresh || l.Len()*t.Size() == int(into.block.asked)
+	if err := w.launch(into, replaced); err != nil {
 		e := w.deviceError(err)
 		if fresh {
 			into.free(w.call)
@@ -186,7 +184,7 @@ func (w *work) queue(l *layout, t kernels.Type, into *storage) (*storage, *Error
 		return nil, e
 	}
 	if rec == nil { // else each launch of the graph carries what it reads
-		w.carry(into, fresh || l.Len()*t.Size() == int(into.block.asked))
+		w.carry(into, replaced)
 	}
 	return into, nil
 }
@@ -207,8 +205,9 @@ func (w *work) moves(out *layout, t kernels.Type) int {
 	return n
 }
 
-// launch makes the stream wait for what the plan needs and launches it.
-func (w *work) launch(out *storage) error {
+// launch makes the stream wait for what the plan needs and launches it. replaced says
+// that it leaves nothing of what out was before.
+func (w *work) launch(out *storage, replaced bool) error {
 	d, sh := w.dev, w.dev.sh
 	st := d.stream
 	var scratch *block
@@ -221,7 +220,7 @@ func (w *work) launch(out *storage) error {
 		defer sh.giveBack(scratch)
 	}
 	if rec := d.capturing(); rec != nil {
-		rec.add(w, out, scratch)
+		rec.add(w, out, scratch, replaced)
 		return nil
 	}
 	if err := w.waits(out, scratch); err != nil {
@@ -314,7 +313,7 @@ func (w *work) launchOne(l *kernels.Launch, k *driver.Kernel, out *storage, scra
 		case kernels.TicketOperand:
 			base = driver.Ptr(w.dev.stream.tickets.address)
 		case kernels.StatusOperand:
-			base = driver.Ptr(w.dev.sh.statuses.block.address) + driver.Ptr(8*w.cell)
+			base = w.dev.sh.statuses.address(w.cell)
 		default:
 			base = w.inputs[a.Operand-1].address()
 		}

@@ -2,6 +2,7 @@ package array
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/kernels"
@@ -11,7 +12,9 @@ import (
 // An operation that reads such values gets a status cell on the device, which its
 // kernel writes to where it meets one. Nobody waits for that: its result carries the
 // cell's number, and so does all that is computed from it, and the cell is looked at
-// when one of them is read.
+// when one of them is read. A graph has cells of its own, which each launch clears;
+// what they hold then is copied to cells of the device, so that every launch is an
+// operation like others.
 
 // statusCells is the number of cells. When all are in use the device is waited for,
 // all are looked at, and they are used anew: the next round.
@@ -32,10 +35,19 @@ type suspect struct {
 	call
 	operands [2]node // types and shapes only
 	axis     int
+	first    int        // the place of the first of its indices
+	cell     int        // in a graph, which of its cells it has
+	among    []*suspect // instead of all these, the operations of a graph that share a cell
 }
 
 // err is the error where the indices' element at place, in row-major order, is wrong.
 func (s *suspect) err(place int) *Error {
+	for _, one := range s.among {
+		if place >= one.first && place-one.first < one.operands[1].Len() {
+			return one.err(place)
+		}
+	}
+	place -= s.first
 	a, indices := &s.operands[0], &s.operands[1]
 	var at [kernels.MaxRank]int
 	for i := indices.Rank - 1; i >= 0; i-- {
@@ -50,6 +62,8 @@ func (s *suspect) err(place int) *Error {
 // A cellSet is some of a round's cells.
 type cellSet [statusCells / 64]uint64
 
+func (s *cellSet) add(cell int) { s[cell/64] |= 1 << (cell % 64) }
+
 // doubts are which operations with cells an array's elements were computed from, in
 // one round, and what was found wrong with one of them.
 type doubts struct {
@@ -60,16 +74,21 @@ type doubts struct {
 
 func cellID(round uint64, cell int) uint64 { return round*statusCells + uint64(cell) }
 
-// open gives the work's operation a cell, zero, for use on a stream.
-func (t *statuses) open(sh *shared, st *stream, s *suspect) (cell int, err error) {
-	if t.used == statusCells || t.block == nil {
+// open gives operations a cell each, zero, for use on a stream. It returns the first.
+func (t *statuses) open(sh *shared, st *stream, ops ...*suspect) (cell int, err error) {
+	if t.used+len(ops) > statusCells || t.block == nil {
 		if err := t.renew(sh, st); err != nil {
 			return 0, err
 		}
 	}
-	t.ops[t.used] = s
-	t.used++
-	return t.used - 1, t.block.beforeRead(st)
+	cell = t.used
+	t.used += copy(t.ops[cell:], ops)
+	return cell, t.block.beforeRead(st)
+}
+
+// address is where a cell is.
+func (t *statuses) address(cell int) driver.Ptr {
+	return driver.Ptr(t.block.address) + driver.Ptr(8*cell)
 }
 
 // renew begins a round.
@@ -173,7 +192,7 @@ func (w *work) carry(out *storage, replaced bool) {
 		t.join(&sum, s.carried)
 	}
 	if w.suspect != nil {
-		sum.cells[w.cell/64] |= 1 << (w.cell % 64)
+		sum.cells.add(w.cell)
 	}
 	out.carried = sum.kept()
 	for _, o := range w.outputs {
@@ -191,19 +210,34 @@ func (d *doubts) kept() *doubts {
 	return &k
 }
 
-// spread has all that a graph writes carry on what it reads, and what it writes
-// reads too, as far as is known.
-func (t *statuses) spread(reads, writes []*storage) {
-	sum := doubts{round: t.round}
-	for _, list := range [...][]*storage{reads, writes} {
-		for _, s := range list {
-			t.join(&sum, s.carried)
+// spread has what a launch of a graph writes carry on what it was computed from. The
+// graph's cells are the device's from cell on.
+func (t *statuses) spread(shares []share, cell int) {
+	if !slices.ContainsFunc(shares, func(s share) bool { return s.doubtful() }) {
+		return
+	}
+	sums := make([]doubts, len(shares)) // of what was before the launch, which writes what others read
+	for i, s := range shares {
+		sums[i].round = t.round
+		for _, from := range s.reads {
+			t.join(&sums[i], from.carried)
+		}
+		for _, c := range s.cells {
+			sums[i].cells.add(cell + c)
 		}
 	}
-	kept := sum.kept()
-	for _, s := range writes {
-		s.carried = kept
+	for i, s := range shares {
+		kept := sums[i].kept()
+		for _, to := range s.writes {
+			to.carried = kept
+		}
 	}
+}
+
+// doubtful says whether there is anything to carry, or was.
+func (s *share) doubtful() bool {
+	carries := func(s *storage) bool { return s.carried != nil }
+	return len(s.cells) > 0 || slices.ContainsFunc(s.reads, carries) || slices.ContainsFunc(s.writes, carries)
 }
 
 // join adds what one array carries to what another one does, which is of this round,

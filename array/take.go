@@ -7,7 +7,8 @@ import "github.com/seed6486a2bb/gpuarray/kernels"
 // That an index is out of range is found by the device: the result is 0 there, and
 // reading it, or what is computed from it, gives ErrIndex, which names the first such
 // index. Of a result without elements nothing is looked at. Each 256th Take waits
-// until the ones before are done. A graph has no Take: see [Device.Capture].
+// until the ones before are done. In a graph, each launch is a Take with the indices
+// of then.
 func (a *Array[T]) Take(indices *Array[int64], axis int) *Array[T] {
 	return to[T](take("Take", a.h(), indices.h(), axis))
 }
@@ -28,10 +29,11 @@ func take(name string, h, indices handle, axis int) handle {
 	defer w.end()
 	w.input(h.node, h.node.layout)
 	w.input(indices.node, indices.node.layout)
-	if err := kernels.Take(&w.plan, h.node.typ, h.node.layout, at, indices.node.layout); err != nil {
+	first := h.dev.places(indices.node.Len())
+	if err := kernels.Take(&w.plan, h.node.typ, h.node.layout, at, indices.node.layout, first); err != nil {
 		return h.failed(c.unsupported(err, h, indices))
 	}
-	w.suspect = &suspect{call: c, axis: at}
+	w.suspect = &suspect{call: c, axis: at, first: first}
 	for i, n := range []*node{h.node, indices.node} {
 		w.suspect.operands[i].typ, w.suspect.operands[i].layout = n.typ, n.layout
 	}

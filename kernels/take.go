@@ -18,11 +18,12 @@ const StatusOperand = -3
 // in's shape, with index's in the place of the axis, as TakeShape returns it.
 // Positions below 0 count from the end of the axis. Where one is out of range the
 // result is 0, and the plan's status cell becomes ^p, where p is the smallest
-// place of such a one in index, in row-major order.
+// place of such a one in index, in row-major order and counted from first on, so that
+// several takes may share a cell.
 //
 // Bits are copied as they are: kernels depend on the bytes that may be copied at
 // once. It takes one launch.
-func Take(p *Plan, t Type, in Layout, axis int, index Layout) error {
+func Take(p *Plan, t Type, in Layout, axis int, index Layout, first int) error {
 	if !t.valid() {
 		return &UnsupportedError{"take", t}
 	}
@@ -41,7 +42,7 @@ func Take(p *Plan, t Type, in Layout, axis int, index Layout) error {
 	}
 	n := takeNest(&shape, &in, axis, &index)
 	defer n.release()
-	return planTake(p, t.Size(), n, in.Shape[axis], in.Strides[axis], false)
+	return planTake(p, t.Size(), n, in.Shape[axis], in.Strides[axis], first, false)
 }
 
 // TakeShape returns the layout of Take's result.
@@ -85,7 +86,7 @@ func takeNest(out, in *Layout, axis int, index *Layout) *nest {
 	return n
 }
 
-func planTake(p *Plan, size int, n *nest, length, step int, wide bool) error {
+func planTake(p *Plan, size int, n *nest, length, step, first int, wide bool) error {
 	k := &takeKernel{access: n.takeAccess(size, step), per: 1}
 	if last := n.rank - 1; k.access > size {
 		n.shape[last] /= k.access / size
@@ -114,6 +115,7 @@ func planTake(p *Plan, size int, n *nest, length, step int, wide bool) error {
 	l.index(count, k.wide)
 	l.value64(uint64(length))
 	l.value64(uint64(step * size))
+	l.value64(uint64(first))
 	l.axes(n, 0, n.rank, k.wide, []int{takeIn, takeIndex, takePlace}, []int{size, Int64.Size(), 1})
 	return nil
 }
@@ -193,7 +195,7 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 	pos := func(mnemonic string) string { return mnemonic + "." + index.String() }
 	out, in, indices, status := b.Param("out", ptx.U64), b.Param("in", ptx.U64), b.Param("index", ptx.U64), b.Param("status", ptx.U64)
 	count := b.Ld(b.Param("count", index))
-	length, step := b.Ld(b.Param("length", ptx.U64)), b.Ld(b.Param("step", ptx.U64))
+	length, step, firstPlace := b.Ld(b.Param("length", ptx.U64)), b.Ld(b.Param("step", ptx.U64)), b.Param("first", ptx.U64)
 	axes := declareAxes(b, "axis", k.axes, k.wide, "in", "index", "place")
 	b.MaxThreads(takeThreads)
 
@@ -241,9 +243,9 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 	b.BraIf(wrong, report)
 	b.Do("ret")
 	b.Bind(report)
-	zero := b.Op("mov.u64", 0)
+	base := b.Ld(firstPlace)
 	for _, p := range pieces {
-		place := emitOffsets(b, pickAxes(axes, operands, operands[2:]), p.number, k.wide, zero)[0]
+		place := emitOffsets(b, pickAxes(axes, operands, operands[2:]), p.number, k.wide, base)[0]
 		bad := b.Op("and.pred", p.inside, b.Not(p.found))
 		b.DoIf(bad, "atom.global.max.u64", b.Reg(ptx.U64), b.At(b.Ld(status), 0), b.Op("not.b64", place))
 	}

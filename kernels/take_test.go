@@ -48,6 +48,9 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// firstPlace is the number of the first index, of more than 32 bits.
+const firstPlace = 1 << 40
+
 func takeCase(t *testing.T, typ Type, in Layout, axis int, index Layout, data, where []uint64, wide bool) {
 	t.Helper()
 	shape, err := TakeShape(&in, axis, &index)
@@ -58,9 +61,9 @@ func takeCase(t *testing.T, typ Type, in Layout, axis int, index Layout, data, w
 	if wide && shape.Len() > 0 {
 		n := takeNest(&shape, &in, axis, &index)
 		defer n.release()
-		err = planTake(&p, typ.Size(), n, in.Shape[axis], in.Strides[axis], true)
+		err = planTake(&p, typ.Size(), n, in.Shape[axis], in.Strides[axis], firstPlace, true)
 	} else {
-		err = Take(&p, typ, in, axis, index)
+		err = Take(&p, typ, in, axis, index, firstPlace)
 	}
 	if err != nil || len(p.Launches) > 1 {
 		t.Fatal(err, len(p.Launches))
@@ -98,7 +101,7 @@ func takeModel(in Layout, axis int, index Layout, data, where []uint64) (want []
 		inner.append(in.Shape[i], in.Strides[i])
 	}
 	outer.each(func(from int) {
-		place := uint64(0)
+		place := uint64(firstPlace)
 		index.each(func(at int) {
 			i := int(where[at])
 			if i < 0 {
@@ -125,7 +128,7 @@ func TestTakeErrors(t *testing.T) {
 	var p Plan
 	three, eight := RowMajor(3, 3), RowMajor(1, 1, 1, 1, 1, 1, 1, 1)
 	for name, err := range map[string]error{
-		"type": Take(&p, Invalid, three, 0, three), "axis": Take(&p, Float32, three, 2, three), "rank": Take(&p, Float32, three, 0, eight),
+		"type": Take(&p, Invalid, three, 0, three, 0), "axis": Take(&p, Float32, three, 2, three, 0), "rank": Take(&p, Float32, three, 0, eight, 0),
 	} {
 		if err == nil || len(p.Launches) > 0 {
 			t.Errorf("%s: no error", name)
