@@ -211,6 +211,9 @@ var operations = []operation{
 	{name: "Array.Std", operands: 1, run: func(o *operands) error { return o.f[0].Std(1).Err() }, wrongType: func(o *operands) error { return o.b[0].Std().Err() }, misuses: []misuse{
 		{"bad axis", ErrIndex, "axis -3", func(o *operands) error { return o.f[0].Std(-3).Err() }},
 	}},
+	{name: "Array.Norm", operands: 1, run: func(o *operands) error { return o.f[0].Norm(1).Err() }, wrongType: func(o *operands) error { return o.i[0].Norm().Err() }, misuses: []misuse{
+		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Norm(2).Err() }},
+	}},
 	{name: "Array.Softmax", operands: 1, run: func(o *operands) error { return o.f[0].Softmax(-1).Err() }, wrongType: func(o *operands) error { return o.i[0].Softmax(0).Err() }, misuses: []misuse{
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].Softmax(2).Err() }},
 		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Scalar(o.dev, float32(1)).Softmax(0).Err() }},

@@ -108,8 +108,9 @@
 // # Differences from gonum
 //
 // Nothing panics: shapes that do not fit are errors. Var and Std divide by n, as
-// NumPy does, where gonum's stat divides by n−1. Max and Min propagate NaN, and −0
-// is less than +0. Results live on the device until they are asked for.
+// NumPy does, where gonum's stat divides by n−1. Norm does not scale: squares beyond
+// the type's range make it +Inf. Max and Min propagate NaN, and −0 is less than +0.
+// Results live on the device until they are asked for.
 //
 // # Environment
 //

@@ -385,3 +385,28 @@ func TestIntegerReductionSizes(t *testing.T) {
 		}
 	}
 }
+
+// Norms are gonum's, of whole arrays, rows and columns.
+func TestNorm(t *testing.T) {
+	rng := seeded(t)
+	const rows, columns = 70, 90
+	x := make([]float64, rows*columns)
+	for i := range x {
+		x[i] = 100 * rng.NormFloat64()
+	}
+	m := mat.NewDense(rows, columns, x)
+	a := FromSlice(dev, x, rows, columns)
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > 1e-14*want {
+			t.Errorf("the norm of %s is %v, want %v", what, got, want)
+		}
+	}
+	near("all", values(t, a.Norm())[0], gonumfloats.Norm(x, 2))
+	for i, got := range values(t, a.Norm(-1)) {
+		near("a row", got, gonumfloats.Norm(m.RawRowView(i), 2))
+	}
+	for j, got := range values(t, a.Norm(0)) {
+		near("a column", got, mat.Norm(m.ColView(j), 2))
+	}
+}

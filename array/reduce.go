@@ -76,6 +76,15 @@ func (a *Array[T]) Std(axes ...int) *Array[T] {
 	return to[T](statistic("Std", a.h(), axes, deviation))
 }
 
+// Norm returns the Euclidean norm over axes, of floating-point types: √Σ a², 0 over no
+// elements. It takes one kernel. Float16 and BFloat16 are computed in float32 and
+// rounded once. Where squares are beyond the range of the type that is computed in,
+// the result is +Inf, or what is left of them, unlike gonum's floats.Norm, which
+// scales.
+func (a *Array[T]) Norm(axes ...int) *Array[T] {
+	return to[T](statistic("Norm", a.h(), axes, kernels.NormExpr))
+}
+
 // SumAs returns the sum over axes of elements converted to U first: integers and
 // bool to 32- and 64-bit integers and to floating-point types, floating-point types
 // to one another.

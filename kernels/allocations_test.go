@@ -28,6 +28,7 @@ func TestPlanAllocates(t *testing.T) {
 		{"softmax of an expression", func(p *Plan) error { return SoftmaxExpr(p, e, square, squares, 1) }},
 		{"variance of an expression", func(p *Plan) error { return VarianceExpr(p, e, 1, one, both, 1) }},
 		{"scan of an expression", func(p *Plan) error { return ScanExpr(p, OpSum, e, Float32, long, both, 0) }},
+		{"norm", func(p *Plan) error { return NormExpr(p, e, one, both, 1) }},
 		{"layer norm", func(p *Plan) error { return LayerNorm(p, Float32, 1e-5, square, square, 1, &row, &row) }},
 		{"variance", func(p *Plan) error { return Variance(p, Float32, 1, row, square, 2) }},
 		{"scan", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, long, long, 0) }},

@@ -22,6 +22,14 @@ func (e *Expr) value() int {
 	return last
 }
 
+// valueType is the expression's type, or Invalid of none.
+func valueType(e *Expr) Type {
+	if len(e.Nodes) == 0 {
+		return Invalid
+	}
+	return e.Nodes[e.value()].Type
+}
+
 // stores says whether there are values that are written besides the last.
 func (e *Expr) stores() bool { return e.Nodes[len(e.Nodes)-1].Kind == Store }
 

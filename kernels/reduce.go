@@ -208,9 +208,11 @@ type reduction struct {
 	wide      bool // positions need 64 bits
 
 	correction int // OpMean divides by n less this
+	tail       Op  // what results go through before they are rounded
 
 	one     [1]Node
 	load    Expr
+	squares Expr
 	layouts []Layout
 	ks      []int
 	bytes   []int
@@ -220,7 +222,7 @@ var reductionPool = sync.Pool{New: func() any { return new(reduction) }}
 
 func newReduction(op Op, u Type) *reduction {
 	r := reductionPool.Get().(*reduction)
-	r.op, r.out, r.layouts, r.correction = op, u, r.layouts[:0], 0
+	r.op, r.out, r.layouts, r.correction, r.tail = op, u, r.layouts[:0], 0, NoOp
 	return r
 }
 
@@ -435,6 +437,9 @@ func (r *reduction) planEmpty(p *Plan, out Layout) error {
 		return fmt.Errorf("%v of no elements", r.op)
 	}
 	fill := Expr{Nodes: []Node{{Kind: Immediate, Type: r.out, Bits: constantBits(r.out, x)}}}
+	if r.tail != NoOp {
+		fill.apply(r.tail, r.out, 0)
+	}
 	return Elementwise(p, &fill, out, nil)
 }
 

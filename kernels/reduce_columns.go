@@ -16,7 +16,7 @@ import (
 // whole tree (split), the last of the blocks that share columns finishes them.
 type columnsKernel struct {
 	source
-	op            Op
+	op, tail      Op
 	in, out       Type
 	vec           int // neighbouring columns of a thread, one load
 	run           int // neighbouring slots of a thread
@@ -38,7 +38,7 @@ func reduceColumnsFamily() family {
 func (k *columnsKernel) key() string {
 	return newKey("reduce_columns").word(k.op.String()).word(k.in.String()).word(k.out.String()).
 		number("v", k.vec).number("n", k.run).number("l", k.lanes).number("g", k.groups).
-		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).source(&k.source).String()
+		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).tail(k.tail).source(&k.source).String()
 }
 
 func parseColumnsKernel(key string) (*columnsKernel, error) {
@@ -46,6 +46,7 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 	k := &columnsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(),
 		vec: r.number("v", 8), run: r.number("n", 16), lanes: r.number("l", 256), groups: r.number("g", 256),
 		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), split: r.flag("split"), wide: r.flag("wide")}
+	k.tail = r.tail(k.out)
 	k.source = r.source(k.in, contiguous)
 	if err := r.end(); err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 // columns lie side by side that blocks would be small.
 func (r *reduction) planColumns(p *Plan) bool {
 	lane := r.laneAxis()
-	k := &columnsKernel{source: r.source, op: r.op, in: r.in(), out: r.out, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wide}
+	k := &columnsKernel{source: r.source, op: r.op, tail: r.tail, in: r.in(), out: r.out, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wide}
 	columns := r.kept.shape[lane]
 	k.vec = r.columnForms(lane)
 	for k.vec > 1 && k.vec*k.weight() > 256 {
@@ -189,6 +190,7 @@ type columnsEmitter struct {
 
 func (k *columnsKernel) emit(b *ptx.Builder) {
 	e := &columnsEmitter{reducer: newReducer(b, k.op, k.in, k.out, k.wide), k: k}
+	e.reducer.tail = k.tail
 	e.load = newPrologue(b, k.source)
 	e.again = e.load.again()
 	out := b.Param("out", ptx.U64)

@@ -15,6 +15,7 @@ type reducer struct {
 	acc     Type // of the accumulator
 	wide    bool // positions have 64 bits
 	form    partialForm
+	tail    Op // what the result goes through before it is rounded
 
 	memory []*ptx.Var // shared memory that the fields of partials are exchanged through
 }
@@ -345,6 +346,39 @@ func (r *reducer) unshare(p partial, i *ptx.Reg) {
 	}
 }
 
+// tails are the operations of the table that a result may go through before it is
+// rounded and stored: a launch less than if they came after.
+var tails = []Op{OpSqrt}
+
+// emitTail is one of them, or nothing, in the type that is computed in.
+func emitTail(b *ptx.Builder, tail Op, t Type, v *ptx.Reg) *ptx.Reg {
+	if tail == NoOp {
+		return v
+	}
+	return emitOp(b, tail, t, t, v)
+}
+
+// tail writes one, or nothing, to a key.
+func (w *keyWriter) tail(op Op) *keyWriter {
+	if op == NoOp {
+		return w
+	}
+	return w.word(op.String())
+}
+
+// tail reads what keyWriter.tail wrote; results are of type t.
+func (r *keyReader) tail(t Type) Op {
+	for _, op := range tails {
+		if r.flag(op.String()) {
+			if !table[op].types.has(t) {
+				r.fail("a type that has " + op.String())
+			}
+			return op
+		}
+	}
+	return NoOp
+}
+
 // store writes a finished result to memory if the predicate (may be nil) holds.
 // count is the number of elements, in the accumulator's type, for OpMean.
 func (r *reducer) store(pred *ptx.Reg, at ptx.Operand, p partial, count *ptx.Reg) {
@@ -360,6 +394,7 @@ func (r *reducer) store(pred *ptx.Reg, at ptx.Operand, p partial, count *ptx.Reg
 	case OpMean:
 		v = b.Op("div.rn."+r.acc.suffix(), v, count)
 	}
+	v = emitTail(b, r.tail, r.acc, v)
 	storeElement(b, t, emitFit(b, t, v), at, pred)
 }
 

@@ -213,3 +213,89 @@ func TestReduceExprIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestNorm: a norm is the root of the sum of squares, bit for bit, wherever the
+// elements lie, and takes one launch.
+func TestNorm(t *testing.T) {
+	r := newRand(t)
+	for _, c := range reduceCases {
+		for _, typ := range []Type{Float32, Float64, BFloat16} {
+			if len(c.shape) == 1 && r.IntN(2) > 0 {
+				continue
+			}
+			inputs := 1 + r.IntN(2)
+			e := randomExpr(r, inputs, r.IntN(4))
+			e.cast(typ)
+			in, sizes := make([]Layout, inputs), make([]int, inputs)
+			types, data := operandTypes(e, inputs), [][]byte{}
+			for k := range in {
+				in[k], sizes[k] = operandLayout(r, c.shape)
+				data = append(data, packElements(types[k+1], filled(r, types[k+1], sizes[k])))
+			}
+			out := reducedRowMajor(c.shape, c.axes)
+			var p, sum, root Plan
+			if err := NormExpr(&p, e, out, in, c.axes); err != nil || len(p.Launches) != 1 {
+				t.Fatal(err, p.Launches)
+			}
+			checkReductionKey(t, p.Launches[0].Key)
+			u := typ.compute()
+			squares := &Expr{slices.Clone(e.Nodes)}
+			squares.apply(OpSquare, u, squares.cast(u))
+			if err := ReduceExpr(&sum, OpSum, squares, u, out, in, c.axes); err != nil {
+				t.Fatal(err)
+			}
+			sqrt := &Expr{}
+			sqrt.apply(OpSqrt, u, sqrt.load(1, u, u))
+			sqrt.cast(typ)
+			if err := Elementwise(&root, sqrt, out, []Layout{out}); err != nil {
+				t.Fatal(err)
+			}
+			got, sums, want := make([]byte, out.Len()*typ.Size()), make([]byte, out.Len()*u.Size()), make([]byte, out.Len()*typ.Size())
+			runner := newRunner(t)
+			runner.run(t, &p, typ, append([][]byte{got}, data...)...)
+			runner.run(t, &sum, u, append([][]byte{sums}, data...)...)
+			runner.run(t, &root, typ, want, sums)
+			g, w := unpackElements(typ, got), unpackElements(typ, want)
+			for i := range w {
+				if !same(typ, g[i], w[i], false, 0) {
+					t.Fatalf("%s over %b of %v: norm %d is %s, want %s", p.Launches[0].Key, c.axes, c.shape, i, show(typ, g[i]), show(typ, w[i]))
+				}
+			}
+		}
+	}
+	var p Plan
+	if err := Norm(&p, Int32, RowMajor(), RowMajor(5), 1); err == nil {
+		t.Error("a norm of integers")
+	}
+	p.Reset()
+	got := make([]float32, 3)
+	if err := Norm(&p, Float32, RowMajor(3), RowMajor(3, 0), 2); err != nil {
+		t.Fatal(err)
+	}
+	got[1] = 7
+	if runPlan(t, &p, got, none, none); !slices.Equal(got, make([]float32, 3)) {
+		t.Errorf("the norm of no numbers is %v", got)
+	}
+}
+
+// checkReductionKey reads a key back.
+func checkReductionKey(t *testing.T, key string) {
+	t.Helper()
+	again := ""
+	if strings.HasPrefix(key, "reduce_rows ") {
+		k, err := parseRowsKernel(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again = k.key()
+	} else {
+		k, err := parseColumnsKernel(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again = k.key()
+	}
+	if again != key {
+		t.Fatalf("%q is read as %q", key, again)
+	}
+}

@@ -19,7 +19,7 @@ import (
 //	           chunk, and the last to finish combines their results.
 type rowsKernel struct {
 	source
-	op        Op
+	op, tail  Op
 	in, out   Type
 	run       int // neighbouring slots of a thread
 	access    int // bytes that a load of values of type in would have; 0: elements are not neighbours in memory
@@ -52,7 +52,7 @@ func reduceRowsFamily() family {
 func (k *rowsKernel) key() string {
 	return newKey("reduce_rows").word(k.op.String()).word(k.in.String()).word(k.out.String()).
 		word(rowsForms[k.form]).number("n", k.run).number("a", k.access).number("l", k.lanes).number("t", k.threads).
-		number("k", k.kept).number("r", k.red).flag("wide", k.wide).source(&k.source).String()
+		number("k", k.kept).number("r", k.red).flag("wide", k.wide).tail(k.tail).source(&k.source).String()
 }
 
 func parseRowsKernel(key string) (*rowsKernel, error) {
@@ -60,6 +60,7 @@ func parseRowsKernel(key string) (*rowsKernel, error) {
 	k := &rowsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(), form: rowsForm(r.word(rowsForms...)),
 		run: r.number("n", 16), access: r.number("a", 128), lanes: r.number("l", 1024), threads: r.number("t", 1024),
 		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), wide: r.flag("wide")}
+	k.tail = r.tail(k.out)
 	one := contiguous
 	if k.access == 0 {
 		one = strided
@@ -87,7 +88,7 @@ func parseRowsKernel(key string) (*rowsKernel, error) {
 
 // planRows chooses the geometry.
 func (r *reduction) planRows(p *Plan) {
-	k := &rowsKernel{source: r.source, op: r.op, in: r.in(), out: r.out, wide: r.wide, kept: r.kept.rank, red: r.red.rank}
+	k := &rowsKernel{source: r.source, op: r.op, tail: r.tail, in: r.in(), out: r.out, wide: r.wide, kept: r.kept.rank, red: r.red.rank}
 	r.rowForms(k)
 	r.launchRows(p, k, k.chooseForm(r.n, r.outputs()))
 }
@@ -216,6 +217,7 @@ type rowsEmitter struct {
 
 func (k *rowsKernel) emit(b *ptx.Builder) {
 	e := &rowsEmitter{reducer: newReducer(b, k.op, k.in, k.out, k.wide), k: k}
+	e.reducer.tail = k.tail
 	e.load = newPrologue(b, k.source)
 	e.again = e.load.again()
 	out := b.Param("out", ptx.U64)

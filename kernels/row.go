@@ -22,7 +22,7 @@ type rowKernel struct {
 	scales         [2]int // bytes of an access to weight and bias; 0: there is none
 	kept           int    // axes
 	split          bool   // a variance: a block takes a piece of the row, the last one combines them
-	root           bool   // a variance: its square root
+	tail           Op     // of a variance
 }
 
 // A rowKind is what is computed of a row.
@@ -81,7 +81,7 @@ func (k *rowKernel) key() string {
 		w.number("w", k.scales[0]).number("b", k.scales[1])
 	}
 	if k.kind == rowVariance {
-		w.flag("split", k.split).flag("root", k.root)
+		w.flag("split", k.split).tail(k.tail)
 	}
 	return w.source(&k.source).String()
 }
@@ -103,7 +103,7 @@ func parseRowKernel(key string) (*rowKernel, error) {
 		k.scales = [2]int{r.number("w", 16), r.number("b", 16)}
 	}
 	if k.kind == rowVariance {
-		k.split, k.root = r.flag("split"), r.flag("root")
+		k.split, k.tail = r.flag("split"), r.tail(k.t)
 	}
 	k.source = r.source(k.t, contiguous)
 	if err := r.end(); err != nil {
@@ -287,13 +287,9 @@ func (e *rowEmitter) storeOne(v *ptx.Reg) {
 	e.b.Do("ret")
 }
 
-// storeQuotient stores the variance, or its root, of a sum of squares.
+// storeQuotient stores the variance of a sum of squares.
 func (e *rowEmitter) storeQuotient(sum *ptx.Reg) {
-	v := e.float("div", sum, e.divisor)
-	if e.root {
-		v = emitOp(e.b, OpSqrt, e.c, e.c, v)
-	}
-	e.storeOne(v)
+	e.storeOne(emitTail(e.b, e.tail, e.c, e.float("div", sum, e.divisor)))
 }
 
 // mean divides by the number of elements. Where its inverse is given, as rounded,
@@ -675,12 +671,12 @@ type rowPlan struct {
 	eps        float64    // of a norm
 	split      bool       // a row is taken in pieces
 	piece      int        // their size; 0: splitPiece
-	root       bool       // the root of a variance is wanted
+	tail       Op         // of a variance
 }
 
 // newRowPlan sets up r for the rows along an axis.
 func newRowPlan(r *reduction, kind rowKind, e *Expr, out *Layout, in []Layout, axis int) rowPlan {
-	r.out = e.Nodes[e.value()].Type
+	r.out = valueType(e)
 	step := r.alongRows(e, out, in, axis)
 	return rowPlan{kind: kind, t: r.out, n: r.n, r: r, outStep: step}
 }
@@ -713,7 +709,7 @@ func (s *rowPlan) inBlock() bool { return s.n <= longestRow(s.t) && s.count() < 
 
 func (s *rowPlan) planRows(p *Plan) error {
 	size, rows, cluster := s.t.Size(), s.count(), s.inCluster(p) && !s.split
-	k := &rowKernel{kind: s.kind, t: s.t, root: s.root, run: max(4, 16/size), kept: s.r.kept.rank}
+	k := &rowKernel{kind: s.kind, t: s.t, tail: s.tail, run: max(4, 16/size), kept: s.r.kept.rank}
 	k.out, k.in = s.r.kept.access(0, s.outStep, size), s.r.walkForms(k.run)
 	k.source = s.r.source
 	if s.kind.isStatistic() {

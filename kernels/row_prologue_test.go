@@ -28,14 +28,6 @@ func scaleOf(scales []*Layout, i int) *Layout {
 	return nil
 }
 
-// valueType is the type of an expression's value, if there is one.
-func valueType(e *Expr) Type {
-	if len(e.Nodes) == 0 {
-		return Invalid
-	}
-	return e.Nodes[e.value()].Type
-}
-
 func rowExprOperations() []rowExprOperation {
 	same := func(t Type) Type { return t }
 	summed := func(t Type) Type {

@@ -63,7 +63,7 @@ func (r *reduction) planScan(p *Plan, e *Expr, out Layout, in []Layout, axis int
 	if err := checkExpr("a scan", e, in); err != nil {
 		return err
 	}
-	t, u := e.Nodes[e.value()].Type, r.out
+	t, u := valueType(e), r.out
 	if err := checkReduction(r.op, t, u); err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func checkRows(kind rowKind, e *Expr, out *Layout, in []Layout, axis int) error 
 	if err := checkExpr(name, e, in); err != nil {
 		return err
 	}
-	if t := e.Nodes[len(e.Nodes)-1].Type; !t.IsFloat() {
+	if t := valueType(e); !t.IsFloat() {
 		return &UnsupportedError{name, t}
 	}
 	return checkAlong(name, out, in, axis)

@@ -263,6 +263,11 @@ func generatedReductions(prefix string) []string {
 				keys = append(keys, plannedKeys(prefix, func(p *Plan) error {
 					return ReduceExpr(p, op, e, u, reducedRowMajor(s.shape, s.axes), []Layout{in, in}, s.axes)
 				})...)
+				if t == u {
+					keys = append(keys, plannedKeys(prefix, func(p *Plan) error {
+						return NormExpr(p, e, reducedRowMajor(s.shape, s.axes), []Layout{in, in}, s.axes)
+					})...)
+				}
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) erro
 // StdDev appends the square root of Variance to the plan, which is taken before the
 // result is rounded to t.
 func StdDev(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
-	s := statistic{kind: rowVariance, correction: max(correction, 0), root: true}
+	s := statistic{kind: rowVariance, correction: max(correction, 0), tail: OpSqrt}
 	return s.plan(p, t, out, in, axes)
 }
 
@@ -58,7 +58,7 @@ func VarianceExpr(p *Plan, e *Expr, correction int, out Layout, in []Layout, axe
 
 // StdDevExpr: see VarianceExpr.
 func StdDevExpr(p *Plan, e *Expr, correction int, out Layout, in []Layout, axes uint32) error {
-	s := statistic{kind: rowVariance, correction: max(correction, 0), root: true}
+	s := statistic{kind: rowVariance, correction: max(correction, 0), tail: OpSqrt}
 	return s.planExpr(p, e, out, in, axes)
 }
 
@@ -93,12 +93,40 @@ func RMSNormExpr(p *Plan, e *Expr, eps float64, out Layout, in []Layout, axis in
 	return planNormExpr(p, rowRMSNorm, e, eps, out, in, axis, weight, nil)
 }
 
+// Norm appends √Σ x² over the axes in the mask to the plan, where the sum follows the
+// order of a reduction of an expression. Operand 0 is out, with the remaining axes,
+// operand 1 in. It is defined for floating-point types; float16 and bfloat16 are
+// float32 inside and rounded once. Squares that are beyond the type give +Inf, or 0.
+// It takes one launch.
+func Norm(p *Plan, t Type, out, in Layout, axes uint32) error {
+	return NormExpr(p, &Expr{[]Node{{Kind: Load, Type: t, Operand: 1}}}, out, []Layout{in}, axes)
+}
+
+// NormExpr is Norm of the values of an expression, whose operand i has the layout
+// in[i-1] (see [ReduceExpr]).
+func NormExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
+	if err := checkExpr("norm", e, in); err != nil {
+		return err
+	}
+	t := valueType(e)
+	if !t.IsFloat() {
+		return &UnsupportedError{"norm", t}
+	}
+	r := newReduction(OpSum, t)
+	defer r.release()
+	r.tail = OpSqrt
+	squares := &r.squares
+	squares.Nodes = append(squares.Nodes[:0], e.Nodes...)
+	squares.apply(OpSquare, t.compute(), squares.cast(t.compute()))
+	return r.planExpr(p, squares, &out, in, axes)
+}
+
 // A statistic is one number computed of many.
 type statistic struct {
 	kind       rowKind
 	t          Type
 	correction int
-	root       bool // of the variance
+	tail       Op // of a variance
 }
 
 func (s *statistic) plan(p *Plan, t Type, out, in Layout, axes uint32) error {
@@ -118,7 +146,7 @@ func (s *statistic) planOf(p *Plan, r *reduction, e *Expr, out *Layout, in []Lay
 	if err := checkExpr(rowKinds[s.kind], e, in); err != nil {
 		return err
 	}
-	s.t = e.Nodes[e.value()].Type
+	s.t = valueType(e)
 	if r.out = s.t; !s.t.IsFloat() {
 		return &UnsupportedError{rowKinds[s.kind], s.t}
 	}
@@ -136,7 +164,7 @@ func (s *statistic) planOf(p *Plan, r *reduction, e *Expr, out *Layout, in []Lay
 		fill := Expr{Nodes: []Node{{Kind: Immediate, Type: s.t, Bits: constantBits(s.t, x)}}}
 		return Elementwise(p, &fill, *out, nil)
 	}
-	w := rowPlan{kind: s.kind, t: s.t, n: r.n, r: r, correction: s.correction, root: s.root}
+	w := rowPlan{kind: s.kind, t: s.t, n: r.n, r: r, correction: s.correction, tail: s.tail}
 	way, possible := s.way(p, &w), true
 	if !r.plain() {
 		way, possible = s.wayOfValues(p, r, in, axes, way)
@@ -274,24 +302,13 @@ func (s statistic) planSteps(p *Plan, e *Expr, out Layout, in []Layout, axes uin
 	if s.kind == rowVariance {
 		squares := value()
 		squares.apply(OpSquare, c, squares.apply(OpSub, c, squares.value(), squares.load(operand, c, c)))
-		mean := func(u Type, to *Layout) func() error {
-			return func() error {
-				m := newReduction(OpMean, u)
-				defer m.release()
-				m.correction = min(s.correction, reducedLen(in, axes))
-				return m.planExpr(p, squares, to, with, axes)
-			}
-		}
 		first := step{places(center), func() error { return ReduceExpr(p, OpMean, e, c, kept, in, axes) }}
-		if !s.root {
-			return p.steps(first, step{places(operandPlace{0, 0}, center), mean(s.t, &out)})
-		}
-		root := &Expr{}
-		root.apply(OpSqrt, c, root.load(1, c, c))
-		root.cast(s.t)
-		variance := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
-		return p.steps(first, step{places(variance, center), mean(c, &kept)},
-			step{[]operandPlace{{0, 0}, variance}, func() error { return Elementwise(p, root, out, []Layout{kept}) }})
+		return p.steps(first, step{places(operandPlace{0, 0}, center), func() error {
+			m := newReduction(OpMean, s.t)
+			defer m.release()
+			m.correction, m.tail = min(s.correction, reducedLen(in, axes)), s.tail
+			return m.planExpr(p, squares, &out, with, axes)
+		}})
 	}
 	sum := operandPlace{ScratchOperand, p.scratch(kept.Len() * c.Size())}
 	finite := func(e *Expr, m int) int {

@@ -81,7 +81,7 @@ func memoryRows() []row {
 			return whole(s, 1, func(x []*array.Array[float32]) *array.Array[float32] { return x[0].Var() }, func(in [][]float64) float64 { return varianceOf(in[0]) })
 		}),
 		arrayRow("norm_f32", func(s sizes) arrayTask[float32] {
-			return whole(s, 1, func(x []*array.Array[float32]) *array.Array[float32] { return x[0].Square().Sum().Sqrt() }, func(in [][]float64) float64 { return math.Sqrt(dotOf(in[0], in[0])) })
+			return whole(s, 1, func(x []*array.Array[float32]) *array.Array[float32] { return x[0].Norm() }, func(in [][]float64) float64 { return math.Sqrt(dotOf(in[0], in[0])) })
 		}),
 		reduceAxis("rowsum_f32", kernels.OpSum, f32, 1, func(s sizes) []int { return []int{s.side, s.side} }, sumOf),
 		reduceAxis("colsum_f32", kernels.OpSum, f32, 0, func(s sizes) []int { return []int{s.side, s.side} }, sumOf),
