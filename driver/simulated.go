@@ -19,7 +19,7 @@ type SimulatedConfig struct {
 	Seed              uint64 // not 0: blocks and warps run one after another, in an order drawn from it
 	Races             bool   // accesses to shared memory that no barrier orders are faults; slower
 	GlobalRaces       bool   // the same for global memory, also between blocks; much slower, one worker
-	Fuel              uint64 // instructions that a block may issue before its kernel counts as endless, a fault; 0 is 2³⁰
+	Fuel              uint64 // how much a block may execute before its kernel counts as endless, a fault: 1 for an instruction of a warp, more for costly ones; 0 is 2³⁰
 
 	// Late, if not 0, keeps asynchronous work waiting for as long as CUDA allows, and
 	// runs it in an order between streams that is drawn from Late: what a program

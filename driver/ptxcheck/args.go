@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
 
 // arg is one argument of the kernel.
 type arg struct {
 	text string
+	kind string // what stands before the colon
 	make func(ctx *driver.Context, label func() string) (value any, err error)
 	mem  *driver.Mem // of buf and in, once made
 }
@@ -52,6 +54,18 @@ func (a *arg) constant(v any, err error) error {
 	return err
 }
 
+// fits says why the argument cannot be the value of a parameter, which has a type
+// that the other kinds of arguments do not have, or a size.
+func (a *arg) fits(p *ptx.Var) error {
+	is := map[string]ptx.Type{"buf": ptx.U64, "in": ptx.U64, "u32": ptx.U32, "s32": ptx.S32, "u64": ptx.U64, "f32": ptx.F32, "f64": ptx.F64}[a.kind]
+	size := p.Type.Size() * p.Count
+	bits := p.Type.String()[0] == 'b'
+	if size != is.Size() || !bits && p.Type.Integer() != is.Integer() {
+		return fmt.Errorf("%s is not a value of parameter .%s %s, of %d bytes", a.text, p.Type, p.Name, size)
+	}
+	return nil
+}
+
 // alloc makes the buffer, content undefined, under the name that reports use.
 func (a *arg) alloc(ctx *driver.Context, bytes uint64, label func() string) (m *driver.Mem, err error) {
 	if m, err = ctx.Alloc(bytes); err != nil {
@@ -83,7 +97,7 @@ func parseArgs(list string) ([]arg, error) {
 		if parse == nil {
 			return nil, fmt.Errorf("argument %d is %q: expected buf:BYTES, in:FILE, u32:N, s32:N, u64:N, f32:X or f64:X", i, text)
 		}
-		args[i].text = text
+		args[i].text, args[i].kind = text, kind
 		if err := parse(&args[i], rest); err != nil {
 			return nil, fmt.Errorf("argument %d is %q: %w", i, text, err)
 		}

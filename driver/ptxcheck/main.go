@@ -114,7 +114,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	f.BoolVar(&j.global, "global-races", false, "report races in global memory too, also between blocks (slow)")
 	f.BoolVar(&j.counts, "counts", false, "print a table of bank conflicts and of sectors moved, by PTX line")
 	f.Uint64Var(&j.perturb, "perturb", 0, "`seed`, if not 0: approximations (rcp.approx, ex2.approx, …) are off by as much as PTX allows")
-	f.Uint64Var(&j.fuel, "fuel", 1<<28, "`instructions` that a block may issue before the kernel counts as endless")
+	f.Uint64Var(&j.fuel, "fuel", 1<<28, "how `much` a block may execute before the kernel counts as endless: 1 for an instruction of a warp, more for costly ones")
 	f.Usage = func() {
 		fmt.Fprintln(stderr, "usage: ptxcheck -entry NAME [flags] FILE.ptx")
 		f.PrintDefaults()
@@ -127,10 +127,10 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	}
 	j.file = f.Arg(0)
 	var err error
-	if j.launch.Grid, err = dim("-grid", grid); err != nil {
+	if j.launch.Grid, err = dim("-grid", grid, driver.Dim{1<<31 - 1, 65535, 65535}); err != nil {
 		return nil, err
 	}
-	if j.launch.Block, err = dim("-block", block); err != nil {
+	if j.launch.Block, err = dim("-block", block, driver.Dim{1024, 1024, 64}); err != nil {
 		return nil, err
 	}
 	if shared > math.MaxUint32 {
@@ -142,7 +142,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 }
 
 // dim reads X, X,Y or X,Y,Z.
-func dim(name, s string) (d driver.Dim, err error) {
+func dim(name, s string, most driver.Dim) (d driver.Dim, err error) {
 	parts := strings.Split(s, ",")
 	if len(parts) > 3 {
 		return d, fmt.Errorf("%s %s: at most three numbers, X,Y,Z", name, s)
@@ -150,8 +150,8 @@ func dim(name, s string) (d driver.Dim, err error) {
 	d = driver.Dim{1, 1, 1}
 	for i, p := range parts {
 		n, err := strconv.ParseUint(p, 0, 32)
-		if err != nil || n == 0 {
-			return d, fmt.Errorf("%s %s: %q is not a number from 1 to %d", name, s, p, uint32(math.MaxUint32))
+		if err != nil || n == 0 || n > uint64(most[i]) {
+			return d, fmt.Errorf("%s %s: %q is not a number from 1 to %d", name, s, p, most[i])
 		}
 		d[i] = uint32(n)
 	}
@@ -185,7 +185,11 @@ func (j *job) run(stdout, stderr io.Writer) error {
 		return fmt.Errorf("%s: %w", j.file, err)
 	}
 	defer mod.Close()
-	j.warn(string(image), stderr)
+	entry, err := j.find(string(image))
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.file, err)
+	}
+	j.warn(entry, stderr)
 	kernel, err := mod.Kernel(j.entry)
 	if err != nil {
 		return fmt.Errorf("%s: %w", j.file, err)
@@ -217,22 +221,62 @@ func (j *job) run(stdout, stderr io.Writer) error {
 	return j.write()
 }
 
+// find is the kernel in the module's text, which the arguments and the shape of
+// the launch must suit.
+func (j *job) find(text string) (*ptx.Entry, error) {
+	m, err := ptx.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range m.Entries {
+		if e.Name == j.entry {
+			return e, j.suits(e)
+		}
+		names = append(names, e.Name)
+	}
+	if len(names) == 0 {
+		return nil, errors.New("there is no kernel in it")
+	}
+	return nil, fmt.Errorf("there is no kernel %q; there is %.2000s", j.entry, strings.Join(names, ", "))
+}
+
+func (j *job) suits(e *ptx.Entry) error {
+	if len(j.args) != len(e.Params) {
+		return fmt.Errorf("kernel %s takes %d arguments, -args has %d", e.Name, len(e.Params), len(j.args))
+	}
+	for i := range j.args {
+		if err := j.args[i].fits(e.Params[i]); err != nil {
+			return fmt.Errorf("kernel %s, argument %d: %w", e.Name, i, err)
+		}
+	}
+	threads := 1
+	for i, n := range j.launch.Block {
+		threads *= int(n)
+		if want := e.ReqNTID[i]; want != 0 && want != int(n) {
+			return fmt.Errorf("kernel %s needs -block %d,%d,%d: it has .reqntid", e.Name, e.ReqNTID[0], max(e.ReqNTID[1], 1), max(e.ReqNTID[2], 1))
+		}
+		if c := e.Cluster[i]; c > 1 && int(j.launch.Grid[i])%c != 0 {
+			return fmt.Errorf("kernel %s needs a -grid of whole clusters of %d,%d,%d blocks", e.Name, e.Cluster[0], max(e.Cluster[1], 1), max(e.Cluster[2], 1))
+		}
+	}
+	most := 1024
+	if e.MaxNTID[0] != 0 {
+		most = min(most, e.MaxNTID[0]*max(e.MaxNTID[1], 1)*max(e.MaxNTID[2], 1))
+	}
+	if threads > most {
+		return fmt.Errorf("kernel %s takes blocks of at most %d threads, -block has %d", e.Name, most, threads)
+	}
+	return nil
+}
+
 // warn says which results the assembler may change. That the simulated device
 // computes each instruction as it stands is one of the results a GPU may give, so
 // it is no finding.
-func (j *job) warn(text string, stderr io.Writer) {
-	m, err := ptx.Parse(text)
-	if err != nil {
-		return // the loader took it
-	}
-	for _, e := range m.Entries {
-		if e.Name != j.entry {
-			continue
-		}
-		for _, c := range e.Contractions() {
-			fmt.Fprintf(stderr, "ptxcheck: note: %s:%d: %s and line %d: %s have no rounding mode: ptxas may make them one fma, which rounds once; .rn keeps them apart\n",
-				j.file, c.Product.Pos.Line, c.Product, c.Sum.Pos.Line, c.Sum)
-		}
+func (j *job) warn(e *ptx.Entry, stderr io.Writer) {
+	for _, c := range e.Contractions() {
+		fmt.Fprintf(stderr, "ptxcheck: note: %s:%d: %s and line %d: %s have no rounding mode: ptxas may make them one fma, which rounds once; .rn keeps them apart\n",
+			j.file, c.Product.Pos.Line, c.Product, c.Sum.Pos.Line, c.Sum)
 	}
 }
 

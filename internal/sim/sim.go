@@ -25,7 +25,7 @@ type Options struct {
 	Seed              uint64 // not 0: one worker, with blocks and warps in an order drawn from it; 0 is GPUARRAY_SIM_SEED, else none
 	Races             bool   // report races in shared memory; the variable GPUARRAY_SIM_RACES=1 does so too
 	GlobalRaces       bool   // report races in global memory as well, on one worker; GPUARRAY_SIM_RACES=2
-	Fuel              uint64 // instructions a block may issue before it counts as endless; 0 is exec.DefaultFuel
+	Fuel              uint64 // how much a block may execute before it counts as endless (see exec.Options); 0 is exec.DefaultFuel
 	Late              uint64 // not 0: asynchronous work runs as late as CUDA allows, in an order drawn from it; 0 is GPUARRAY_SIM_LATE, else at once
 	Perturb           uint64 // not 0: approximations are off by as much as PTX allows, up or down as drawn from it; 0 is GPUARRAY_SIM_PERTURB, else none
 

@@ -56,6 +56,7 @@ type inst struct {
 	ctl      control
 	writes   writes
 	wide     uint8 // bit i: operand i of (d, a, b, c, e) is a 64-bit row
+	fuel     uint8 // what it takes of a block's, for one warp
 	target   int32 // of a branch
 	off      int64 // an address's offset, or an immediate
 	f1       func(a uint64) uint64
@@ -86,6 +87,7 @@ type code struct {
 	insts  []inst
 	steps  []step  // of the insts that have one
 	ends   []int32 // for each instruction, where the straight run it is in ends
+	fuel   []int64 // for each, and after the last, what those before it take
 	slots  int     // 32-bit rows
 	preds  int     // predicate rows
 	fills  []fill  // rows that are filled before the kernel runs

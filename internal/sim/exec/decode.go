@@ -323,9 +323,25 @@ func (d *decoder) unknown() error {
 // emit appends an inst for the current instruction.
 func (d *decoder) emit(n inst) *inst {
 	n.guard, n.guardNot, n.place = d.guard, d.guards, int32(len(d.c.places)-1)
+	n.fuel = max(n.fuel, n.takes())
 	d.c.insts = append(d.c.insts, n)
 	return &d.c.insts[len(d.c.insts)-1]
 }
+
+// takes is the fuel that an instruction takes, roughly by the time: a loop that
+// does not end must be found in seconds, whatever it does.
+func (n *inst) takes() uint8 {
+	switch {
+	case n.mem != nil && (n.mem.strong || n.mem.update != nil):
+		return 64 // lane by lane
+	case n.mem != nil, n.ctl == barSync, n.ctl == barArrive, n.ctl == barRed, n.ctl == warpSync, n.ctl == clusterArrive, n.ctl == clusterWait, n.ctl == mbarWait, n.ctl == groupSync:
+		return 8
+	}
+	return 1
+}
+
+// productFuel is what a product of tensor cores takes.
+const productFuel = 255
 
 // blank is an inst whose operands are absent.
 func blank() inst {
@@ -519,6 +535,7 @@ func cut(n *inst, mask uint64) {
 // scalar makes the inst of a scalar function.
 func scalar(f any) (n inst, ok bool) {
 	n = blank()
+	n.fuel = 16
 	switch f := f.(type) {
 	case fn1:
 		n.f1, n.fn = f, lanes1
@@ -592,7 +609,10 @@ func (d *decoder) finish() error {
 		c.insts[i].target = d.at[c.insts[i].target]
 		leader[c.insts[i].target] = true
 	}
-	c.ends = make([]int32, len(c.insts))
+	c.ends, c.fuel = make([]int32, len(c.insts)), make([]int64, len(c.insts)+1)
+	for i := range c.insts {
+		c.fuel[i+1] = c.fuel[i] + int64(c.insts[i].fuel)
+	}
 	end := int32(len(c.insts) - 1)
 	for i := len(c.insts) - 1; i >= 0; i-- {
 		if c.insts[i].ctl != straight {

@@ -62,7 +62,7 @@ type Launch struct {
 type Options struct {
 	Workers int    // goroutines that run blocks; 0 is GOMAXPROCS, 1 makes a run deterministic
 	Seed    uint64 // with one worker, not 0: shuffles the order of blocks and of warps
-	Fuel    uint64 // instructions a block may issue before Run gives up on it; 0 is DefaultFuel. All blocks together have launchFuel times as many
+	Fuel    uint64 // what a block's instructions may take before Run gives up on it, one of a warp's least costly ones taking 1; 0 is DefaultFuel. All blocks together have launchFuel times as much
 
 	Races       bool // report races in shared memory: up to twice as slow where it is used most
 	GlobalRaces bool // report races in global memory as well; blocks then run on one worker, an order of magnitude slower
@@ -72,7 +72,7 @@ type Options struct {
 	allCells bool // of tests: no access to shared memory is only listed (see race_recent.go)
 }
 
-// DefaultFuel ends a loop that never ends within a minute or two.
+// DefaultFuel ends a loop that never ends within a minute.
 const DefaultFuel = 1 << 30
 
 // MaxShared is the most shared memory a block may have.

@@ -2,6 +2,9 @@ package exec
 
 import (
 	"errors"
+	"fmt"
+	"math"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -324,5 +327,56 @@ func TestUndefinedShuffle(t *testing.T) {
 	var f *Fault
 	if err := d.run("k", 1, 32, Options{}, a, a); !errors.As(err, &f) || f.Kind != Uninitialised || f.Thread != [3]uint32{12, 0, 0} || !strings.Contains(f.Detail, "shfl.sync.down.b32") || !strings.Contains(f.Detail, "took no part") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestFuel: what takes long takes more fuel, by the number of warps too, so that
+// all loops without end are found after about the same time.
+func TestFuel(t *testing.T) {
+	const rounds = 1000
+	for _, c := range []struct {
+		name, text  string
+		threads     uint32
+		least, most uint64 // fuel of a round
+	}{
+		{"addition", "add.u32 %r3, %r3, 1;", 32, 4, 8},
+		{"addition, eight warps", "add.u32 %r3, %r3, 1;", 256, 16, 40},
+		{"load", "ld.global.u32 %r3, [%rd1];", 32, 8, 20},
+		{"atomic operation", "red.global.add.u32 [%rd1], %r3;", 32, 50, 100},
+		{"atomic operation, eight warps", "red.global.add.u32 [%rd1], %r3;", 256, 200, 500},
+		{"barrier", "bar.sync 0;", 32, 8, 20},
+		{"function of one lane", "fns.b32 %r3, %r3, 0, 1;", 32, 12, 40},
+		{"product", "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%fd1, %fd2}, {%fd1}, {%fd2}, {%fd1, %fd2};", 32, 200, 300},
+	} {
+		d := newDevice(t, body(fmt.Sprintf(".reg .f64 %%fd<4>; mov.u32 %%r2, 0; mov.u32 %%r3, 0; mov.f64 %%fd1, 0d3ff0000000000000; mov.f64 %%fd2, %%fd1;\nL:\n%s\nadd.u32 %%r2, %%r2, 1; setp.lt.u32 %%p1, %%r2, %d; @%%p1 bra L;", c.text, rounds)))
+		a := buffer(d, "a", make([]uint32, 64))
+		run := func(fuel uint64) error { return d.run("k", 1, c.threads, Options{Fuel: fuel}, a, a) }
+		var f *Fault
+		if err := run(c.least * rounds); !errors.As(err, &f) || f.Kind != OutOfFuel {
+			t.Errorf("%s takes less than %d: %v", c.name, c.least, err)
+		}
+		if err := run(c.most*rounds + 1000); err != nil {
+			t.Errorf("%s takes more than %d: %v", c.name, c.most, err)
+		}
+	}
+}
+
+// TestHostMemory: memory that the host has not got is an error, where the device
+// would have it.
+func TestHostMemory(t *testing.T) {
+	if !hostHas(1 << 20) {
+		t.Skip("no memory at all")
+	}
+	if runtime.GOOS == "linux" && hostHas(math.MaxInt>>8) {
+		t.Error("the host has more than there can be")
+	}
+	m := NewMemory(math.MaxUint64)
+	for _, n := range []uint64{1 << 47, math.MaxInt64, math.MaxUint64} {
+		if n == 1<<47 && runtime.GOOS != "linux" {
+			continue
+		}
+		if _, err := m.Alloc(n, nil); !errors.Is(err, ErrOutOfMemory) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
 	}
 }

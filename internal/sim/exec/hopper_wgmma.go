@@ -118,7 +118,7 @@ func (d *decoder) product(n inst) (err error) {
 	for _, o := range elements(&args[0]) {
 		op.d = append(op.d, d.reg(o.Reg))
 	}
-	n.sink = true
+	n.sink, n.fuel = true, productFuel
 	if args[1].Kind == ptx.VectorOperand {
 		for _, o := range elements(&args[1]) {
 			s, _, err := d.source(&o, ptx.B32)

@@ -3,6 +3,7 @@ package exec
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -91,6 +92,10 @@ func NewMemory(limit uint64) *Memory {
 	return m
 }
 
+// hugeBytes is the size from which on it is asked whether the host has so much: the
+// Go runtime ends the process where it has not.
+const hugeBytes = 64 << 20
+
 // Alloc allocates n > 0 bytes of undefined content, 256-byte aligned, with red
 // zones around; addresses are never used twice. label (may be nil) says what
 // it is, in reports. The error wraps ErrOutOfMemory.
@@ -102,6 +107,9 @@ func (m *Memory) Alloc(n uint64, label func() string) (addr uint64, err error) {
 	}
 	if n > m.limit || m.used+n > m.limit {
 		return 0, fmt.Errorf("%w: %d bytes asked, %d of %d in use", ErrOutOfMemory, n, m.used, m.limit)
+	}
+	if n > math.MaxInt/2 || n >= hugeBytes && !hostHas(int(n+n/8)) { // and a bit for each
+		return 0, fmt.Errorf("%w: %d bytes asked, which the host has not got", ErrOutOfMemory, n)
 	}
 	// Whole 64-bit words, so that atomics on them are aligned.
 	words := make([]uint64, (n+7)/8)

@@ -131,7 +131,7 @@ func (r *runState) work(k *Kernel, l Launch, o Options, fuel int64, many bool) {
 		id := [3]uint32{uint32(b % uint64(g[0])), uint32(b / uint64(g[0]) % uint64(g[1])), uint32(b / (uint64(g[0]) * uint64(g[1])))}
 		f := c.run(id, fuel)
 		if r.left.Add(-c.used(fuel)) < 0 && f == nil {
-			f = &Fault{Kind: OutOfFuel, Kernel: k.Name, Block: x0(c).blk.id, Detail: fmt.Sprintf("the launch's blocks have issued more instructions than %d blocks may, with %d of %d clusters begun; a smaller grid, or more fuel, would end", launchFuel, i+1, r.total)}
+			f = &Fault{Kind: OutOfFuel, Kernel: k.Name, Block: x0(c).blk.id, Detail: fmt.Sprintf("the launch's blocks have run for longer than %d blocks may, with %d of %d clusters begun; a smaller grid, or more fuel, would end", launchFuel, i+1, r.total)}
 			f.Pos, f.Instr = k.code.at(&k.code.insts[0])
 		}
 		if f != nil {

@@ -272,9 +272,9 @@ func (x *ctx) runFrag(f *frag, limit int32) bool {
 	}
 	for runs := 0; ; runs++ {
 		end := c.ends[pc]
-		if x.fuel -= int64(end - pc + 1); x.fuel < 0 {
+		if x.fuel -= (c.fuel[end+1] - c.fuel[pc]) * int64(x.n/32+1) / 2; x.fuel < 0 {
 			x.view0()
-			x.fail(&c.insts[min(int(end), len(c.insts)-1)], OutOfFuel, x.firstActive(), 0, 0, "", "the block has issued more instructions than its fuel allows; most likely a loop that does not end, or a wait for a block that cannot run")
+			x.fail(&c.insts[min(int(end), len(c.insts)-1)], OutOfFuel, x.firstActive(), 0, 0, "", "the block has run for longer than its fuel allows; most likely a loop that does not end, or a wait for a block that cannot run")
 		}
 		if x.counts != nil {
 			x.countLanes(end - pc)

@@ -24,7 +24,7 @@ type stepForm struct {
 // use makes a mnemonic's loop the way to execute an inst, if it has one.
 func (n *inst) use(mnemonic string) {
 	if f := fast[mnemonic]; f != nil {
-		n.fn = f
+		n.fn, n.fuel = f, 0
 	}
 	if f := vectors.steps[mnemonic]; f != nil {
 		n.fn, n.form = runStep, f

@@ -161,7 +161,7 @@ func decodeMma(d *decoder) error {
 		return d.unknown()
 	}
 	n := blank()
-	n.ctl, n.fn = warpSync, t.run
+	n.ctl, n.fn, n.fuel = warpSync, t.run, productFuel
 	d.flow(n)
 	return nil
 }
