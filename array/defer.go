@@ -555,6 +555,40 @@ func (w *work) share(n *node) {
 	}
 }
 
+// prologue is value for a kernel that stores nothing besides: what is worth more than
+// another launch and reading it once is evaluated first.
+func (w *work) prologue(n *node, l *layout) *Error {
+	for {
+		if err := w.value(n, l); err != nil {
+			return err
+		}
+		r := w.storedBefore(n.root())
+		if r == nil {
+			return nil
+		}
+		w.again()
+		if err := w.dev.sh.try(r); err != nil {
+			return err
+		}
+	}
+}
+
+// storedBefore returns an expression in the work, which is top or is in it, that saves
+// later kernels more than it takes to write it and to read it here, or nil.
+func (w *work) storedBefore(top *node) *node {
+	for i := len(w.placed) - 1; i >= 0; i-- {
+		p := &w.placed[i]
+		r, here := p.node, int32(1) // operations recorded on it that are in the work
+		if r == top {
+			here = 0
+		}
+		if r.store == nil && r.linked && (r.consumers > here || r.inlined > 0) && !w.elsewhere(r) && covers(&p.layout, r) && w.saves(r) > 2*r.bytes() {
+			return r
+		}
+	}
+	return nil
+}
+
 // elsewhere says whether another work, under way, computes r too.
 func (w *work) elsewhere(r *node) bool {
 	own := int32(0)

@@ -63,6 +63,24 @@ var sharing = []struct {
 		e.Free()
 		return evaluated(a, b)
 	}},
+	{"evaluated before what does not store besides", 3, 16 + 4 + 8 + 8, func(x, y, z, u *Array[float32]) []*Array[float32] {
+		e := x.Mul(y).Add(z.Mul(u))
+		later := e.MulScalar(2)
+		s := e.Softmax(-1)
+		return append(evaluated(later), s)
+	}},
+	{"evaluated before, being in what is reduced", 3, -1, func(x, y, z, u *Array[float32]) []*Array[float32] {
+		e := x.Mul(y).Add(z.Mul(u))
+		later := e.MulScalar(2)
+		s := e.AddScalar(1).Square().Sum(0)
+		return append(evaluated(later), s)
+	}},
+	{"computed again, as that is no more than evaluating it before, and stored then", 2, 8 + 4 + 12 + 4, func(x, y, z, u *Array[float32]) []*Array[float32] {
+		e := x.Sub(y)
+		later := e.MulScalar(2)
+		s := e.LayerNorm(nil, nil, 1e-5, -1)
+		return append(evaluated(later), s)
+	}},
 	{"more than the kernel may store", 7, -1, func(x, y, z, u *Array[float32]) []*Array[float32] {
 		e := make([]*Array[float32], 6)
 		sum := u

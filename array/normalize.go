@@ -161,7 +161,7 @@ func (c call) takeLocked(out *node, plan func(w *work, in []layout) error, opera
 
 // take adds the first operand's expression and the others, and plans.
 func (w *work) take(plan func(w *work, in []layout) error, operands []handle) error {
-	if err := w.value(operands[0].node, &operands[0].node.layout); err != nil {
+	if err := w.prologue(operands[0].node, &operands[0].node.layout); err != nil {
 		return err
 	}
 	expression := len(w.layouts)

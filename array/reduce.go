@@ -132,7 +132,7 @@ func (c call) reduce(op kernels.Op, h handle, result kernels.Type, axes []int) (
 func (c call) reduceLocked(op kernels.Op, h handle, out *node, mask uint32) (*storage, *Error) {
 	w := newWork(c, h.dev)
 	defer w.end()
-	if err := w.value(h.node, &h.node.layout); err != nil {
+	if err := w.prologue(h.node, &h.node.layout); err != nil {
 		return nil, err
 	}
 	if err := kernels.ReduceExpr(&w.plan, op, &w.expr, out.typ, out.layout, w.layouts, mask); err != nil {
