@@ -177,8 +177,15 @@ func (f *function) power(n *ptx.Reg) *ptx.Reg {
 // scale returns x·2ⁿ, rounded once, for x around 1 and n of up to twice the
 // range of exponents.
 func (f *function) scale(x, n *ptx.Reg) *ptx.Reg {
+	p, q := f.powers(n)
+	return f.mul(f.mul(x, p), q)
+}
+
+// powers returns two numbers whose product is 2ⁿ.
+func (f *function) powers(n *ptx.Reg) (p, q *ptx.Reg) {
 	half := f.b.Op("shr.s32", n, 1)
-	return f.mul(f.mul(x, f.power(half)), f.power(f.b.Op("sub.s32", n, half)))
+	p = f.power(half)
+	return p, f.power(f.b.Op("sub.s32", n, half))
 }
 
 // clamp returns x within bounds; NaN becomes the lower one.
@@ -222,13 +229,14 @@ func (f *function) expOfNegative(x *ptx.Reg) *ptx.Reg {
 	return f.mul(f.mul(f.add(q, 1.0), f.power(f.b.Op("add.s32", n, up))), math.Ldexp(1, -up))
 }
 
-// expDouble is expOf in two parts.
+// expDouble is expOf in two parts, for x ≤ 0.
 func (f *function) expDouble(x *ptx.Reg) double {
-	n, r, lost := f.reduceExp(f.clamp(x, f.expLow, f.expHigh))
+	n, r, lost := f.reduceExp(f.op("max"+f.s, x, f.expLow))
 	q := f.fma(f.mul(r, r), f.polynomial(r, f.exp), lost)
 	p := f.sum(1.0, r)
 	p = f.sum(p.high, f.add(p.low, q))
-	return double{f.scale(p.high, n), f.scale(p.low, n)}
+	half, rest := f.powers(n)
+	return double{f.mul(f.mul(p.high, half), rest), f.mul(f.mul(p.low, half), rest)}
 }
 
 // keepNaN returns y, or x where x is NaN.
@@ -300,8 +308,9 @@ func (f *function) tanhFar(x *ptx.Reg) *ptx.Reg {
 	e := floatFromBits(f.b, f.t, f.b.Op("mad.lo.u32", floatBits(f.b, f.t, sum), 1<<f.mantissa, floatBits(f.b, f.t, y)))
 	d := f.add(e, 1.0)
 	inverse := floatFromBits(f.b, f.t, f.b.Op("sub.u32", 0x7ef311c7, floatBits(f.b, f.t, d)))
+	minus := f.neg(d)
 	for range 2 {
-		rest := f.fma(f.neg(d), inverse, 1.0)
+		rest := f.fma(minus, inverse, 1.0)
 		inverse = f.fma(inverse, f.fma(rest, rest, rest), inverse)
 	}
 	return f.fma(inverse, -2.0, 1.0)
