@@ -16,7 +16,7 @@ import (
 type layout = kernels.Layout
 
 // maxBytes is the largest size of an array that index arithmetic is safe for.
-const maxBytes = math.MaxInt64
+const maxBytes = math.MaxInt
 
 // shapeText formats a shape as NumPy does: (), (3,), (2, 3).
 func shapeText(shape []int) string {
@@ -53,7 +53,7 @@ func newLayout(shape []int, t kernels.Type) (layout, error) {
 			return l, because(ErrShape, "shape %s has a negative size", shapeText(shape))
 		}
 		hi, lo := bits.Mul64(elements, uint64(max(n, 1)))
-		if hi != 0 || lo > uint64(min(maxBytes, math.MaxInt)/t.Size()) {
+		if hi != 0 || lo > uint64(maxBytes/t.Size()) {
 			return l, because(ErrShape, "shape %s has more elements of %v than memory has addresses", shapeText(shape), t)
 		}
 		elements = lo

@@ -143,7 +143,7 @@ func unpack(b *ptx.Builder, t Type, dst, word *ptx.Reg, e int) {
 		if e == 0 {
 			b.Do("mov.b32", dst, b.Op("shl.b32", word, 16))
 		} else {
-			b.Do("mov.b32", dst, b.Op("and.b32", word, 0xffff0000))
+			b.Do("mov.b32", dst, b.Op("and.b32", word, uint32(0xffff0000)))
 		}
 	}
 }

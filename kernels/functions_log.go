@@ -166,7 +166,7 @@ func emitPow(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 // polynomial for the inverse, log₂(1 + s) = log₂e·(2q + q³(⅔ + …)) in two parts.
 func (f *function) powOrdinary(x, y *ptx.Reg) (r, ordinary *ptx.Reg) {
 	b, u := f.b, floatBits(f.b, f.t, x)
-	exponent := b.Op("and.b32", b.Op("sub.s32", u, int64(f.sqrtHalf)), 0xff800000)
+	exponent := b.Op("and.b32", b.Op("sub.s32", u, int64(f.sqrtHalf)), uint32(0xff800000))
 	s := f.sub(floatFromBits(b, f.t, b.Op("sub.s32", u, exponent)), 1.0)
 	k := b.Op("cvt.rn.f32.s32", exponent) // 2²³ times too large
 	l := f.log2Of(s)

@@ -253,7 +253,7 @@ func (f *function) normals(word0, word1 *ptx.Reg) (x, y *ptx.Reg) {
 // minusTwiceLog returns −2·log x for a normal x up to 1.
 func (f *function) minusTwiceLog(x *ptx.Reg) *ptx.Reg {
 	u := floatBits(f.b, f.t, x)
-	exponent := f.b.Op("and.b32", f.b.Op("sub.s32", u, int64(f.sqrtHalf)), 0xff800000)
+	exponent := f.b.Op("and.b32", f.b.Op("sub.s32", u, int64(f.sqrtHalf)), uint32(0xff800000))
 	s := f.sub(floatFromBits(f.b, f.t, f.b.Op("sub.s32", u, exponent)), 1.0)
 	k := f.b.Op("cvt.rn.f32.s32", exponent) // 2²³ times too large
 	return f.fma(k, -0x1p-22*math.Ln2, f.mul(f.mul(s, -2.0), f.polynomial(s, f.log)))
@@ -283,7 +283,7 @@ func (f *function) turn(word *ptx.Reg) (sin, cos *ptx.Reg) {
 	odd := b.Op("setp.ne.u32", b.Op("and.b32", quarter, 1<<30), 0)
 	sin, cos = f.choose(odd, cos, sin), f.choose(odd, sin, cos)
 	signed := func(x, bit *ptx.Reg) *ptx.Reg {
-		sign := b.Op("and.b32", bit, 0x80000000)
+		sign := b.Op("and.b32", bit, uint32(0x80000000))
 		return floatFromBits(b, f.t, b.Op("xor.b32", floatBits(b, f.t, x), sign))
 	}
 	return signed(sin, quarter), signed(cos, b.Op("add.u32", quarter, 1<<30))

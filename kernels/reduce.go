@@ -268,7 +268,7 @@ func (r *reduction) setLayouts(e *Expr, out *Layout, in []Layout, axes uint32) e
 		return fmt.Errorf("%v over axes %b of shape %v gives shape %v, not %v", r.op, axes, l.shape(), kept.shape(), out.shape())
 	}
 	r.n = r.red.len()
-	r.wide = r.n >= 1<<31 || r.outputs() >= 1<<31
+	r.wide = r.n > math.MaxInt32 || r.outputs() > math.MaxInt32
 	if !isArg(r.op) && (r.plain() || r.orderFree()) {
 		r.red.sortByStride(r.main)
 	}

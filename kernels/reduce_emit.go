@@ -292,7 +292,7 @@ func emitShuffle(b *ptx.Builder, x *ptx.Reg, mask int) *ptx.Reg {
 
 // emitShuffleTo is a shuffle in any mode.
 func emitShuffleTo(b *ptx.Builder, mode string, x *ptx.Reg, lane, clamp int) *ptx.Reg {
-	const allLanes = 0xffffffff
+	const allLanes uint32 = 0xffffffff
 	op := "shfl.sync." + mode + ".b32"
 	d := b.Reg(x.Type)
 	if x.Type.Bits() == 32 {

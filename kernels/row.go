@@ -705,7 +705,7 @@ func (r *reduction) single(t Type, in Layout) (*Expr, []Layout) {
 func (s *rowPlan) count() int { return s.r.outputs() }
 
 // inBlock says whether the rows are for a block's registers.
-func (s *rowPlan) inBlock() bool { return s.n <= longestRow(s.t) && s.count() < 1<<31 }
+func (s *rowPlan) inBlock() bool { return s.n <= longestRow(s.t) && s.count() <= math.MaxInt32 }
 
 func (s *rowPlan) planRows(p *Plan) error {
 	size, rows, cluster := s.t.Size(), s.count(), s.inCluster(p) && !s.split

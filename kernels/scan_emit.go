@@ -173,7 +173,7 @@ func (e *scanEmitter) compute(xs [][]partial) {
 	b := e.b
 	whole := b.Op("setp.eq.u32", e.left, e.k.size())
 	if e.k.groups() > 1 { // for all of the warp
-		whole = b.Op("vote.sync.all.pred", whole, 0xffffffff)
+		whole = b.Op("vote.sync.all.pred", whole, uint32(0xffffffff))
 	}
 	at := e.walk.from(e.along, b.Op("cvt.u64.u32", e.starts[0]))
 	piece := rowPiece{starts: e.starts, run: scanRun, apart: scanSegment, end: e.left, whole: whole, at: at}
@@ -375,7 +375,7 @@ func (e *scanEmitter) awaitMembers(level, index, v *ptx.Reg) *ptx.Reg {
 	digit := b.Op("and.b32", index, 31)
 	slot := b.Op("add.u32", b.Op("add.u32", level, b.Op("sub.u32", index, digit)), e.lane)
 	e.await(b.Op("setp.lt.u32", e.lane, digit), slot, v)
-	b.Do("bar.warp.sync", 0xffffffff)
+	b.Do("bar.warp.sync", uint32(0xffffffff))
 	return digit
 }
 

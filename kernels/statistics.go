@@ -201,7 +201,7 @@ func (s *statistic) way(p *Plan, w *rowPlan) way {
 	case !r.overRows():
 	case r.red.rank <= 1 && (w.inBlock() || w.inCluster(p)):
 		return inRows
-	case s.kind == rowVariance && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, splitPiece(s.t, r.n)) < 1<<31:
+	case s.kind == rowVariance && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, splitPiece(s.t, r.n)) <= math.MaxInt32:
 		if r.red.rank > 1 {
 			return copied
 		}

@@ -173,7 +173,7 @@ func TestGraphErrors(t *testing.T) {
 		{"instantiate, flags", second(e.GraphInstantiate(g, 1<<40)), abi.ErrorInvalidValue},
 		{"instantiate for the device", second(e.GraphInstantiate(g, abi.GraphInstantiateFlagDeviceLaunch)), abi.ErrorNotSupported},
 		{"launch nothing", e.GraphLaunch(0, 0), abi.ErrorInvalidHandle},
-		{"launch nowhere", e.GraphLaunch(exec, 1<<40), abi.ErrorInvalidHandle},
+		{"launch nowhere", e.GraphLaunch(exec, 1<<30), abi.ErrorInvalidHandle},
 		{"upload nothing", e.GraphUpload(0, 0), abi.ErrorInvalidHandle},
 		{"update from nothing", second(e.GraphExecUpdate(exec, gone)), abi.ErrorInvalidHandle},
 		{"destroy nothing", e.GraphExecDestroy(77), abi.ErrorInvalidHandle},

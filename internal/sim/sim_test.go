@@ -426,7 +426,7 @@ func TestLaunchConfigurations(t *testing.T) {
 	e.t = t
 	e.want(e.launch1(limited, 1, 32, 0), abi.ErrorInvalidValue)               // no parameters
 	e.want(e.launch1(limited, 1, 32, 0, ptr(p), nil), abi.ErrorInvalidValue)  // a nil one
-	e.want(e.launch1(plain, 1, 1, abi.Stream(1<<40)), abi.ErrorInvalidHandle) // no such stream
+	e.want(e.launch1(plain, 1, 1, abi.Stream(1<<30)), abi.ErrorInvalidHandle) // no such stream
 	e.want(e.LaunchKernelEx(nil, plain, nil), abi.ErrorInvalidValue)
 }
 
