@@ -279,7 +279,7 @@ func (w *work) readsElsewhere(s *storage, to *layout) bool {
 			return true
 		}
 	}
-	return w.product != nil && slices.ContainsFunc(w.product.operands(), func(n *node) bool { return n.root().store == s })
+	return w.product != nil && slices.Contains(w.factors[:], s)
 }
 
 // evaluateReaders evaluates the expressions recorded in a capture that read s.

@@ -15,16 +15,18 @@ type work struct {
 	dev     *Device
 	plan    kernels.Plan
 	expr    kernels.Expr
-	layouts []layout   // of operands 1, 2, …
-	inputs  []*storage // of operands 1, 2, …: what is read, and the outputs
-	loaded  []*storage // inputs that are held for the expression
-	outputs []output   // what is written besides operand 0
-	sharing bool       // the kernel may store what it computes on the way
-	product *node      // whose kernel this is, or nil; its operands are added when it is planned
-	fusing  bool       // it may be a product's
-	size    int        // elements that are computed
-	placed  []place    // roots that are in expr already
-	busy    int        // how many of them are marked as busy
+	layouts []layout    // of operands 1, 2, …
+	inputs  []*storage  // of operands 1, 2, …: what is read, and the outputs
+	loaded  []*storage  // inputs that are held for the expression
+	outputs []output    // what is written besides operand 0
+	sharing bool        // the kernel may store what it computes on the way
+	product *node       // whose kernel this is, or nil
+	shapes  *product    // the product's
+	factors [2]*storage // its operands, which are added when it is planned
+	fusing  bool        // it may be a product's
+	size    int         // elements that are computed
+	placed  []place     // roots that are in expr already
+	busy    int         // how many of them are marked as busy
 	kernels []*driver.Kernel
 	suspect *suspect // the operation, where its operands' values may be wrong, or nil
 	cell    int      // its status cell
@@ -72,7 +74,7 @@ func (w *work) again() {
 	w.release()
 	w.unload()
 	w.plan.Reset()
-	w.product = nil
+	w.product, w.shapes, w.factors = nil, nil, [2]*storage{}
 	clear(w.inputs)
 	clear(w.outputs)
 	clear(w.placed)

@@ -114,23 +114,24 @@ func (w *work) accumulate(r *node, m *layout) (int, *Error) {
 		}
 		return w.load(r, m)
 	}
-	w.product = r
+	w.product, w.shapes = r, r.expr.product
+	for i, a := range r.operands() {
+		w.factors[i] = a.root().store
+		w.loads(w.factors[i])
+	}
 	return w.append(r, m, kernels.Node{Kind: kernels.Load, Type: r.typ})
 }
 
 // planProduct plans the work's product and what follows it. Its operands come before
-// those of the expression, which has it as operand 1.
+// those of the expression, which has it as operand 1. It may be an array meanwhile.
 func (w *work) planProduct(to *layout) error {
-	r := w.product
-	p, args := r.expr.product, r.operands()
+	r, p := w.product, w.shapes
 	for i := range w.expr.Nodes {
 		if n := &w.expr.Nodes[i]; n.Kind == kernels.Load || n.Kind == kernels.Store {
 			n.Operand++
 		}
 	}
-	w.inputs = slices.Insert(w.inputs, 0, args[0].root().store, args[1].root().store)
-	w.loads(w.inputs[0])
-	w.loads(w.inputs[1])
+	w.inputs = slices.Insert(w.inputs, 0, w.factors[:]...)
 	w.layouts = slices.Insert(w.layouts, 0, p.a, p.b)
 	for i := range w.outputs {
 		w.outputs[i].operand += 2

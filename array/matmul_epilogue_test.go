@@ -2,6 +2,7 @@ package array
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -171,4 +172,37 @@ func TestWaitingProductTakesWhatIsComputed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestProductComputedMeanwhile has the search for memory, in the midst of planning a
+// product with its epilogue, evaluate another expression that needs the product, so
+// that it is an array then.
+func TestProductComputedMeanwhile(t *testing.T) {
+	d, _ := newRecorded(t)
+	memory := &scarce{memorySource: d.sh.arena.source, sh: d.sh, requests: -1000}
+	d.sh.arena.noCache, d.sh.arena.source = true, memory
+	a, b, z := Ones[float32](d, 3, 5), Full(d, float32(2), 5, 4), Arange[float32](d, 0, 12, 1).Reshape(4, 3).Clone()
+	row := Full(d, float32(1), 4)
+	program := func() (sum, turned *Array[float32]) {
+		p := a.MatMul(b)
+		turned = p.Transpose().Add(z)
+		return p.Add(row.Exp()), turned // the exponentials are computed first, by themselves
+	}
+	sum, turned := program()
+	if err := errors.Join(sum.Eval().Err(), turned.Eval().Err()); err != nil { // kernels are assembled
+		t.Fatal(err)
+	}
+	sum, turned = program()
+	memory.requests = 9 // so that the next one fails
+	sum.Eval()
+	if turned.node.pending() {
+		t.Error("the search for memory did not evaluate the other expression: this tests nothing")
+	}
+	got, other := values(t, sum), values(t, turned)
+	for i := range 12 {
+		if math.Abs(float64(got[i])-10-math.E) > 1e-5 || other[i] != 10+float32(i) {
+			t.Fatalf("%v and %v", got, other)
+		}
+	}
+	runtime.KeepAlive([]*Array[float32]{a, b, z, row})
 }
