@@ -67,6 +67,7 @@ type inst struct {
 	mem      *memOp
 	cmp      *compareOp
 	bar      *barOp
+	last     int32  // the PTX instruction that may be the last to read d, where the inst has a step
 	place    int32  // of the PTX instruction it comes from, in code.places
 	reads    []slot // what the result depends on, for undefined values: slots, predicates after code.slots
 	sets     []slot // the same numbering

@@ -508,7 +508,7 @@ func (d *decoder) into(n inst, o *ptx.Operand) inst {
 		n.writes = row32
 		return n
 	}
-	n.d, n.writes = d.reg(o.Reg), row32
+	n.d, n.writes, n.last = d.reg(o.Reg), row32, int32(d.rows.lives.to[o.Reg.Index])
 	n.sets = append(n.sets, n.d)
 	switch o.Reg.Type.Bits() {
 	case 64:
@@ -623,7 +623,7 @@ func (d *decoder) finish() error {
 			end = int32(i)
 		}
 	}
-	c.findSteps()
+	c.findSteps(leader)
 	for i := range c.insts {
 		for _, list := range [][]slot{c.insts[i].reads, c.insts[i].sets} {
 			for j, s := range list {

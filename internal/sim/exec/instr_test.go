@@ -251,7 +251,7 @@ func check(t *testing.T, mnemonic, tail string, model func(v []uint64) uint64, s
 func withoutVectors(f func()) {
 	keep := vectors
 	defer func() { vectors = keep }()
-	vectors.steps, vectors.run = nil, nil
+	vectors.steps, vectors.run, vectors.chains = nil, nil, nil
 	vectors.offset64, vectors.offset32, vectors.gather4, vectors.scatter4, vectors.fill32 = nil, nil, nil, nil, nil
 	f()
 }

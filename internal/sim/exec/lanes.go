@@ -622,6 +622,7 @@ func comparison(cmp string, isFloat bool) (base string, swap bool, invert uint32
 // cannot. The Go code beside each use says what they do.
 var vectors struct {
 	steps             map[string]*stepForm // before the loops of fast
+	chains            []uint32             // the codes of polynomials: see findChain
 	run               func(s *step, n int, rows, wide unsafe.Pointer, pitch int, preds *uint32, predPitch, bytes int)
 	offset64          func(t, a *uint64, off, step uint64, lanes int) (different uint64)
 	offset32          func(t *uint64, a *uint32, off uint32, lanes int, out *[3]uint32)

@@ -53,7 +53,7 @@ func (n *inst) alone() bool {
 
 // findSteps lists the steps of the code, and for each how many follow one
 // another.
-func (c *code) findSteps() {
+func (c *code) findSteps(leader []bool) {
 	c.steps = make([]step, len(c.insts))
 	for i := len(c.insts) - 1; i >= 0; i-- {
 		if n := &c.insts[i]; n.alone() {
@@ -64,6 +64,59 @@ func (c *code) findSteps() {
 			}
 		}
 	}
+	if vectors.chains == nil {
+		return
+	}
+	constants := map[slot]uint32{}
+	for _, f := range c.fills {
+		if f.kind == fillConst && !f.wide && !f.pred {
+			constants[f.at] = uint32(f.bits)
+		}
+	}
+	for i := 0; i < len(c.insts); i++ {
+		i += c.findChain(i, leader, constants)
+	}
+}
+
+// findChain makes one step of a polynomial's fma.rn.f32 that begin at an inst and
+// returns how many links it has: r·x + k, where r is the result before, of which
+// this is the only use, x a factor of the first, and k a constant. The first step
+// then has the last one's destination, and the others' last word is k.
+func (c *code) findChain(at int, leader []bool, constants map[slot]uint32) (links int) {
+	fma := vectors.steps["fma.rn.f32"].code
+	is := func(i int) bool { return i < len(c.insts) && c.insts[i].alone() && c.steps[i].code == fma }
+	if !is(at) {
+		return 0
+	}
+	first := c.steps[at]
+	for links < len(vectors.chains) {
+		i := at + links + 1
+		if !is(i) || leader[i] {
+			break
+		}
+		r, next := c.insts[i-1].d, &c.insts[i]
+		x, other := next.a, next.b
+		if x == r {
+			x, other = other, x
+		}
+		k, known := constants[next.c]
+		if !known || other != r || x == r || c.insts[i-1].last != next.place && next.d != r {
+			break
+		}
+		if links == 0 && x == first.b {
+			first.a, first.b = first.b, first.a
+		}
+		if x != first.a {
+			break
+		}
+		first.d, c.steps[i].with = next.d, k
+		links++
+	}
+	if links > 0 {
+		first.code = vectors.chains[links-1]
+		c.steps[at] = first
+	}
+	return links
 }
 
 // steps runs steps over a view all of whose lanes are active. A view lies inside

@@ -25,6 +25,14 @@ var stepNames = [...][]string{
 	{"setp.eq.u32", "setp.eq.s32", "setp.eq.b32"}, {"setp.le.u32"}, {"setp.le.s32"},
 }
 
+// chains are the codes after those with mnemonics: polynomials of one link to six.
+var chains = func() (codes [6]uint32) {
+	for i := range codes {
+		codes[i] = uint32(len(stepNames) + i)
+	}
+	return codes
+}()
+
 // stepForms lists the steps by mnemonic.
 func stepForms() map[string]*stepForm {
 	forms := map[string]*stepForm{}

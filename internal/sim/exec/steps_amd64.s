@@ -32,8 +32,11 @@
 	MOVQ (CX)(AX*8), AX   \
 	JMP AX
 
-#define NEXT \
-	ADDQ $24, R12  \
+#define NEXT AFTER(24)
+
+// AFTER goes on after so many bytes of steps.
+#define AFTER(bytes) \
+	ADDQ $bytes, R12 \
 	CMPQ R12, BX   \
 	JNE  on        \
 	VZEROUPPER     \
@@ -130,7 +133,9 @@ loop:                      \
 
 // SETTLE stores Y0…Y3, where there is a NaN after making it canonical: rarely,
 // so that it is tested for all at once. It ends a loop.
-#define SETTLE \
+#define SETTLE SETTLEAFTER(24)
+
+#define SETTLEAFTER(bytes) \
 	VCMPPS $3, Y1, Y0, Y4 \
 	VCMPPS $3, Y3, Y2, Y5 \
 	VORPS Y5, Y4, Y4      \
@@ -140,7 +145,7 @@ loop:                      \
 settled:                  \
 	STORE(Y0, Y1, Y2, Y3) \
 	AGAIN                 \
-	NEXT                  \
+	AFTER(bytes)          \
 nans:                     \
 	VBROADCASTSS canonical<>(SB), Y15 \
 	CANON(Y0, Y4)         \
@@ -758,6 +763,102 @@ TEXT leU32<>(SB), NOSPLIT|NOFRAME, $0-0
 TEXT leS32<>(SB), NOSPLIT|NOFRAME, $0-0
 	ATMOST(VPMINSD)
 
+// Polynomials: an fma and those after it whose first factor is the result before,
+// the second its a, and the addend the constant in the last word of their step.
+// Of the results only the last is stored; a NaN in between leaves a NaN.
+#define CHAIN \
+	ABD(ROW)                 \
+	ROW(16, CX)
+
+#define BEGIN \
+	LOAD(CX, Y0, Y1, Y2, Y3) \
+	LOAD(SI, Y4, Y5, Y6, Y7) \
+	FMAS(VFMADD231PS)
+
+#define LINK(c) \
+	VFMADD213PS c, Y4, Y0 \
+	VFMADD213PS c, Y5, Y1 \
+	VFMADD213PS c, Y6, Y2 \
+	VFMADD213PS c, Y7, Y3
+
+TEXT chain1<>(SB), NOSPLIT|NOFRAME, $0-0
+	CHAIN
+	VBROADCASTSS 44(R12), Y8
+loop:
+	BEGIN
+	LINK(Y8)
+	SETTLEAFTER(48)
+
+TEXT chain2<>(SB), NOSPLIT|NOFRAME, $0-0
+	CHAIN
+	VBROADCASTSS 44(R12), Y8
+	VBROADCASTSS 68(R12), Y9
+loop:
+	BEGIN
+	LINK(Y8)
+	LINK(Y9)
+	SETTLEAFTER(72)
+
+TEXT chain3<>(SB), NOSPLIT|NOFRAME, $0-0
+	CHAIN
+	VBROADCASTSS 44(R12), Y8
+	VBROADCASTSS 68(R12), Y9
+	VBROADCASTSS 92(R12), Y10
+loop:
+	BEGIN
+	LINK(Y8)
+	LINK(Y9)
+	LINK(Y10)
+	SETTLEAFTER(96)
+
+TEXT chain4<>(SB), NOSPLIT|NOFRAME, $0-0
+	CHAIN
+	VBROADCASTSS 44(R12), Y8
+	VBROADCASTSS 68(R12), Y9
+	VBROADCASTSS 92(R12), Y10
+	VBROADCASTSS 116(R12), Y11
+loop:
+	BEGIN
+	LINK(Y8)
+	LINK(Y9)
+	LINK(Y10)
+	LINK(Y11)
+	SETTLEAFTER(120)
+
+TEXT chain5<>(SB), NOSPLIT|NOFRAME, $0-0
+	CHAIN
+	VBROADCASTSS 44(R12), Y8
+	VBROADCASTSS 68(R12), Y9
+	VBROADCASTSS 92(R12), Y10
+	VBROADCASTSS 116(R12), Y11
+	VBROADCASTSS 140(R12), Y12
+loop:
+	BEGIN
+	LINK(Y8)
+	LINK(Y9)
+	LINK(Y10)
+	LINK(Y11)
+	LINK(Y12)
+	SETTLEAFTER(144)
+
+TEXT chain6<>(SB), NOSPLIT|NOFRAME, $0-0
+	CHAIN
+	VBROADCASTSS 44(R12), Y8
+	VBROADCASTSS 68(R12), Y9
+	VBROADCASTSS 92(R12), Y10
+	VBROADCASTSS 116(R12), Y11
+	VBROADCASTSS 140(R12), Y12
+	VBROADCASTSS 164(R12), Y13
+loop:
+	BEGIN
+	LINK(Y8)
+	LINK(Y9)
+	LINK(Y10)
+	LINK(Y11)
+	LINK(Y12)
+	LINK(Y13)
+	SETTLEAFTER(168)
+
 // codes holds the steps in the order of the constants in steps_amd64.go.
 DATA codes<>+0(SB)/8, $add32<>(SB)
 DATA codes<>+8(SB)/8, $sub32<>(SB)
@@ -822,4 +923,10 @@ DATA codes<>+472(SB)/8, $nanF32<>(SB)
 DATA codes<>+480(SB)/8, $eq32<>(SB)
 DATA codes<>+488(SB)/8, $leU32<>(SB)
 DATA codes<>+496(SB)/8, $leS32<>(SB)
-GLOBL codes<>(SB), RODATA, $504
+DATA codes<>+504(SB)/8, $chain1<>(SB)
+DATA codes<>+512(SB)/8, $chain2<>(SB)
+DATA codes<>+520(SB)/8, $chain3<>(SB)
+DATA codes<>+528(SB)/8, $chain4<>(SB)
+DATA codes<>+536(SB)/8, $chain5<>(SB)
+DATA codes<>+544(SB)/8, $chain6<>(SB)
+GLOBL codes<>(SB), RODATA, $552

@@ -54,7 +54,7 @@ func stepProgram(r *rand.Rand, names []string, lines int) string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p(".visible .entry k(.param .u64 out, .param .u64 in)\n{")
-	p(".reg .b32 %%r<8>; .reg .b64 %%l<4>; .reg .f64 %%d<4>; .reg .pred %%q<4>; .reg .b32 %%i<6>; .reg .b64 %%a<5>;")
+	p(".reg .b32 %%r<8>; .reg .b64 %%l<4>; .reg .f64 %%d<4>; .reg .pred %%q<4>; .reg .b32 %%s<600>; .reg .b32 %%i<6>; .reg .b64 %%a<5>;")
 	p("ld.param.u64 %%a1, [out]; ld.param.u64 %%a2, [in];")
 	p("mov.u32 %%i1, %%tid.x; mov.u32 %%i2, %%ctaid.x; mov.u32 %%i3, %%ntid.x; mad.lo.u32 %%i4, %%i2, %%i3, %%i1;")
 	p("mul.wide.u32 %%a3, %%i4, %d; add.u64 %%a1, %%a1, %%a3; add.u64 %%a2, %%a2, %%a3;", 8*stepWords)
@@ -75,8 +75,11 @@ func stepProgram(r *rand.Rand, names []string, lines int) string {
 			p("ld.global.%s %s%d, [%%a2+%d];", stepKinds[k].store, stepKinds[k].prefix, i, at)
 		}
 	})
-	open := ""
+	open, sums := "", 0
 	for i := range lines {
+		if r.IntN(15) == 0 && sums < 580 {
+			p("%s", stepPolynomial(r, &sums))
+		}
 		if open == "" && r.IntN(12) == 0 {
 			open = fmt.Sprintf("L%d", i)
 			p("@%%q%d bra %s;", r.IntN(4), open)
@@ -97,6 +100,48 @@ func stepProgram(r *rand.Rand, names []string, lines int) string {
 		}
 	})
 	p("ret;\n}")
+	return b.String()
+}
+
+// stepPolynomial is a chain of fma, some of whose links are no polynomial's: of
+// another x, of an addend that is no constant, or with a result that is used twice.
+func stepPolynomial(r *rand.Rand, sums *int) string {
+	var b strings.Builder
+	begin := *sums
+	x, c := fmt.Sprintf("%%r%d", r.IntN(8)), func() string { return fmt.Sprintf("0f%08x", r.Uint32()>>r.IntN(2)&0xbfffffff) }
+	skip := r.IntN(4) == 0 // some lanes come to the first link another way
+	if skip {
+		fmt.Fprintf(&b, "mov.b32 %%s%d, %%r%d; @%%q%d bra P%d;\n", begin, r.IntN(8), r.IntN(4), begin)
+	}
+	fmt.Fprintf(&b, "fma.rn.f32 %%s%d, %s, %%r%d, %%r%d;\n", *sums, x, r.IntN(8), r.IntN(8))
+	if skip {
+		fmt.Fprintf(&b, "P%d:\n", begin)
+	}
+	if r.IntN(8) == 0 {
+		x = fmt.Sprintf("%%s%d", begin) // the result itself
+	}
+	for range r.IntN(10) {
+		args := []string{fmt.Sprintf("%%s%d", *sums), x}
+		if r.IntN(12) == 0 {
+			args[r.IntN(2)] = fmt.Sprintf("%%r%d", r.IntN(8))
+		}
+		if r.IntN(3) == 0 {
+			slices.Reverse(args)
+		}
+		k := c()
+		if r.IntN(12) == 0 {
+			k = fmt.Sprintf("%%r%d", r.IntN(8))
+		}
+		if r.IntN(20) != 0 {
+			*sums++
+		}
+		fmt.Fprintf(&b, "fma.rn.f32 %%s%d, %s, %s, %s;\n", *sums, args[0], args[1], k)
+	}
+	for range r.IntN(3) {
+		fmt.Fprintf(&b, "xor.b32 %%r%d, %%r%d, %%s%d;\n", r.IntN(8), r.IntN(8), max(begin, *sums-r.IntN(2)*r.IntN(4)))
+	}
+	fmt.Fprintf(&b, "mov.b32 %%r%d, %%s%d;", r.IntN(8), *sums)
+	*sums++
 	return b.String()
 }
 
@@ -154,10 +199,15 @@ func TestSteps(t *testing.T) {
 		threads, blocks := uint32(1+r.IntN(400)), uint32(3)
 		lanes := int(threads * blocks)
 		in := make([]uint64, 0, lanes*stepWords)
+		together := r.IntN(16) // predicates that are the same for all threads
 		for range lanes {
 			for i, k := range stepKinds {
 				for range k.count {
-					in = append(in, pools[i][r.IntN(len(pools[i]))])
+					v := pools[i][r.IntN(len(pools[i]))]
+					if word := len(in) % stepWords; word >= 16 && len(in) >= stepWords && together>>(word-16)&1 != 0 {
+						v = in[word]
+					}
+					in = append(in, v)
 				}
 			}
 		}

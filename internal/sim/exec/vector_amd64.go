@@ -44,6 +44,7 @@ func init() {
 		return
 	}
 	vectors.steps, vectors.run = stepForms(), runSteps
+	vectors.chains = chains[:]
 	vectors.offset64, vectors.offset32 = vOffset64, vOffset32
 	vectors.gather4, vectors.scatter4 = gatherQuads, scatterQuads
 	vectors.fill32 = vFill32
