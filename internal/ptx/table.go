@@ -402,6 +402,9 @@ var table = []row{
 	{"mma", "@75:65 sync aligned m8n8k32 row col satfinite? s32 u4|s4 u4|s4 s32", ">2xs32 1xb32 1xb32 2xs32"},
 	{"mma", "@80:70 sync aligned m16n8k32 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 2xb32 1xb32 4xs32"},
 	{"mma", "@80:70 sync aligned m16n8k64 row col satfinite? s32 u4|s4 u4|s4 s32", ">4xs32 4xb32 2xb32 4xs32"},
+	{"mma", "@75:70 sync aligned m8n8k128 row col s32 b1 b1 s32 xor|and@80:71 popc", ">2xs32 1xb32 1xb32 2xs32"},
+	{"mma", "@80:70 sync aligned m16n8k128 row col s32 b1 b1 s32 xor|and@80:71 popc", ">4xs32 2xb32 1xb32 4xs32"},
+	{"mma", "@80:70 sync aligned m16n8k256 row col s32 b1 b1 s32 xor|and@80:71 popc", ">4xs32 4xb32 2xb32 4xs32"},
 	{"mma", "@89:84 sync aligned m16n8k32 row col f32 e4m3|e5m2 e4m3|e5m2 f32", ">4xf32 4xb32 2xb32 4xf32"},
 
 	// Barriers in shared memory.

@@ -18,6 +18,7 @@ var products = []form{
 	{names: "mma.sync.aligned.m8n8k4|m16n8k4|m16n8k8|m16n8k16.row.col.f64.f64.f64.f64"},
 	{names: "mma.sync.aligned.m8n8k16|m16n8k16|m16n8k32.row.col.|satfinite.s32.u8|s8.u8|s8.s32"},
 	{names: "mma.sync.aligned.m8n8k32|m16n8k32|m16n8k64.row.col.|satfinite.s32.u4|s4.u4|s4.s32"},
+	{names: "mma.sync.aligned.m8n8k128|m16n8k128|m16n8k256.row.col.s32.b1.b1.s32.xor|and.popc"},
 	{names: "mma.sync.aligned.m16n8k32.row.col.f32.e4m3|e5m2.e4m3|e5m2.f32"},
 }
 
@@ -51,7 +52,11 @@ func product(name string) *draft {
 	}
 	d.body = fmt.Sprintf("\t%s %s;\n", name, strings.Join(args, ", "))
 	// The types are the last four modifiers: of D, A, B and C.
-	of := x.Mods[len(x.Mods)-4:]
+	mods := x.Mods
+	if mods[len(mods)-1] == "popc" { // behind its operation
+		mods = mods[:len(mods)-2]
+	}
+	of := mods[len(mods)-4:]
 	a, b := x.Args[1].Vec, x.Args[2].Vec
 	d.fill = func(r *rand.Rand, d *draft) [][]uint64 {
 		in := make([][]uint64, len(d.ins))
@@ -198,6 +203,9 @@ func vector(prefix string, first, n int) string {
 
 // fragment fills a register with elements.
 func fragment(r *rand.Rand, t string, operand, kind, bits int) uint64 {
+	if t == "b1" {
+		return uint64(r.Uint32())
+	}
 	width := map[string]int{"f16": 16, "bf16": 16, "tf32": 32, "f32": 32, "f64": 64, "s32": 32, "u8": 8, "s8": 8, "u4": 4, "s4": 4, "e4m3": 8, "e5m2": 8}[t]
 	v := uint64(0)
 	for at := 0; at < bits; at += width {

@@ -137,7 +137,10 @@ func each(regs, per int, f func(r, g, t, i int)) {
 // decodeMma: the types are the last four modifiers, of D, A, B and C.
 func decodeMma(d *decoder) error {
 	args, mods := d.in.Args, d.in.Mods
-	types := mods[len(mods)-4:]
+	if mods[len(mods)-1] == "popc" {
+		mods = mods[:len(mods)-2]
+	}
+	types, shape := mods[len(mods)-4:], mods[2]
 	a, _ := ptx.TypeByName(types[1])
 	c, _ := ptx.TypeByName(types[3])
 	width := a.Bits()
@@ -146,8 +149,10 @@ func decodeMma(d *decoder) error {
 		width = 4
 	case "4m3", "5m2":
 		width = 8
+	case "1": // in words of 32, which lie as elements of a 32nd of the columns do
+		width, shape = 32, map[string]string{"m8n8k128": "m8n8k4", "m16n8k128": "m16n8k4", "m16n8k256": "m16n8k8"}[shape]
 	}
-	t := &tensorOp{fragments: fragmentsOf(fragmentKey{mods[2], width, c.Bits(), mods[3] == "col", mods[4] == "row"})}
+	t := &tensorOp{fragments: fragmentsOf(fragmentKey{shape, width, c.Bits(), mods[3] == "col", mods[4] == "row"})}
 	for i, list := range [...]*[]slot{&t.d, &t.a, &t.b, &t.c} {
 		for _, o := range elements(&args[i]) {
 			s, _, err := d.source(&o, d.form.Args[i].Type)
@@ -157,7 +162,7 @@ func decodeMma(d *decoder) error {
 			*list = append(*list, s)
 		}
 	}
-	if !t.arithmetic(types, mod(mods, "satfinite"), d.cc) {
+	if !t.arithmetic(types, d.in.Mods, d.cc) {
 		return d.unknown()
 	}
 	n := blank()

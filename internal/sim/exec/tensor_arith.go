@@ -82,12 +82,15 @@ type tensorSum struct {
 }
 
 // arithmetic chooses the arithmetic of D, A, B and C's types.
-func (t *tensorOp) arithmetic(types []string, sat bool, cc int) bool {
+func (t *tensorOp) arithmetic(types, mods []string, cc int) bool {
 	switch types[1] {
 	case "f64":
 		return true
 	case "u8", "s8", "u4", "s4":
-		t.integers(types[1], types[2], sat)
+		t.integers(types[1], types[2], mod(mods, "satfinite"))
+		return true
+	case "b1":
+		t.bits(mod(mods, "and"))
 		return true
 	}
 	s := &tensorSum{a: tensorFormats[types[1]], b: tensorFormats[types[2]], out: tensorFormats[types[0]], group: 16, extra: 2}
@@ -199,6 +202,28 @@ func (t *tensorOp) integers(a, b string, sat bool) {
 			total = min(max(total, math.MinInt32), math.MaxInt32)
 		}
 		return uint32(total)
+	}
+}
+
+// bits makes the operation on single bits, in words of 32: c plus the number of
+// those that are set in both, or in one alone.
+func (t *tensorOp) bits(and bool) {
+	t.fillA = func(elements []uint32, to *lines) {
+		for i, v := range elements {
+			to.e[i] = int32(v)
+		}
+	}
+	t.fillB = t.fillA
+	t.dot = func(a, b *lines, i, j, k int, c uint32) uint32 {
+		for l := range k {
+			x, y := uint32(a.e[i+l]), uint32(b.e[j+l])
+			if and {
+				c += uint32(bits.OnesCount32(x & y))
+			} else {
+				c += uint32(bits.OnesCount32(x ^ y))
+			}
+		}
+		return c
 	}
 }
 

@@ -418,3 +418,64 @@ func BenchmarkProduct(b *testing.B) {
 		})
 	}
 }
+
+// TestBitProducts holds products of single bits against a plain one, with each
+// bit's place by the manual: those of a register lie in one row of A, or one
+// column of B.
+func TestBitProducts(t *testing.T) {
+	r := newRand(7)
+	for _, c := range []struct{ m, k, cc int }{{8, 128, 75}, {16, 128, 80}, {16, 256, 80}} {
+		for _, op := range []string{"xor", "and"} {
+			if op == "and" {
+				c.cc = max(c.cc, 80)
+			}
+			src, form := productKernel(t, fmt.Sprintf("mma.sync.aligned.m%dn8k%d.row.col.s32.b1.b1.s32.%s.popc", c.m, c.k, op))
+			regsA, regsB, regsC := form.Args[1].Vec, form.Args[2].Vec, form.Args[3].Vec
+			in := make([]uint64, (regsA+regsB+regsC)*32)
+			for i := range in {
+				in[i] = uint64(r.Uint32())
+			}
+			a, b := make([][]bool, c.m), make([][]bool, 8)
+			for i := range a {
+				a[i] = make([]bool, c.k)
+			}
+			for i := range b {
+				b[i] = make([]bool, c.k)
+			}
+			for lane := range 32 {
+				g, at := lane/4, lane%4*32
+				for bit := range 32 {
+					for reg := range regsA {
+						row, col := g, at+bit
+						if reg&1 == 1 {
+							row += 8
+						}
+						if reg&2 == 2 {
+							col += 128
+						}
+						a[row][col] = in[reg*32+lane]>>bit&1 == 1
+					}
+					for reg := range regsB {
+						b[g][at+bit+128*reg] = in[(regsA+reg)*32+lane]>>bit&1 == 1
+					}
+				}
+			}
+			d := deviceOf(t, src, c.cc)
+			pi, po := buffer(d, "in", in), buffer(d, "out", make([]uint64, regsC*32))
+			d.must("k", 1, 32, po, pi)
+			for i, got := range read[uint64](d, po, regsC*32) {
+				reg, lane := i/32, i%32
+				want := uint32(in[(regsA+regsB)*32+i])
+				for l := range c.k {
+					x, y := a[lane/4+8*(reg/2)][l], b[2*(lane%4)+reg%2][l]
+					if op == "and" && x && y || op == "xor" && x != y {
+						want++
+					}
+				}
+				if uint32(got) != want {
+					t.Fatalf("m%dn8k%d %s, register %d, lane %d: got %#x, want %#x", c.m, c.k, op, reg, lane, got, want)
+				}
+			}
+		}
+	}
+}
