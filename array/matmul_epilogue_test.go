@@ -206,3 +206,27 @@ func TestProductComputedMeanwhile(t *testing.T) {
 	}
 	runtime.KeepAlive([]*Array[float32]{a, b, z, row})
 }
+
+// TestProductReadTwice has an epilogue whose other operand is computed first, from the
+// product too, in a way that needs it stored.
+func TestProductReadTwice(t *testing.T) {
+	d, _ := newRecorded(t)
+	a := Arange[float64](d, 0, 12, 1).Reshape(3, 4)
+	p := a.MatMul(a.Transpose())
+	want, err := p.Clone().ToSlice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 { // kernels are assembled between two attempts in the first
+		q := a.MatMul(a.Transpose())
+		got, err := q.Add(q.Slice(R(0, 1)).Sqrt()).ToSlice()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			if w := want[i] + math.Sqrt(want[i%3]); got[i] != w {
+				t.Errorf("round %d: element %d is %v, want %v", round, i, got[i], w)
+			}
+		}
+	}
+}
