@@ -31,6 +31,7 @@ func TestPlanAllocates(t *testing.T) {
 		{"norm", func(p *Plan) error { return NormExpr(p, e, one, both, 1) }},
 		{"layer norm", func(p *Plan) error { return LayerNorm(p, Float32, 1e-5, square, square, 1, &row, &row) }},
 		{"variance", func(p *Plan) error { return Variance(p, Float32, 1, row, square, 2) }},
+		{"variance of columns", func(p *Plan) error { return Variance(p, Float32, 1, row, square, 1) }},
 		{"scan", func(p *Plan) error { return Scan(p, OpSum, Float32, Float32, long, long, 0) }},
 		{"random", func(p *Plan) error { return Random(p, Normal, Float32, 1000, 1, 2) }},
 	} {

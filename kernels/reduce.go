@@ -207,8 +207,9 @@ type reduction struct {
 	n         int  // elements reduced for each result
 	wide      bool // positions need 64 bits
 
-	correction int // OpMean divides by n less this
-	tail       Op  // what results go through before they are rounded
+	correction int  // OpMean divides by n less this
+	tail       Op   // what results go through before they are rounded
+	moments    bool // the mean is that of the squares of the distances from the elements' mean
 
 	one     [1]Node
 	load    Expr
@@ -222,7 +223,7 @@ var reductionPool = sync.Pool{New: func() any { return new(reduction) }}
 
 func newReduction(op Op, u Type) *reduction {
 	r := reductionPool.Get().(*reduction)
-	r.op, r.out, r.layouts, r.correction, r.tail = op, u, r.layouts[:0], 0, NoOp
+	r.op, r.out, r.layouts, r.correction, r.tail, r.moments = op, u, r.layouts[:0], 0, NoOp, false
 	return r
 }
 

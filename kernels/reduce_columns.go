@@ -24,6 +24,7 @@ type columnsKernel struct {
 	kept, red     int // axes; kept counts those besides the lanes'
 	split         bool
 	wide          bool // 64-bit indices
+	moments       momentsOf
 }
 
 func reduceColumnsFamily() family {
@@ -38,7 +39,7 @@ func reduceColumnsFamily() family {
 func (k *columnsKernel) key() string {
 	return newKey("reduce_columns").word(k.op.String()).word(k.in.String()).word(k.out.String()).
 		number("v", k.vec).number("n", k.run).number("l", k.lanes).number("g", k.groups).
-		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).tail(k.tail).source(&k.source).String()
+		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).flag("moments", k.moments != noMoments).flag("once", k.moments == momentsOnce).tail(k.tail).source(&k.source).String()
 }
 
 func parseColumnsKernel(key string) (*columnsKernel, error) {
@@ -46,6 +47,11 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 	k := &columnsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(),
 		vec: r.number("v", 8), run: r.number("n", 16), lanes: r.number("l", 256), groups: r.number("g", 256),
 		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), split: r.flag("split"), wide: r.flag("wide")}
+	if r.flag("moments") {
+		if k.moments = momentsOfMany; r.flag("once") {
+			k.moments = momentsOnce
+		}
+	}
 	k.tail = r.tail(k.out)
 	k.source = r.source(k.in, contiguous)
 	if err := r.end(); err != nil {
@@ -64,6 +70,9 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 			return nil, fmt.Errorf("kernel key %q: its operands cannot be read so", key)
 		}
 	}
+	if k.moments != noMoments && (k.op != OpMean || !k.in.IsFloat() || k.in != k.out) {
+		return nil, fmt.Errorf("kernel key %q: only means of floating-point numbers have moments", key)
+	}
 	if k.key() != key || k.run*k.groups > reduceSlots || k.lanes*k.groups > 1024 {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}
@@ -75,6 +84,11 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 func (r *reduction) planColumns(p *Plan) bool {
 	lane := r.laneAxis()
 	k := &columnsKernel{source: r.source, op: r.op, tail: r.tail, in: r.in(), out: r.out, kept: r.kept.rank - 1, red: r.red.rank, wide: r.wide}
+	if r.moments {
+		if k.moments = momentsOfMany; r.n <= reduceSlots {
+			k.moments = momentsOnce
+		}
+	}
 	columns := r.kept.shape[lane]
 	k.vec = r.columnForms(lane)
 	for k.vec > 1 && k.vec*k.weight() > 256 {
@@ -84,7 +98,7 @@ func (r *reduction) planColumns(p *Plan) bool {
 	slots := min(ceilPow2(r.n), reduceSlots)
 	vectors := columns / k.vec
 	k.run = min(max(32/k.vec, 2), 8, slots)
-	for k.run > 1 && (k.run*k.loads() > 8 || k.run*k.vec*k.weight() > 256) {
+	for k.run > 1 && (k.run*k.loads() > 8 || k.run*k.vec*k.weight() > 256 || r.moments && k.run*k.vec*registersOf(k.in) > momentWords) {
 		k.run /= 2
 	}
 	k.groups = min(slots/k.run, 8)
@@ -92,9 +106,9 @@ func (r *reduction) planColumns(p *Plan) bool {
 	k.groups = min(slots/k.run, 256/k.lanes)
 	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
 	k.split = parts > 1
-	s := newSplit(parts, partialFan)
+	s := newSplit(parts, r.fan())
 	tiles, outer := ceilDiv(vectors, k.lanes), r.outputs()/columns
-	if k.lanes*k.groups < 64 && outer > 1 {
+	if k.lanes*k.groups < 64 && outer > 1 && !r.moments {
 		return false
 	}
 
@@ -108,8 +122,12 @@ func (r *reduction) planColumns(p *Plan) bool {
 		l.value64(uint64(r.kept.strides[o][lane] * sizes[i]))
 	}
 	if k.split {
-		value, position := r.fieldSizes()
-		s.scratch(p, l, columns*outer, tiles*outer, value, position)
+		value, more := r.fieldSizes()
+		if r.moments {
+			s.scratch(p, l, columns*outer, tiles*outer, value, value, value, value)
+		} else {
+			s.scratch(p, l, columns*outer, tiles*outer, value, more)
+		}
 	}
 	if r.op == OpMean {
 		l.count(float64(r.n-r.correction), r.accumulator())
@@ -186,11 +204,17 @@ type columnsEmitter struct {
 	shared [][]*ptx.Reg // for each column, values that are the same down the column
 	i, end *ptx.Reg     // the run's first element in this pass; where the chunk, or the column, ends
 	accs   [][]partial
+
+	slots  [][]momentSlot // of moments: for each column and slot
+	counts []*ptx.Reg     // of elements, for each slot
 }
 
 func (k *columnsKernel) emit(b *ptx.Builder) {
 	e := &columnsEmitter{reducer: newReducer(b, k.op, k.in, k.out, k.wide), k: k}
 	e.reducer.tail = k.tail
+	if k.moments != noMoments {
+		e.form = momentsPartial
+	}
 	e.load = newPrologue(b, k.source)
 	e.again = e.load.again()
 	out := b.Param("out", ptx.U64)
@@ -215,6 +239,9 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 	kept := declareAxes(b, "kept", k.kept, k.wide, append([]string{"out"}, e.load.names(e.load.all())...)...)
 	e.axes = declareAxes(b, "axis", k.red, k.wide, e.load.names(e.again)...)
 	b.MaxThreads(k.lanes * k.groups)
+	if k.moments != noMoments {
+		b.MinBlocks(2) // or the assembler saves registers by spilling some
+	}
 	if k.groups > 1 {
 		e.exchange(k.lanes * k.groups * k.vec)
 	}
@@ -375,7 +402,14 @@ func (e *columnsEmitter) limits(part, n *ptx.Reg) {
 func (e *columnsEmitter) accumulate() {
 	b, k := e.b, e.k
 	e.accs = make([][]partial, k.vec)
+	if k.moments != noMoments {
+		e.beginMoments()
+		defer e.endMoments()
+	}
 	for s := range k.run {
+		if k.moments != noMoments {
+			break
+		}
 		at := e.positionOf(s)
 		for v := range k.vec {
 			e.accs[v] = append(e.accs[v], e.newPartial(at))
@@ -428,7 +462,15 @@ func (e *columnsEmitter) step(k int) *ptx.Reg {
 
 func (e *columnsEmitter) takeRow(s int, row [][]*ptx.Reg, at *ptx.Reg) {
 	for v, x := range row {
-		e.take(e.accs[v][s], e.element(e.load.value(x)), at)
+		value := e.element(e.load.value(x))
+		if e.slots != nil {
+			e.takeMoment(s, v, value)
+			continue
+		}
+		e.take(e.accs[v][s], value, at)
+	}
+	if e.slots != nil {
+		e.countMoment(s)
 	}
 }
 

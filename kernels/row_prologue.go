@@ -23,7 +23,7 @@ const maxRowWork = 8192
 // hold n elements each. Elements of 8 bytes take two registers, and functions of them
 // twice the instructions and constants.
 func (r *reduction) tooHeavy(n int) bool {
-	words := max(r.in().Size(), 4) / 4
+	words := registersOf(r.in())
 	return !r.plain() && r.weight()*n*words*words > maxRowWork
 }
 
@@ -300,7 +300,7 @@ func (w *walk) group(p *rowPiece, first, n int) []*stretch {
 // together is how many runs are loaded before the first of them is used: their
 // operands take registers besides those that hold the values, which are of type t.
 func (w *walk) together(p *rowPiece, t Type) int {
-	words := func(t Type) int { return p.run * max(t.Size(), 4) / 4 }
+	words := func(t Type) int { return p.run * registersOf(t) }
 	more := -words(t)
 	for _, k := range w.again() {
 		if k != w.index() {

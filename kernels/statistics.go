@@ -37,7 +37,9 @@ func LogSumExpExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error
 //
 // Rows that lie along memory take one launch and are read once. Those of more
 // than longestRow elements are taken in pieces (row_split.go), which are combined
-// pairwise, neighbours first. What lies across is read twice.
+// pairwise, neighbours first. Columns take one launch and are read once too, their
+// elements being combined so (reduce_moments.go); columns that are few and short, and
+// several axes that do not lie along memory, are read twice.
 func Variance(p *Plan, t Type, correction int, out, in Layout, axes uint32) error {
 	s := statistic{kind: rowVariance, correction: max(correction, 0)}
 	return s.plan(p, t, out, in, axes)
@@ -179,6 +181,8 @@ func (s *statistic) planOf(p *Plan, r *reduction, e *Expr, out *Layout, in []Lay
 		return s.planSteps(p, e, *out, in, axes)
 	case way == copied:
 		return s.planCopied(p, r)
+	case way == inColumns:
+		return s.planColumns(p, r)
 	}
 	w.split = way == inPieces
 	return w.planRows(p)
@@ -188,10 +192,11 @@ func (s *statistic) planOf(p *Plan, r *reduction, e *Expr, out *Layout, in []Lay
 type way uint8
 
 const (
-	inSteps  way = iota // several launches
-	inRows              // one, in which a block or a cluster holds a row
-	inPieces            // one, in which blocks share a row
-	copied              // inPieces, of a copy
+	inSteps   way = iota // several launches
+	inColumns            // one, in which threads walk across the columns
+	inRows               // one, in which a block or a cluster holds a row
+	inPieces             // one, in which blocks share a row
+	copied               // inPieces, of a copy
 )
 
 // way chooses one.
@@ -199,6 +204,9 @@ func (s *statistic) way(p *Plan, w *rowPlan) way {
 	r := w.r
 	switch {
 	case !r.overRows():
+		if s.kind == rowVariance && r.enoughColumns() {
+			return inColumns
+		}
 	case r.red.rank <= 1 && (w.inBlock() || w.inCluster(p)):
 		return inRows
 	case s.kind == rowVariance && r.n > longestRow(s.t) && r.outputs()*ceilDiv(r.n, splitPiece(s.t, r.n)) <= math.MaxInt32:
@@ -208,6 +216,13 @@ func (s *statistic) way(p *Plan, w *rowPlan) way {
 		return inPieces
 	}
 	return inSteps
+}
+
+// enoughColumns says whether columns are for a kernel of their own: blocks would be
+// small else. Bits depend on it, so it looks at the shape alone.
+func (r *reduction) enoughColumns() bool {
+	columns := r.kept.shape[r.laneAxis()]
+	return columns == r.outputs() || columns*min(r.n, reduceSlots) >= 512
 }
 
 // wayOfValues chooses the way for an expression's values, where the one for how its
@@ -259,6 +274,18 @@ func (r *reduction) walked() (out, in Layout) {
 		in.append(r.red.shape[i], r.red.strides[1][i])
 	}
 	return out, in
+}
+
+// planColumns reads the columns once.
+func (s *statistic) planColumns(p *Plan, r *reduction) error {
+	r.moments, r.tail, r.correction = true, s.tail, min(s.correction, r.n)
+	before := *p
+	r.planColumns(p)
+	if p.Launches[len(p.Launches)-1].paramBytes() > maxParamBytes {
+		p.Launches, p.Scratch, p.Tickets = before.Launches, before.Scratch, before.Tickets
+		return ErrApart
+	}
+	return nil
 }
 
 // planCopied brings the elements together first: a kernel that takes rows in

@@ -3,7 +3,6 @@ package kernels
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/x448/float16"
@@ -85,7 +84,8 @@ func TestVarianceAndLogSumExp(t *testing.T) {
 	}
 }
 
-// How the elements lie does not show in the bits.
+// How the elements lie does not show in the bits of a log-sum-exp, and hardly in a
+// variance, which combines columns in another order than rows.
 func TestStatisticForms(t *testing.T) {
 	r := newRand(t)
 	for _, n := range []int{64, 3000, 20_000} {
@@ -96,22 +96,29 @@ func TestStatisticForms(t *testing.T) {
 		}
 		across := RowMajor(3, n)
 		across.Strides = [MaxRank]int{1, 3}
-		for name, plan := range map[string]func(p *Plan, in Layout) error{
-			"variance":    func(p *Plan, in Layout) error { return Variance(p, Float32, 1, RowMajor(3), in, 2) },
-			"log_sum_exp": func(p *Plan, in Layout) error { return LogSumExp(p, Float32, RowMajor(3), in, 2) },
+		for _, c := range []struct {
+			name    string
+			plan    func(p *Plan, in Layout) error
+			columns int // launches
+			within  float64
+		}{
+			{"variance", func(p *Plan, in Layout) error { return Variance(p, Float32, 1, RowMajor(3), in, 2) }, 1, 1e-6},
+			{"log_sum_exp", func(p *Plan, in Layout) error { return LogSumExp(p, Float32, RowMajor(3), in, 2) }, 3, 0},
 		} {
 			var along, columns Plan
 			a, b := make([]float32, 3), make([]float32, 3)
-			if err := plan(&along, RowMajor(3, n)); err != nil || len(along.Launches) != 1 {
+			if err := c.plan(&along, RowMajor(3, n)); err != nil || len(along.Launches) != 1 {
 				t.Fatal(err, along.Launches)
 			}
-			if err := plan(&columns, across); err != nil || len(columns.Launches) == 1 {
+			if err := c.plan(&columns, across); err != nil || len(columns.Launches) != c.columns {
 				t.Fatal(err, columns.Launches)
 			}
 			runPlan(t, &along, a, data, none)
 			runPlan(t, &columns, b, turned, none)
-			if !slices.Equal(a, b) {
-				t.Errorf("%s of %d: %v along memory, %v across", name, n, a, b)
+			for i := range a {
+				if math.Abs(float64(a[i]-b[i])) > c.within*math.Abs(float64(a[i])) {
+					t.Errorf("%s of %d: %v along memory, %v across", c.name, n, a, b)
+				}
 			}
 		}
 	}
