@@ -9,6 +9,7 @@ import (
 const (
 	maxSource  = 64 << 20 // bytes of text
 	maxRegs    = 1 << 20  // registers of an entry, and in one range
+	maxInstrs  = 1 << 19  // of a module
 	maxInit    = 64 << 20 // zeros between initial values
 	maxDepth   = 64       // nested blocks, braces and parentheses
 	maxShared  = 48 << 10 // bytes of an entry's static shared memory
@@ -54,6 +55,7 @@ type parser struct {
 	init   int // bytes of initial content so far
 	refs   []labelRef
 	depth  int
+	instrs int
 }
 
 // scope is a block's names.
@@ -458,6 +460,9 @@ func (p *parser) instruction() {
 	}
 	p.advance()
 	p.checkInstr(pos, in)
+	if p.instrs++; p.instrs > maxInstrs {
+		fail(in.Pos, "more than %d instructions in a module", maxInstrs)
+	}
 	p.entry.Body = append(p.entry.Body, in)
 	p.noteLabels(in)
 }

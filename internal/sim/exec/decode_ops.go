@@ -1199,9 +1199,9 @@ func decodeFence(d *decoder) error {
 	wide := !mod(d.in.Mods, "cta")
 	n.fn = func(x *ctx, _ *inst) {
 		atomic.AddUint32(&x.fence, 1)
-		if wide && x.races != nil {
+		if x.races != nil {
 			for k := range x.n / 32 {
-				x.races.fence(x.wave.first+x.lane0/32+k, x.mask)
+				x.races.fence(x.wave.first+x.lane0/32+k, x.mask, wide)
 			}
 		}
 	}

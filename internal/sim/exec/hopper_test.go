@@ -400,18 +400,6 @@ func TestTensorPlaces(t *testing.T) {
 			src = strings.Replace(src, "@%p2 ", "", 1)
 		}
 		for _, first := range []int32{0, 8, 1, 4, -1, -8} {
-			d := hopperDevice(t, src)
-			m := TensorMap{Type: abi.TensorMapDataTypeUint16, Rank: 1, Dims: [5]uint64{64}, Box: [5]uint32{16}, ElementStrides: [5]uint32{1}}
-			k := d.prog.Kernels["k"]
-			params := make([]byte, k.ParamBytes)
-			for i := range 2 {
-				m.Address = buffer(d, "tensor", make([]byte, 128))
-				for j, w := range m.Encode() {
-					hostOrder.PutUint64(params[128*i+8*j:], w)
-				}
-			}
-			hostOrder.PutUint64(params[256:], buffer(d, "out", make([]byte, 32)))
-			hostOrder.PutUint32(params[264:], uint32(first))
 			want := FaultKind(0)
 			switch {
 			case first%8 != 0:
@@ -419,10 +407,39 @@ func TestTensorPlaces(t *testing.T) {
 			case first < 0 && always:
 				want = Trap
 			}
-			err := Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: params}, Options{})
+			err := copyRow(t, src, abi.TensorMapInterleaveNone, first)
 			if f := new(Fault); errors.As(err, &f) != (want != 0) || f.Kind != want {
 				t.Errorf("from %d, stored in any case: %v: got %v, want %v", first, always, err, want)
 			}
+		}
+	}
+}
+
+// copyRow loads 16 elements of a row of 64 from the first one on, and stores them
+// to another.
+func copyRow(t *testing.T, src string, interleave abi.TensorMapInterleave, first int32) error {
+	d := hopperDevice(t, src)
+	m := TensorMap{Type: abi.TensorMapDataTypeUint16, Rank: 1, Dims: [5]uint64{64}, Box: [5]uint32{16}, ElementStrides: [5]uint32{1}, Interleave: interleave}
+	k := d.prog.Kernels["k"]
+	params := make([]byte, k.ParamBytes)
+	for i := range 2 {
+		m.Address = buffer(d, "tensor", make([]byte, 128))
+		for j, w := range m.Encode() {
+			hostOrder.PutUint64(params[128*i+8*j:], w)
+		}
+	}
+	hostOrder.PutUint64(params[256:], buffer(d, "out", make([]byte, 32)))
+	hostOrder.PutUint32(params[264:], uint32(first))
+	return Run(k, Launch{Grid: [3]uint32{1, 1, 1}, Block: [3]uint32{32, 1, 1}, Params: params}, Options{})
+}
+
+// TestInterleavedLayouts: they are refused by name, not copied in some other way.
+func TestInterleavedLayouts(t *testing.T) {
+	src := strings.NewReplacer("DIM", "1d", "COORDS", "%r3", "BYTES", "32").Replace(tensorKernel)
+	for _, i := range []abi.TensorMapInterleave{abi.TensorMapInterleave16B, abi.TensorMapInterleave32B} {
+		f := new(Fault)
+		if err := copyRow(t, src, i, 0); !errors.As(err, &f) || f.Kind != Trap || !strings.Contains(f.Error(), "does not have interleaved layouts") || !strings.Contains(f.Instr, "cp.async.bulk.tensor") {
+			t.Errorf("interleave %d: %v", i, err)
 		}
 	}
 }

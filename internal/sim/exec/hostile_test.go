@@ -48,6 +48,7 @@ func hostile() []hostileCase {
 		{name: "a huge number of registers", src: entry(".reg .b32 %z<4294967295>;"), want: "number of registers"},
 		{name: "many registers that are used", src: entry(".reg .b32 %z<20000>; " + registers.String())},
 		{name: "many instructions", src: entry(".reg .b32 %z<2>; mov.u32 %z0, 1; mov.u32 %z1, 1;" + add.String())},
+		{name: "too many instructions", src: entry(strings.Repeat("ret;", 1<<19)), want: "more than 524288 instructions"},
 		{name: "labels that jump anywhere", src: entry("setp.eq.u32 %p1, 0, 0;\n" + labels.String()), want: "out of fuel"},
 		{name: "a label twice", src: entry("L: L: bra L;"), want: "declared twice"},
 		{name: "a label of another block", src: entry("{ L: ret; } bra L;"), want: "no label L"},

@@ -109,11 +109,11 @@ type clock struct {
 	// part[l][m], where it is not nil: up to when what lane m did comes before what
 	// lane l does, from barriers of parts of the warp since full.
 
-	wrote  uint32   // lanes that wrote to global memory since full
-	fences bool     // fenced says anything
-	fenced []uint32 // by warp: up to when its accesses come before a fence of this one
-	others known    // as seen, of blocks that this warp has heard from
-	heard  known    // others that an atomic operation saw and no fence has taken in yet
+	wrote  uint32    // lanes that wrote to global memory since full
+	fences [2]fences // of the block alone, and wider ones: up to when accesses come before one of this warp
+	others known     // as seen, of blocks that this warp has heard from
+	heard  known     // others that an atomic operation saw and no wide fence has taken in yet
+	near   []uint32  // the same of the own block, for any fence
 }
 
 // races is a worker's detector.
@@ -125,8 +125,9 @@ type races struct {
 	block   uint32
 	first   uint32 // the cluster's blocks, to last
 	last    uint32
-	home    uint32           // the block of the cluster whose shared memory is looked at, if it is not this one
-	syncs   map[syncAt]known // what those had seen that released there
+	home    uint32              // the block of the cluster whose shared memory is looked at, if it is not this one
+	syncs   map[syncAt]known    // what those had seen that released there
+	near    map[syncAt][]uint32 // the same by fences of the block alone
 	visits  map[visitor]visit
 	shared  shadow
 	recent  recent
@@ -145,16 +146,22 @@ func (r *races) start(warps int, shared uint64, async bool) {
 		r.warps, r.proxies = make([]clock, warps), make([][]proxyFence, warps)
 		for i := range r.warps {
 			r.warps[i].seen = make([]uint32, warps)
-			r.warps[i].fenced = make([]uint32, warps)
+			for s := range r.warps[i].fences {
+				r.warps[i].fences[s].times = make([]uint32, warps)
+			}
 		}
 	}
 	for i := range r.warps {
 		c := &r.warps[i]
 		for j := range c.seen {
-			c.seen[j], c.fenced[j] = base, 0
+			c.seen[j] = base
+		}
+		for s := range c.fences {
+			c.fences[s].any = false
+			clear(c.fences[s].times)
 		}
 		c.full, c.floor, c.part, c.wrote = base, base, nil, 0
-		c.others, c.heard, c.fences = nil, nil, false
+		c.others, c.heard, c.near = nil, nil, nil
 		r.proxies[i] = r.proxies[i][:0]
 		c.now = base + 1
 	}
@@ -163,6 +170,7 @@ func (r *races) start(warps int, shared uint64, async bool) {
 		r.bars[i] = news{}
 	}
 	clear(r.visits)
+	clear(r.near)
 	r.home = 0
 	r.recent.begin(shared, async)
 	if r.global == nil && len(r.syncs) > 0 {

@@ -197,10 +197,11 @@ func (r *races) arriveAtCluster(n *news, warp int, relaxed bool) {
 		return
 	}
 	c := &r.warps[warp]
-	fenced := make([]uint32, len(c.fenced))
-	if c.fences {
+	f := &c.fences[wider]
+	fenced := make([]uint32, len(f.times))
+	if f.any {
 		n.others = union(n.others, c.others)
-		copy(fenced, c.fenced)
+		copy(fenced, f.times)
 	}
 	for i := range fenced {
 		fenced[i] = max(fenced[i], r.base)

@@ -44,17 +44,37 @@ type syncAt struct {
 	addr  uint64
 }
 
+// fences is what the fences of a warp have taken in: up to when accesses come
+// before one, by warp.
+type fences struct {
+	any   bool
+	times []uint32
+}
+
+const (
+	ofBlock = iota // fences whatever their scope
+	wider          // those that other blocks see
+)
+
 // fence is a fence of some lanes of a warp. Where others have written since the
 // lanes last met, it counts for none of what the warp did since.
-func (r *races) fence(warp int, lanes uint32) {
+func (r *races) fence(warp int, lanes uint32, wide bool) {
 	c := &r.warps[warp]
-	own := c.fenced[warp]
-	c.fenced, c.fences = r.knows(warp, c.fenced), true
-	if c.wrote&^lanes != 0 {
-		c.fenced[warp] = max(own, c.full)
+	for s := range c.fences {
+		if s == wider && !wide {
+			break
+		}
+		f := &c.fences[s]
+		own := f.times[warp]
+		f.times, f.any = r.knows(warp, f.times), true
+		if c.wrote&^lanes != 0 {
+			f.times[warp] = max(own, c.full)
+		}
 	}
 	r.tick(c)
-	if len(c.heard) > 0 {
+	join(c.seen, c.near)
+	c.near = nil
+	if wide && len(c.heard) > 0 {
 		c.others = union(c.others, c.heard)
 		join(c.seen, c.heard[r.block])
 		c.heard = nil
@@ -66,38 +86,56 @@ func (r *races) fence(warp int, lanes uint32) {
 func (r *races) sync(at syncAt, warp, lane int, m *memOp) {
 	c := &r.warps[warp]
 	if m.release {
-		r.fence(warp, 1<<lane)
+		r.fence(warp, 1<<lane, true)
 	}
 	if m.update != nil || !m.store {
 		c.heard = union(c.heard, r.syncs[at])
+		c.near = joined(c.near, r.near[at])
 	}
-	if c.fences && (m.update != nil || m.store) {
-		own := known{r.block: append([]uint32(nil), c.fenced...)}
-		r.syncs[at] = union(union(r.syncs[at], c.others), own)
+	if m.update != nil || m.store {
+		if f := &c.fences[wider]; f.any {
+			own := known{r.block: append([]uint32(nil), f.times...)}
+			r.syncs[at] = union(union(r.syncs[at], c.others), own)
+		}
+		if f := &c.fences[ofBlock]; f.any {
+			if r.near == nil {
+				r.near = map[syncAt][]uint32{}
+			}
+			r.near[at] = joined(r.near[at], f.times)
+		}
 	}
 	if m.acquire {
-		r.fence(warp, 1<<lane)
+		r.fence(warp, 1<<lane, true)
 	}
 }
 
 // joinFences joins, at a barrier, what the warps have fenced.
 func (r *races) joinFences(warps []int) {
-	any := false
-	for _, w := range warps {
-		any = any || r.warps[w].fences
+	for s := range wider + 1 {
+		var all []uint32
+		for _, w := range warps {
+			if f := &r.warps[w].fences[s]; f.any {
+				all = joined(all, f.times)
+			}
+		}
+		if all == nil {
+			continue
+		}
+		for _, w := range warps {
+			f := &r.warps[w].fences[s]
+			f.any = true
+			copy(f.times, all)
+		}
 	}
-	if !any {
-		return
+}
+
+// joined joins b into a, or into a new clock where a is none.
+func joined(a, b []uint32) []uint32 {
+	if a == nil {
+		return append([]uint32(nil), b...)
 	}
-	fenced := make([]uint32, len(r.warps))
-	for _, w := range warps {
-		join(fenced, r.warps[w].fenced)
-	}
-	for _, w := range warps {
-		c := &r.warps[w]
-		c.fences = true
-		copy(c.fenced, fenced)
-	}
+	join(a, b)
+	return a
 }
 
 // known is up to when accesses come before something: by block, and in it by warp.

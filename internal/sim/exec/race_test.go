@@ -52,6 +52,8 @@ var sharedRaceCases = []struct {
 	{"written after arrive", "@%p1 bra w; bar.sync 1, 64; ld.shared.u32 %r9, [%r5]; bra done; w: bar.arrive 1, 64; st.shared.u32 [%r3], %r0; done:", SharedRace, ""},
 	{"two barriers, wrong one", "@%p1 bra w; bar.sync 1, 32; ld.shared.u32 %r9, [%r5]; bra done; w: st.shared.u32 [%r3], %r0; bar.sync 2, 32; done:", SharedRace, ""},
 	{"flag", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; setp.eq.u32 %p3, %r0, 32; @!%p0 bra other; st.shared.u32 [tile+4], %r0; fence.acq_rel.gpu; st.volatile.shared.u32 [tile], 1; other: @!%p3 bra done; spin: ld.volatile.shared.u32 %r9, [tile]; setp.eq.u32 %p4, %r9, 0; @%p4 bra spin; fence.acq_rel.gpu; ld.shared.u32 %r9, [tile+4]; done:", 0, ""},
+	{"flag, fences of the block", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; setp.eq.u32 %p3, %r0, 32; @!%p0 bra other; st.shared.u32 [tile+4], %r0; fence.acq_rel.cta; st.volatile.shared.u32 [tile], 1; other: @!%p3 bra done; spin: ld.volatile.shared.u32 %r9, [tile]; setp.eq.u32 %p4, %r9, 0; @%p4 bra spin; fence.acq_rel.cta; ld.shared.u32 %r9, [tile+4]; done:", 0, ""},
+	{"flag, one fence of the block is missing", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; setp.eq.u32 %p3, %r0, 32; @!%p0 bra other; st.shared.u32 [tile+4], %r0; st.volatile.shared.u32 [tile], 1; other: @!%p3 bra done; spin: ld.volatile.shared.u32 %r9, [tile]; setp.eq.u32 %p4, %r9, 0; @%p4 bra spin; fence.acq_rel.cta; ld.shared.u32 %r9, [tile+4]; done:", SharedRace, ""},
 }
 
 func TestSharedRaces(t *testing.T) {
