@@ -133,11 +133,13 @@ func trainingStep(d *Device) func(d *Device) error {
 		logs.Mul(labels).MulScalar(-1. / 128).Sum()
 		slope := logs.Exp().Sub(labels).MulScalar(1. / 128)
 		for i := last; i >= 0; i-- {
-			toW, toB := inputs[i].Transpose().MatMul(slope), slope.Sum(0)
+			above := slope
 			if i > 0 {
-				back := slope.MatMul(ws[i].Transpose())
+				back := above.MatMul(ws[i].Transpose())
 				slope = Where(inputs[i].GreaterScalar(0), back, back.MulScalar(0)).Eval()
 			}
+			toB := above.Sum(0)
+			toW := inputs[i].Transpose().MatMul(above)
 			err = errors.Join(err, ws[i].Assign(ws[i].Sub(toW.MulScalar(0.01))), bs[i].Assign(bs[i].Sub(toB.MulScalar(0.01))))
 		}
 		return err

@@ -76,12 +76,13 @@ func (p *Perceptron) Step(x, labels *array.Array[float32], rate float32) (loss *
 	loss = logs.Mul(labels).MulScalar(-share).Sum()
 	slope := logs.Exp().Sub(labels).MulScalar(share) // of the loss, by what the layer gives
 	for i := last; i >= 0; i-- {
-		l, in := p.layers[i], inputs[i]
-		toW, toB := in.Transpose().MatMul(slope), slope.Sum(0)
+		l, in, above := p.layers[i], inputs[i], slope
 		if i > 0 { // before the weights change
-			back := slope.MatMul(l.w.Transpose())
+			back := above.MatMul(l.w.Transpose())
 			slope = array.Where(in.GreaterScalar(0), back, back.MulScalar(0)).Eval()
 		}
+		toB := above.Sum(0)
+		toW := in.Transpose().MatMul(above) // which waits for what follows, and is part of it
 		err = errors.Join(err, l.w.Assign(l.w.Sub(toW.MulScalar(rate))), l.b.Assign(l.b.Sub(toB.MulScalar(rate))))
 	}
 	return loss, err
