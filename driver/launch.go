@@ -75,28 +75,40 @@ func (k *Kernel) Launch(s *Stream, cfg LaunchConfig, args ...any) error {
 // LaunchArgs is [Kernel.Launch] with arguments that are laid out already. nil is
 // none.
 func (k *Kernel) LaunchArgs(s *Stream, cfg LaunchConfig, args *Args) error {
-	const op = "cuLaunchKernel"
-	if err := k.base().enter(op); err != nil {
-		return err
-	}
-	defer k.mod.exit()
-	if err := s.base().enter(op); err != nil {
-		return err
-	}
-	defer s.exit()
-	c := s.ctx
 	if args == nil {
-		args = NewArgs()
-		defer args.Release()
+		none := NewArgs()
+		defer none.Release()
+		args = none
 	}
-	if err := k.check(op, c, &cfg, args); err != nil {
-		return err
+	const op = "cuLaunchKernel"
+	err := k.base().enter(op)
+	if err == nil { // no defers: of as many as are needed here, each takes longer than what it calls
+		err = k.launch(op, s, &cfg, args)
+		k.mod.exit()
 	}
+	return err
+}
+
+// launch is LaunchArgs with the module in use.
+func (k *Kernel) launch(op string, s *Stream, cfg *LaunchConfig, args *Args) error {
+	err := s.base().enter(op)
+	if err == nil {
+		if err = k.check(op, s.ctx, cfg, args); err == nil {
+			err = s.launch(op, k, cfg, args)
+		}
+		s.exit()
+	}
+	return err
+}
+
+// launch launches what was checked.
+func (s *Stream) launch(op string, k *Kernel, cfg *LaunchConfig, args *Args) error {
+	c := s.ctx
 	if err := c.enter(op); err != nil {
 		return err
 	}
-	defer c.life.exit()
 	if fault := c.fault.Load(); fault != nil {
+		c.life.exit()
 		return fault.later(op)
 	}
 	prev, r := c.attach()
@@ -105,12 +117,13 @@ func (k *Kernel) LaunchArgs(s *Stream, cfg LaunchConfig, args *Args) error {
 			g, b := cfg.Grid.full(), cfg.Block.full()
 			r = c.api.LaunchKernel(k.handle, g[0], g[1], g[2], b[0], b[1], b[2], cfg.Shared, s.handle, args.params())
 		} else {
-			r = c.api.LaunchKernelEx(args.configure(&cfg, s.handle), k.handle, args.params())
+			r = c.api.LaunchKernelEx(args.configure(cfg, s.handle), k.handle, args.params())
 		}
 	}
 	c.detach(prev)
+	c.life.exit()
 	if r != abi.Success {
-		return k.failed(op, r, &cfg)
+		return k.failed(op, r, cfg)
 	}
 	c.launches.add(k.name, s)
 	return nil
