@@ -96,14 +96,20 @@ func (h handle) size() int {
 	return h.node.Len()
 }
 
+// carried and eval, which mostly find nothing wrong, look for the caller's line only
+// where it is to be told.
 func carried(op string, h handle) error {
-	c := here(op)
-	return asError(c.check(h))
+	if (call{}).check(h) == nil {
+		return nil
+	}
+	return asError(here(op).check(h))
 }
 
 func eval(op string, h handle) handle {
-	c := here(op)
-	if err := c.ready(h); err != nil {
+	if (call{}).ready(h) == nil {
+		return h
+	}
+	if err := here(op).ready(h); err != nil {
 		return h.failed(err)
 	}
 	return h

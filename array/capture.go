@@ -284,8 +284,8 @@ func (w *work) readsElsewhere(s *storage, to *layout) bool {
 
 // evaluateReaders evaluates the expressions recorded in a capture that read s.
 func (sh *shared) evaluateReaders(rec *recording, s *storage) *Error {
-	for _, p := range append([]weak.Pointer[node]{}, s.readers.list...) {
-		if n := p.Value(); n != nil && n.pending() && n.dev.capturing() == rec {
+	for _, n := range slices.Collect(s.readers.all) {
+		if n.pending() && n.dev.capturing() == rec {
 			if err := sh.try(n); err == missing {
 				return err
 			}

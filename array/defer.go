@@ -68,44 +68,86 @@ func (n *node) pending() bool {
 }
 
 // readers lists the expressions that read an array, or an expression, themselves.
+// Mostly there is one.
 type readers struct {
-	list  []weak.Pointer[node]
-	prune int // length at which the list is cleared of what is gone
+	one  weak.Pointer[node]
+	more []weak.Pointer[node]
 }
 
 func (r *readers) add(p weak.Pointer[node]) {
-	if len(r.list) >= max(r.prune, 64) {
+	switch n := len(r.more); {
+	case r.one == owner{}:
+		r.one = p
+		return
+	case n >= 64 && n == cap(r.more): // before it grows it is cleared of what is gone
 		r.any()
-		r.prune = 2 * len(r.list)
 	}
-	r.list = append(r.list, p)
+	r.more = append(r.more, p)
 }
 
-// remove takes out n, which was added late, in most cases.
+// remove takes out p, which was added late, in most cases.
 func (r *readers) remove(p weak.Pointer[node]) {
-	for i := len(r.list) - 1; i >= 0; i-- {
-		if r.list[i] == p {
-			last := len(r.list) - 1
-			r.list[i] = r.list[last]
-			r.list[last] = weak.Pointer[node]{}
-			r.list = r.list[:last]
+	last := len(r.more) - 1
+	for i := last; i >= 0; i-- {
+		if r.more[i] == p {
+			r.more[i] = r.more[last]
+			r.more[last] = owner{}
+			r.more = r.more[:last]
 			return
 		}
+	}
+	if r.one == p {
+		r.one = owner{}
 	}
 }
 
 // any says whether an expression is left that may be evaluated, and clears the list
 // of the others.
 func (r *readers) any() bool {
-	left := r.list[:0]
-	for _, p := range r.list {
-		if n := p.Value(); n != nil && n.pending() {
+	if r.one != (owner{}) && pending(r.one) == nil {
+		r.one = owner{}
+	}
+	left := r.more[:0]
+	for _, p := range r.more {
+		if pending(p) != nil {
 			left = append(left, p)
 		}
 	}
-	clear(r.list[len(left):])
-	r.list = left
-	return len(left) > 0
+	clear(r.more[len(left):])
+	r.more = left
+	return r.one != (owner{}) || len(left) > 0
+}
+
+// empty says that no expression is listed, gone or not.
+func (r *readers) empty() bool { return r.one == (owner{}) && len(r.more) == 0 }
+
+// all goes through the expressions that may be evaluated, mostly in the order in which
+// they were added. The list must not change meanwhile.
+func (r *readers) all(yield func(*node) bool) {
+	if n := pending(r.one); n != nil && !yield(n) {
+		return
+	}
+	for _, p := range r.more {
+		if n := pending(p); n != nil && !yield(n) {
+			return
+		}
+	}
+}
+
+// last is an expression that was added late, or nil; after any, one that is left.
+func (r *readers) last() *node {
+	if n := len(r.more); n > 0 {
+		return pending(r.more[n-1])
+	}
+	return pending(r.one)
+}
+
+// pending is what p points to, if that may be evaluated, or nil.
+func pending(p weak.Pointer[node]) *node {
+	if n := p.Value(); n != nil && n.pending() {
+		return n
+	}
+	return nil
 }
 
 // readBy is the list of the expressions that read n, a root.
@@ -189,7 +231,7 @@ func (sh *shared) unlink(n *node) {
 		}
 		list := r.readBy()
 		list.remove(n.self)
-		if len(list.list) > 0 {
+		if !list.empty() {
 			continue
 		}
 		if s := r.store; s != nil && s.detached {
@@ -635,10 +677,8 @@ func (n *node) bytes() int { return n.Len() * n.typ.Size() }
 func (r *node) again() int {
 	most := int32(0)
 	if r.inlined > 0 {
-		for _, p := range r.readers.list {
-			if c := p.Value(); c != nil && c.pending() {
-				most = max(most, c.inlined)
-			}
+		for c := range r.readers.all {
+			most = max(most, c.inlined)
 		}
 	}
 	return int(r.inlined - most)
@@ -649,9 +689,8 @@ func (r *node) again() int {
 func (w *work) saves(r *node) int {
 	var tops [maxOutputs]*node
 	known := 0
-	for _, p := range r.readers.list {
-		c := p.Value()
-		if c == nil || !c.pending() || w.holds(c) || known == len(tops) {
+	for c := range r.readers.all {
+		if w.holds(c) || known == len(tops) {
 			continue
 		}
 		if top := c.top(); !slices.Contains(tops[:known], top) {
@@ -684,11 +723,9 @@ func (w *work) holds(n *node) bool {
 func (n *node) top() *node {
 	for {
 		up := n
-		for _, p := range n.readers.list {
-			if c := p.Value(); c != nil && c.pending() {
-				up = c
-				break
-			}
+		for c := range n.readers.all {
+			up = c
+			break
 		}
 		if up == n {
 			return n
@@ -800,7 +837,10 @@ func (w *work) append(r *node, m *layout, k kernels.Node) (int, *Error) {
 		return 0, tooMany
 	}
 	w.expr.Nodes = append(w.expr.Nodes, k)
-	w.placed = append(w.placed, place{r, *m, at})
+	last := len(w.placed)
+	w.placed = slices.Grow(w.placed, 1)[:last+1]
+	p := &w.placed[last] // in its place, as a layout takes long to copy
+	p.node, p.layout, p.at = r, *m, at
 	r.busy++
 	w.busy++
 	return at, nil
@@ -835,8 +875,8 @@ func (w *work) release() {
 // elements of s are overwritten: it evaluates them.
 func (sh *shared) overwritten(s *storage) *Error {
 	for s.readers.any() {
-		n := s.readers.list[len(s.readers.list)-1].Value()
-		if n == nil {
+		n := s.readers.last()
+		if n == nil { // the collector has just found it
 			continue
 		}
 		if err := sh.try(n); err != nil && n.pending() { // a kernel is missing, or this was only an attempt
@@ -875,11 +915,7 @@ func (s *storage) attach(old *storage) {
 // moveReaders makes the expressions that read s read to.
 func (s *storage) moveReaders(to *storage) {
 	to.readers, s.readers = s.readers, readers{}
-	for _, p := range to.readers.list {
-		n := p.Value()
-		if n == nil {
-			continue
-		}
+	for n := range to.readers.all {
 		for i, a := range n.operands() {
 			if a.root().store == s {
 				r := to.node
@@ -924,8 +960,8 @@ func (sh *shared) relieve() {
 	var list []*node
 	for _, b := range sh.registry.blocks {
 		if s := b.storage(); s != nil && s.readers.any() {
-			for _, p := range s.readers.list {
-				if n := p.Value(); n != nil && n.busy == 0 && n.consumers == 0 && n.reads > n.bytes() {
+			for n := range s.readers.all {
+				if n.busy == 0 && n.consumers == 0 && n.reads > n.bytes() {
 					list = append(list, n)
 				}
 			}

@@ -28,8 +28,9 @@ type work struct {
 	placed  []place     // roots that are in expr already
 	busy    int         // how many of them are marked as busy
 	kernels []*driver.Kernel
-	suspect *suspect // the operation, where its operands' values may be wrong, or nil
-	cell    int      // its status cell
+	args    *driver.Args // of the launch being made
+	suspect *suspect     // the operation, where its operands' values may be wrong, or nil
+	cell    int          // its status cell
 }
 
 // An output is an expression that the work stores besides what it is for, as an
@@ -47,7 +48,7 @@ type place struct {
 	at     int
 }
 
-var workPool = sync.Pool{New: func() any { return new(work) }}
+var workPool = sync.Pool{New: func() any { return &work{args: driver.NewArgs()} }}
 
 func newWork(c call, d *Device) *work {
 	w := workPool.Get().(*work)
@@ -298,8 +299,7 @@ func (w *work) note(out *storage, scratch *block, m mark) {
 
 // launchOne queues one launch of the plan.
 func (w *work) launchOne(l *kernels.Launch, k *driver.Kernel, out *storage, scratch *block) error {
-	args := driver.NewArgs()
-	defer args.Release()
+	args := w.args.Reset()
 	for i := range l.Args {
 		a := &l.Args[i]
 		if !a.Pointer {
