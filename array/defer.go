@@ -790,7 +790,12 @@ func (w *work) operation(r *node, m *layout, whole bool) (int, *Error) {
 	}
 	for i, a := range args {
 		var err *Error
-		if k.Args[i], err = w.place(a, over3[i]); err != nil {
+		if a == &scalars[a.typ] {
+			k.Args[i], err = w.node(kernels.Node{Kind: kernels.Immediate, Type: a.typ, Bits: r.expr.bits})
+		} else {
+			k.Args[i], err = w.place(a, over3[i])
+		}
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -830,19 +835,28 @@ func (w *work) unload() {
 	w.loaded = w.loaded[:0]
 }
 
-// append adds a node to the expression.
+// append adds a node to the expression, which has the elements of r.
 func (w *work) append(r *node, m *layout, k kernels.Node) (int, *Error) {
-	at := len(w.expr.Nodes)
-	if at == maxExpanded {
-		return 0, tooMany
+	at, err := w.node(k)
+	if err != nil {
+		return 0, err
 	}
-	w.expr.Nodes = append(w.expr.Nodes, k)
 	last := len(w.placed)
 	w.placed = slices.Grow(w.placed, 1)[:last+1]
 	p := &w.placed[last] // in its place, as a layout takes long to copy
 	p.node, p.layout, p.at = r, *m, at
 	r.busy++
 	w.busy++
+	return at, nil
+}
+
+// node adds a node to the expression.
+func (w *work) node(k kernels.Node) (int, *Error) {
+	at := len(w.expr.Nodes)
+	if at == maxExpanded {
+		return 0, tooMany
+	}
+	w.expr.Nodes = append(w.expr.Nodes, k)
 	return at, nil
 }
 

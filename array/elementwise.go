@@ -310,7 +310,7 @@ func ternary(name string, op kernels.Op, a, b, c handle) handle {
 }
 
 func withScalar(name string, op kernels.Op, a handle, x scalar) handle {
-	return here(name).elementwise(op, a, handle{a.dev, constant(x)})
+	return here(name).elementwiseWith(op, x.bits, a, handle{a.dev, &scalars[x.typ]})
 }
 
 func convert(name string, a handle, t kernels.Type) handle {

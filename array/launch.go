@@ -21,7 +21,7 @@ type work struct {
 	outputs []output    // what is written besides operand 0
 	sharing bool        // the kernel may store what it computes on the way
 	product *node       // whose kernel this is, or nil
-	shapes  *product    // the product's
+	shapes product    // the product's
 	factors [2]*storage // its operands, which are added when it is planned
 	fusing  bool        // it may be a product's
 	size    int         // elements that are computed
@@ -75,7 +75,7 @@ func (w *work) again() {
 	w.release()
 	w.unload()
 	w.plan.Reset()
-	w.product, w.shapes, w.factors = nil, nil, [2]*storage{}
+	w.product, w.factors = nil, [2]*storage{}
 	clear(w.inputs)
 	clear(w.outputs)
 	clear(w.placed)

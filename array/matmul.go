@@ -24,18 +24,18 @@ func matMul(name string, a, b handle) handle {
 	if err := c.ready(a, b); err != nil {
 		return a.failed(err)
 	}
-	p, err := newProduct(&a.node.layout, &b.node.layout, a.node.typ)
+	p, out, result, err := newProduct(&a.node.layout, &b.node.layout, a.node.typ)
 	if err != nil {
 		return a.failed(c.fail(err, a, b))
 	}
-	if err := a.dev.fits(c, &p.out, a.node.typ); err != nil {
+	if err := a.dev.fits(c, &out, a.node.typ); err != nil {
 		return a.failed(c.of(err, a, b))
 	}
 	if t := a.node.typ; !t.IsFloat() && !t.IsInteger() {
 		return a.failed(c.unsupported(&kernels.UnsupportedError{Op: "matmul", Type: t}, a, b))
 	}
-	if p.out.Rank == p.result.Rank && p.out.Len() > 0 {
-		n := &node{typ: a.node.typ, layout: p.result, expr: expression{kind: kernels.Apply, args: [3]*node{a.node, b.node}, product: &p}}
+	if out.Rank == result.Rank && out.Len() > 0 {
+		n := &node{typ: a.node.typ, layout: result, expr: expression{kind: kernels.Apply, args: [3]*node{a.node, b.node}, product: p.kept(&a.node.layout, &b.node.layout)}}
 		r := c.record(a.dev, n)
 		r.node.err = c.of(r.node.err, a, b)
 		return r
@@ -44,11 +44,11 @@ func matMul(name string, a, b handle) handle {
 	defer w.end()
 	w.input(a.node, p.a)
 	w.input(b.node, p.b)
-	if err := kernels.MatMul(&w.plan, a.node.typ, p.out, p.a, p.b); err != nil {
+	if err := kernels.MatMul(&w.plan, a.node.typ, out, p.a, p.b); err != nil {
 		return a.failed(c.unsupported(err, a, b))
 	}
-	n, failed := w.create(p.out, a.node.typ)
-	n.layout = p.result
+	n, failed := w.create(out, a.node.typ)
+	n.layout = result
 	return a.dev.made(n, c.of(failed, a, b))
 }
 
@@ -70,8 +70,11 @@ const (
 
 // insured says whether a pending product is to be stored in any case.
 func (n *node) insured() bool {
-	p := n.expr.product
-	return p != nil && n.freed.op == "" && 2*p.a.Shape[p.a.Rank-1]/productOpsPerByte >= storedFor*n.typ.Size()
+	if n.expr.product == nil || n.freed.op != "" {
+		return false
+	}
+	a, _ := n.factors()
+	return 2*a.Shape[a.Rank-1]/productOpsPerByte >= storedFor*n.typ.Size()
 }
 
 // wait makes n, a product that was just recorded, the one that waits on its stream;
@@ -114,7 +117,8 @@ func (w *work) accumulate(r *node, m *layout) (int, *Error) {
 		}
 		return w.load(r, m)
 	}
-	w.product, w.shapes = r, r.expr.product
+	a, b := r.factors()
+	w.product, w.shapes = r, product{*a, *b}
 	for i, a := range r.operands() {
 		w.factors[i] = a.root().store
 		w.loads(w.factors[i])
@@ -125,7 +129,7 @@ func (w *work) accumulate(r *node, m *layout) (int, *Error) {
 // planProduct plans the work's product and what follows it. Its operands come before
 // those of the expression, which has it as operand 1. It may be an array meanwhile.
 func (w *work) planProduct(to *layout) error {
-	r, p := w.product, w.shapes
+	r, p := w.product, &w.shapes
 	for i := range w.expr.Nodes {
 		if n := &w.expr.Nodes[i]; n.Kind == kernels.Load || n.Kind == kernels.Store {
 			n.Operand++
@@ -142,17 +146,35 @@ func (w *work) planProduct(to *layout) error {
 	return kernels.MatMulThen(&w.plan, r.typ, &w.expr, *to, p.a, p.b, w.layouts[2:])
 }
 
-// A product is the layouts of a matrix product: operands and result with all batch
-// axes, and the result as the caller sees it.
-type product struct {
-	a, b, out layout
-	result    layout
+// A product is how its operands are read: with all batch axes.
+type product struct{ a, b layout }
+
+// asTheyLie is the product whose operands are read with their own layouts.
+var asTheyLie product
+
+// kept is the product of operands of the layouts a and b in memory of its own, if it
+// needs any.
+func (p *product) kept(a, b *layout) *product {
+	if p.a == *a && p.b == *b {
+		return &asTheyLie
+	}
+	q := *p
+	return &q
 }
 
-// newProduct matches the shapes of two operands.
-func newProduct(a, b *layout, t kernels.Type) (p product, err error) {
+// factors are the layouts with which the operands of a product are read.
+func (n *node) factors() (a, b *layout) {
+	if p := n.expr.product; p != &asTheyLie {
+		return &p.a, &p.b
+	}
+	return &n.expr.args[0].layout, &n.expr.args[1].layout
+}
+
+// newProduct matches the shapes of two operands. out is the layout of the product with
+// all axes, result as the caller sees it.
+func newProduct(a, b *layout, t kernels.Type) (p product, out, result layout, err error) {
 	if a.Rank == 0 || b.Rank == 0 {
-		return p, because(ErrShape, "an operand has rank 0; at least 1 is needed (MulScalar and Mul multiply by numbers)")
+		return p, out, result, because(ErrShape, "an operand has rank 0; at least 1 is needed (MulScalar and Mul multiply by numbers)")
 	}
 	rows, columns := a.Rank > 1, b.Rank > 1
 	x, y := *a, *b
@@ -165,38 +187,40 @@ func newProduct(a, b *layout, t kernels.Type) (p product, err error) {
 	}
 	inner := x.Shape[x.Rank-1]
 	if k := y.Shape[y.Rank-2]; k != inner {
-		return p, because(ErrShape, "inner sizes %d and %d differ; the last axis of the left operand must be as long as the last but one of the right", inner, k)
+		return p, out, result, because(ErrShape, "inner sizes %d and %d differ; the last axis of the left operand must be as long as the last but one of the right", inner, k)
 	}
-	batch, err := broadcastBatch(&x, &y)
-	if err != nil {
-		return p, because(ErrShape, "the axes before the last two do not broadcast: %v", err)
+	var batch layout
+	if batch, err = broadcastBatch(&x, &y); err != nil {
+		return p, out, result, because(ErrShape, "the axes before the last two do not broadcast: %v", err)
 	}
 	n := batch.Rank
 	m, k := x.Shape[x.Rank-2], y.Shape[y.Rank-1]
-	for _, o := range []struct {
-		l       *layout
-		from    *layout
-		rowsCol [2]int
-	}{{&p.a, &x, [2]int{m, inner}}, {&p.b, &y, [2]int{inner, k}}} {
-		shape := append(append([]int{}, batch.Shape[:n]...), o.rowsCol[0], o.rowsCol[1])
-		if *o.l, err = broadcastTo(o.from, shape); err != nil {
-			return p, err
-		}
+	shape := batch.Shape // of each
+	with := func(rows, columns int) []int {
+		shape[n], shape[n+1] = rows, columns
+		return shape[:n+2]
 	}
-	shape := append(append([]int{}, batch.Shape[:n]...), m, k)
-	if p.out, err = newLayout(shape, t); err != nil {
-		return p, err
+	if p.a, err = broadcastTo(&x, with(m, inner)); err != nil {
+		return p, out, result, err
+	}
+	if p.b, err = broadcastTo(&y, with(inner, k)); err != nil {
+		return p, out, result, err
+	}
+	if out, err = newLayout(with(m, k), t); err != nil {
+		return p, out, result, err
 	}
 	switch {
 	case !rows && !columns:
-		shape = shape[:n]
+		result, err = newLayout(shape[:n], t)
 	case !rows:
-		shape = append(shape[:n], k)
+		shape[n] = k
+		result, err = newLayout(shape[:n+1], t)
 	case !columns:
-		shape = shape[:n+1]
+		result, err = newLayout(shape[:n+1], t)
+	default:
+		result = out
 	}
-	p.result, err = newLayout(shape, t)
-	return p, err
+	return p, out, result, err
 }
 
 // prepend adds a first axis of size 1.

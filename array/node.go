@@ -72,7 +72,7 @@ type expression struct {
 	kind kernels.NodeKind
 	op   kernels.Op
 	args [3]*node
-	bits uint64 // of an immediate value
+	bits uint64 // of an immediate value, or of the operand that is one of scalars
 
 	product *product // instead of op: the matrix product of two arrays
 }
@@ -215,6 +215,15 @@ func constant(s scalar) *node {
 	return &node{typ: s.typ, expr: expression{kind: kernels.Immediate, bits: s.bits}}
 }
 
+// scalars stand, one for each type, for an operand that is a number, which the
+// operation on it knows: it takes no node of its own.
+var scalars = func() (list [kernels.NumTypes]node) {
+	for t := range list {
+		list[t] = node{typ: kernels.Type(t), expr: expression{kind: kernels.Immediate}}
+	}
+	return list
+}()
+
 // position is a node of type int64 whose elements are 0, 1, 2, … in row-major
 // order. It takes the shape of the expression that it is used in.
 func position() *node {
@@ -237,7 +246,7 @@ func apply(op kernels.Op, args ...*node) (*node, error) {
 	n.layout = args[0].layout
 	setContiguous(&n.layout)
 	for _, a := range args[1:] {
-		if sameShape(&n.layout, &a.layout) {
+		if a.Rank == 0 || sameShape(&n.layout, &a.layout) {
 			continue
 		}
 		if n.layout, err = broadcast(&n.layout, &a.layout); err != nil {
@@ -272,6 +281,11 @@ func (f *formula) do(op kernels.Op, args ...*node) *node {
 // elementwise is every operation that is one row of the kernels' table: the
 // result is the receiver's device's.
 func (c call) elementwise(op kernels.Op, operands ...handle) handle {
+	return c.elementwiseWith(op, 0, operands...)
+}
+
+// elementwiseWith is elementwise with the value of an operand that is one of scalars.
+func (c call) elementwiseWith(op kernels.Op, scalar uint64, operands ...handle) handle {
 	if err := c.complete(operands); err != nil {
 		return operands[0].failed(err)
 	}
@@ -286,6 +300,7 @@ func (c call) elementwise(op kernels.Op, operands ...handle) handle {
 		}
 		return operands[0].failed(c.explain(err, operands...))
 	}
+	n.expr.bits = scalar
 	r := c.record(operands[0].dev, n, operands...)
 	r.node.err = c.of(r.node.err, operands...)
 	return r

@@ -23,6 +23,9 @@ const (
 	numTypes
 )
 
+// NumTypes is a number greater than that of every Type.
+const NumTypes = int(numTypes)
+
 // A class groups the types that share their rules.
 type class uint8
 
