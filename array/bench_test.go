@@ -13,41 +13,12 @@ import (
 )
 
 // BenchmarkHost is what this package and driver take for operations where the driver
-// takes no time: on 64 elements, a matrix product of 64×64, and a training step,
-// eager and as a graph. kernels/op are the kernels of one; launches/op is its time in
-// bare launches through package driver and the same seam, measured in turns.
+// takes no time. kernels/op are the kernels of one; launches/op is its time in bare
+// launches through package driver and the same seam, measured in turns.
 func BenchmarkHost(b *testing.B) {
-	d, err := openAPI(abitest.Idle{API: sim.New(sim.Options{Workers: 1})})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Close()
-	d.sh.announces = false // as on a GPU
-	ones := func(shape ...int) *Array[float32] { return Ones[float32](d, shape...).Eval() }
-	x, y, z, square := ones(64), ones(64), ones(64), ones(64, 64)
-	step := trainingStep(d)
-	graph, err := d.Capture(trainingStep(d))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer graph.Close()
+	d := openIdle(b)
 	bare := bareLaunch(b, d)
-	for _, c := range []struct {
-		name string
-		run  func() error
-	}{
-		{"bare", bare},
-		{"into", func() error { t := x.Add(y); defer t.Free(); return z.Assign(t) }},
-		{"assign", func() error { return z.Assign(z.Sub(x)) }},
-		{"add", func() error { return computedAndFreed(x.Add(y)) }},
-		{"chain", func() error { return computedAndFreed(x.Mul(y).Add(z).Tanh()) }},
-		{"sum", func() error { return computedAndFreed(x.Sum()) }},
-		{"squares", func() error { return computedAndFreed(x.Sub(y).Square().Sum()) }},
-		{"product", func() error { return computedAndFreed(square.MatMul(square)) }},
-		{"record", func() error { t := x.Add(y); defer t.Free(); return t.Err() }},
-		{"step", func() error { return d.Scope(step) }},
-		{"graph", graph.Launch},
-	} {
+	for _, c := range append(hostOperations(b, d), hostOperation{"bare", bare, 0}) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			kernels, collections := d.Stats().Launches, d.Stats().Collections
@@ -60,6 +31,70 @@ func BenchmarkHost(b *testing.B) {
 			b.ReportMetric(float64(d.Stats().Collections-collections)/float64(b.N), "collections/op")
 			b.ReportMetric(inTurns(c.run, bare), "launches/op")
 		})
+	}
+}
+
+// TestHostAllocations: what an operation takes of Go's memory is its result (the
+// array, its node, the weak pointer by which it is found when nobody has it any more)
+// and no more.
+func TestHostAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools allocate")
+	}
+	t.Setenv("GPUARRAY_NO_CACHE", "") // with which each array is an allocation of the driver
+	for _, c := range hostOperations(t, openIdle(t)) {
+		for range 3 { // kernels are assembled, and plans remembered
+			if err := c.run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := testing.AllocsPerRun(100, func() { c.run() }); n > c.allocations {
+			t.Errorf("%s: %v allocations, want at most %v", c.name, n, c.allocations)
+		}
+	}
+}
+
+// openIdle opens a device that launches nothing.
+func openIdle(t testing.TB) *Device {
+	d, err := openAPI(abitest.Idle{API: sim.New(sim.Options{Workers: 1})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	d.sh.announces = false // as on a GPU
+	return d
+}
+
+// A hostOperation is what the host's share is measured of.
+type hostOperation struct {
+	name        string
+	run         func() error
+	allocations float64 // at most
+}
+
+// hostOperations are operations on 64 elements, a matrix product of 64×64, and a
+// training step, eager and as a graph.
+func hostOperations(t testing.TB, d *Device) []hostOperation {
+	ones := func(shape ...int) *Array[float32] { return Ones[float32](d, shape...).Eval() }
+	x, y, z, square := ones(64), ones(64), ones(64), ones(64, 64)
+	step := trainingStep(d)
+	graph, err := d.Capture(trainingStep(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { graph.Close() })
+	return []hostOperation{
+		{"into", func() error { t := x.Add(y); defer t.Free(); return z.Assign(t) }, 3},
+		{"assign", func() error { return z.Assign(z.Sub(x)) }, 7},
+		{"add", func() error { return computedAndFreed(x.Add(y)) }, 3},
+		{"scale", func() error { return computedAndFreed(x.MulScalar(2)) }, 3},
+		{"chain", func() error { return computedAndFreed(x.Mul(y).Add(z).Tanh()) }, 9},
+		{"sum", func() error { return computedAndFreed(x.Sum()) }, 3},
+		{"squares", func() error { return computedAndFreed(x.Sub(y).Square().Sum()) }, 9},
+		{"product", func() error { return computedAndFreed(square.MatMul(square)) }, 3},
+		{"record", func() error { t := x.Add(y); defer t.Free(); return t.Err() }, 3},
+		{"step", func() error { return d.Scope(step) }, 180},
+		{"graph", graph.Launch, 0},
 	}
 }
 

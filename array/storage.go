@@ -389,6 +389,9 @@ func (sc *scope) note(o owner) {
 		sc.made = alive
 		sc.prune = 2 * len(alive)
 	}
+	if sc.made == nil {
+		sc.made = make([]owner, 0, 64) // a step of training makes as many
+	}
 	sc.made = append(sc.made, o)
 }
 
