@@ -21,7 +21,7 @@ type work struct {
 	outputs []output    // what is written besides operand 0
 	sharing bool        // the kernel may store what it computes on the way
 	product *node       // whose kernel this is, or nil
-	shapes product    // the product's
+	shapes  product     // the product's
 	factors [2]*storage // its operands, which are added when it is planned
 	fusing  bool        // it may be a product's
 	size    int         // elements that are computed
