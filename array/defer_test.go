@@ -241,6 +241,40 @@ var usual = []struct {
 		h := x.MatMul(w1).Add(b).Tanh()
 		return []*Array[float32]{h.MatMul(w2).MulScalar(0.5).Add(x).Eval()}
 	}},
+	{"attention weights", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		q, k, mask := Normal[float32](r, 30, 16), Normal[float32](r, 40, 16), Normal[float32](r, 40)
+		return []*Array[float32]{q.MatMul(k.Transpose()).MulScalar(0.25).Add(mask).Softmax(-1).Eval()}
+	}},
+	{"residuals and normalisations", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, w, scale, shift := Normal[float32](r, 40, 50), Normal[float32](r, 50, 50), Normal[float32](r, 50), Normal[float32](r, 50)
+		for range 3 {
+			x = x.Add(x.LayerNorm(scale, shift, 1e-5, -1).MatMul(w).Tanh())
+		}
+		return []*Array[float32]{x.RMSNorm(scale, 1e-5, -1)}
+	}},
+	{"a normalisation of what is read later", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, y, u, v := Normal[float32](r, 40, 50), Normal[float32](r, 40, 50), Normal[float32](r, 40, 50), Normal[float32](r, 40, 50)
+		e := x.Mul(y).Add(u.Mul(v))
+		rest := e.MulScalar(0.5)
+		return []*Array[float32]{e.LayerNorm(nil, nil, 1e-5, -1), rest.Eval()}
+	}},
+	{"batch normalisation", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		x, y := Normal[float32](r, 100, 50), Normal[float32](r, 100, 50)
+		e := x.Sub(y)
+		scale := e.Var(0).AddScalar(1e-5).Rsqrt()
+		return []*Array[float32]{e.Sub(e.Mean(0)).Mul(scale).Eval()}
+	}},
+	{"clipping by the norm", func(d *Device) []*Array[float32] {
+		r := NewRand(d, 1)
+		g, w := Normal[float32](r, 60, 20), Normal[float32](r, 60, 20)
+		d2 := g.Add(w.MulScalar(0.01))
+		w.Assign(w.Sub(d2.Div(d2.Norm().AddScalar(1e-6))))
+		return []*Array[float32]{w}
+	}},
 	{"a long chain", func(d *Device) []*Array[float32] {
 		x := Normal[float32](NewRand(d, 1), 2000)
 		y := x

@@ -20,6 +20,10 @@ const (
 	planReduction
 	planProduct
 	planProductThen
+	planRowsOf
+	planStatisticOf
+	planScanOf
+	planNormsOf
 )
 
 // A question is what a planning function is asked, written to the end of the plan's
@@ -52,6 +56,22 @@ func (q question) layouts(ls []Layout) {
 	for i := range ls {
 		q.layout(&ls[i])
 	}
+}
+
+// optional is a layout that there need not be.
+func (q question) optional(l *Layout) {
+	q.p.words = append(q.p.words, 0)
+	if l != nil {
+		q.p.words[len(q.p.words)-1] = 1
+		q.layout(l)
+	}
+}
+
+// of is an operation on an expression.
+func (q question) of(e *Expr, out *Layout, in []Layout) {
+	q.expr(e)
+	q.layout(out)
+	q.layouts(in)
 }
 
 func (q question) expr(e *Expr) {

@@ -31,7 +31,8 @@ func randomRequest(rng *rand.Rand) request {
 		{Kind: Immediate, Type: t, Bits: uint64(pick(1, 2))}, {Kind: Index, Type: Int64}}}
 	e.Nodes = append(e.Nodes[:pick(3, 4)], Node{Kind: Apply, Op: []Op{OpAdd, OpMul}[rng.IntN(2)], Type: t, Args: [3]int{pick(0, 2), pick(0, 1)}})
 	in := []Layout{shape, other}
-	switch rng.IntN(5) {
+	axis := pick(0, 1)
+	switch rng.IntN(9) {
 	case 0:
 		return request{"elementwise", func(p *Plan) error { return Elementwise(p, e, shape, in) },
 			func(p *Plan) error {
@@ -47,6 +48,26 @@ func randomRequest(rng *rand.Rand) request {
 		}
 		return request{"reduction", func(p *Plan) error { return ReduceExpr(p, op, e, u, out, in, axes) },
 			func(p *Plan) error { return planReduceExpr(p, op, e, u, out, in, axes) }}
+	}
+	if t == Float32 && pick(0, 1) == 0 {
+		kept, row := RowMajor(shape.Shape[1-axis]), RowMajor(shape.Shape[axis])
+		correction, eps := pick(0, 1), float64(pick(1, 2))
+		weight := []*Layout{nil, &row}[pick(0, 1)]
+		switch rng.IntN(5) {
+		case 0:
+			return request{"softmax", func(p *Plan) error { return SoftmaxExpr(p, e, shape, in, axis) }, func(p *Plan) error { return softmaxExpr(p, rowSoftmax, e, shape, in, axis) }}
+		case 1:
+			return request{"layer norm", func(p *Plan) error { return LayerNormExpr(p, e, eps, shape, in, axis, weight, nil) },
+				func(p *Plan) error { return planNormExpr(p, rowLayerNorm, e, eps, shape, in, axis, weight, nil) }}
+		case 2:
+			return request{"variance", func(p *Plan) error { return VarianceExpr(p, e, correction, kept, in, 1<<axis) }, func(p *Plan) error {
+				return (&statistic{kind: rowVariance, correction: correction}).planExpr(p, e, kept, in, 1<<axis)
+			}}
+		case 3:
+			return request{"norm", func(p *Plan) error { return NormExpr(p, e, kept, in, 1<<axis) }, func(p *Plan) error { return planNormOfAll(p, e, kept, in, 1<<axis) }}
+		}
+		op := []Op{OpSum, OpProd}[correction]
+		return request{"scan", func(p *Plan) error { return ScanExpr(p, op, e, t, shape, in, axis) }, func(p *Plan) error { return scanExpr(p, op, e, t, shape, in, axis) }}
 	}
 	m, k, n := pick(64, 65), pick(0, 64, 4096), pick(64, 128)
 	a, b, out := RowMajor(m, k), RowMajor(k, n), RowMajor(m, n)

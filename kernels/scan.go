@@ -51,6 +51,14 @@ func Scan(p *Plan, op Op, t, u Type, out, in Layout, axis int) error {
 // the layout in[i-1] (see [ReduceExpr]). The result is, bit for bit, that of evaluating
 // e first. It takes one launch or is ErrApart.
 func ScanExpr(p *Plan, op Op, e *Expr, u Type, out Layout, in []Layout, axis int) error {
+	q := p.ask(planScanOf, uint64(op)|uint64(u)<<8, uint64(axis))
+	if q.of(e, &out, in); q.answered() {
+		return nil
+	}
+	return q.remember(scanExpr(p, op, e, u, out, in, axis))
+}
+
+func scanExpr(p *Plan, op Op, e *Expr, u Type, out Layout, in []Layout, axis int) error {
 	r := newReduction(op, u)
 	defer r.release()
 	return r.planScan(p, e, out, in, axis)

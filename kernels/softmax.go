@@ -27,12 +27,20 @@ func LogSoftmax(p *Plan, t Type, out, in Layout, axis int) error {
 // layout in[i-1] (see [ReduceExpr]). The result is, bit for bit, that of evaluating e
 // first. It takes one launch or is ErrApart.
 func SoftmaxExpr(p *Plan, e *Expr, out Layout, in []Layout, axis int) error {
-	return softmaxExpr(p, rowSoftmax, e, out, in, axis)
+	return rememberedSoftmax(p, rowSoftmax, e, out, in, axis)
 }
 
 // LogSoftmaxExpr is LogSoftmax in the manner of SoftmaxExpr.
 func LogSoftmaxExpr(p *Plan, e *Expr, out Layout, in []Layout, axis int) error {
-	return softmaxExpr(p, rowLogSoftmax, e, out, in, axis)
+	return rememberedSoftmax(p, rowLogSoftmax, e, out, in, axis)
+}
+
+func rememberedSoftmax(p *Plan, kind rowKind, e *Expr, out Layout, in []Layout, axis int) error {
+	q := p.ask(planRowsOf, uint64(kind), uint64(axis))
+	if q.of(e, &out, in); q.answered() {
+		return nil
+	}
+	return q.remember(softmaxExpr(p, kind, e, out, in, axis))
 }
 
 func softmax(p *Plan, log bool, t Type, out, in Layout, axis int) error {

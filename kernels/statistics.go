@@ -25,7 +25,7 @@ func LogSumExp(p *Plan, t Type, out, in Layout, axes uint32) error {
 // first, which takes more launches and, where this is not ErrApart, more bytes.
 func LogSumExpExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
 	s := statistic{kind: rowLogSumExp}
-	return s.planExpr(p, e, out, in, axes)
+	return s.remembered(p, e, out, in, axes)
 }
 
 // Variance appends Σ (x − mean)² / (n − correction) over the axes in the mask to
@@ -55,13 +55,13 @@ func StdDev(p *Plan, t Type, correction int, out, in Layout, axes uint32) error 
 // VarianceExpr and StdDevExpr are Variance and StdDev in the manner of LogSumExpExpr.
 func VarianceExpr(p *Plan, e *Expr, correction int, out Layout, in []Layout, axes uint32) error {
 	s := statistic{kind: rowVariance, correction: max(correction, 0)}
-	return s.planExpr(p, e, out, in, axes)
+	return s.remembered(p, e, out, in, axes)
 }
 
 // StdDevExpr: see VarianceExpr.
 func StdDevExpr(p *Plan, e *Expr, correction int, out Layout, in []Layout, axes uint32) error {
 	s := statistic{kind: rowVariance, correction: max(correction, 0), tail: OpSqrt}
-	return s.planExpr(p, e, out, in, axes)
+	return s.remembered(p, e, out, in, axes)
 }
 
 // LayerNorm appends (x − mean) / √(variance + eps) · weight + bias along an axis
@@ -87,12 +87,12 @@ func RMSNorm(p *Plan, t Type, eps float64, out, in Layout, axis int, weight *Lay
 // result is, bit for bit, that of evaluating e first. It takes one launch or is
 // ErrApart.
 func LayerNormExpr(p *Plan, e *Expr, eps float64, out Layout, in []Layout, axis int, weight, bias *Layout) error {
-	return planNormExpr(p, rowLayerNorm, e, eps, out, in, axis, weight, bias)
+	return rememberedNorm(p, rowLayerNorm, e, eps, out, in, axis, weight, bias)
 }
 
 // RMSNormExpr is RMSNorm in the manner of LayerNormExpr.
 func RMSNormExpr(p *Plan, e *Expr, eps float64, out Layout, in []Layout, axis int, weight *Layout) error {
-	return planNormExpr(p, rowRMSNorm, e, eps, out, in, axis, weight, nil)
+	return rememberedNorm(p, rowRMSNorm, e, eps, out, in, axis, weight, nil)
 }
 
 // Norm appends √Σ x² over the axes in the mask to the plan, where the sum follows the
@@ -107,6 +107,14 @@ func Norm(p *Plan, t Type, out, in Layout, axes uint32) error {
 // NormExpr is Norm of the values of an expression, whose operand i has the layout
 // in[i-1] (see [ReduceExpr]).
 func NormExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
+	q := p.ask(planNormsOf, uint64(axes))
+	if q.of(e, &out, in); q.answered() {
+		return nil
+	}
+	return q.remember(planNormOfAll(p, e, out, in, axes))
+}
+
+func planNormOfAll(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
 	if err := checkExpr("norm", e, in); err != nil {
 		return err
 	}
@@ -123,6 +131,16 @@ func NormExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
 	return r.planExpr(p, squares, &out, in, axes)
 }
 
+func rememberedNorm(p *Plan, kind rowKind, e *Expr, eps float64, out Layout, in []Layout, axis int, weight, bias *Layout) error {
+	q := p.ask(planRowsOf, uint64(kind), uint64(axis), math.Float64bits(eps))
+	q.of(e, &out, in)
+	q.optional(weight)
+	if q.optional(bias); q.answered() {
+		return nil
+	}
+	return q.remember(planNormExpr(p, kind, e, eps, out, in, axis, weight, bias))
+}
+
 // A statistic is one number computed of many.
 type statistic struct {
 	kind       rowKind
@@ -136,6 +154,14 @@ func (s *statistic) plan(p *Plan, t Type, out, in Layout, axes uint32) error {
 	defer r.release()
 	e, ins := r.single(t, in)
 	return s.planOf(p, r, e, &out, ins, axes)
+}
+
+func (s *statistic) remembered(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
+	q := p.ask(planStatisticOf, uint64(s.kind)|uint64(s.tail)<<8|uint64(axes)<<32, uint64(s.correction))
+	if q.of(e, &out, in); q.answered() {
+		return nil
+	}
+	return q.remember(s.planExpr(p, e, out, in, axes))
 }
 
 func (s *statistic) planExpr(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
