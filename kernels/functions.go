@@ -197,10 +197,9 @@ func (f *function) clamp(x any, low, high float64) *ptx.Reg {
 // rounding.
 func (f *function) reduceExp(x *ptx.Reg) (n, r, lost *ptx.Reg) {
 	float, n := f.nearest(x, f.log2e[0])
-	minus := f.neg(float)
-	high := f.fma(minus, f.ln2[0], x) // exact
-	r = f.fma(minus, f.ln2[1], high)
-	lost = f.fma(minus, f.ln2[1], f.sub(high, r))
+	high := f.fma(float, -f.ln2[0], x) // exact
+	r = f.fma(float, -f.ln2[1], high)
+	lost = f.fma(float, -f.ln2[1], f.sub(high, r))
 	return n, r, lost
 }
 
@@ -303,7 +302,7 @@ func emitSigmoid(b *ptx.Builder, t Type, a []*ptx.Reg) *ptx.Reg {
 func (f *function) tanhFar(x *ptx.Reg) *ptx.Reg {
 	x = f.op("min"+f.s, x, 10.0)
 	sum := f.fma(x, 2*f.log2e[0], f.round) // an integer, in the low bits
-	part := f.fma(x, 2*f.log2e[0], f.neg(f.sub(sum, f.round)))
+	part := f.fma(x, 2*f.log2e[0], f.sub(f.round, sum))
 	y := f.fma(f.polynomial(part, f.exp2), part, 1.0)
 	e := floatFromBits(f.b, f.t, f.b.Op("mad.lo.u32", floatBits(f.b, f.t, sum), 1<<f.mantissa, floatBits(f.b, f.t, y)))
 	d := f.add(e, 1.0)
