@@ -50,6 +50,7 @@ func randomRequest(rng *rand.Rand) request {
 			func(p *Plan) error { return planReduceExpr(p, op, e, u, out, in, axes) }}
 	}
 	if t == Float32 && pick(0, 1) == 0 {
+		e, in := usualExpressions(t)["sqdiff"], []Layout{shape, shape} // few, so that questions come again
 		kept, row := RowMajor(shape.Shape[1-axis]), RowMajor(shape.Shape[axis])
 		correction, eps := pick(0, 1), float64(pick(1, 2))
 		weight := []*Layout{nil, &row}[pick(0, 1)]
