@@ -152,9 +152,9 @@ func (d *Device) check(c call) *Error {
 func (d *Device) open(c call) *Error {
 	switch {
 	case d.sh.closed:
-		return c.fail(because(ErrDevice, "%v was closed", d))
+		return c.fail(because(ErrDevice, "the Device was closed: %v", d))
 	case d.stream.closed:
-		return c.fail(because(ErrDevice, "this fork of %v was closed", d))
+		return c.fail(because(ErrDevice, "this fork was closed, of %v", d))
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func ExampleError() {
 	// Output:
 	// true Add [float32 (2, 3) float32 (4,)]
 	// true
-	// sizes 3 and 4 at axis -1 from the end; broadcasting needs equal sizes or a 1 (see ExpandDims)
+	// sizes 3 and 4 at axis -1; broadcasting needs equal sizes or a 1 (see ExpandDims)
 }
 
 func ExampleFromSlice() {

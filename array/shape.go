@@ -179,7 +179,7 @@ func broadcast(a, b *layout) (layout, error) {
 		case m == 1:
 			r.Shape[shift+i] = n
 		default:
-			return layout{}, because(ErrShape, "sizes %d and %d at axis %d from the end; broadcasting needs equal sizes or a 1 (see ExpandDims)",
+			return layout{}, because(ErrShape, "sizes %d and %d at axis %d; broadcasting needs equal sizes or a 1 (see ExpandDims)",
 				a.Shape[a.Rank-short.Rank+i], b.Shape[b.Rank-short.Rank+i], i-short.Rank)
 		}
 	}

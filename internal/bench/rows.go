@@ -379,7 +379,7 @@ func cumSum(s sizes, shape ...int) arrayTask[float32] {
 	}
 }
 
-// A product is a shape of PEERS' table.
+// A product is a shape of the table of matrix products.
 type product struct {
 	name    string
 	m, k, n int
