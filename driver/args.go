@@ -19,7 +19,8 @@ import (
 //	err := kernel.LaunchArgs(stream, cfg, args)
 //
 // Filling and launching allocate nothing, but for kernels of many parameters.
-// Args must not be copied, and not be used by several goroutines at a time.
+// Args must not be copied, and not be used by several goroutines at a time. The methods
+// of a nil Args return new ones.
 type Args struct {
 	ptrs  []unsafe.Pointer // to each value
 	sizes []uint16         // of each value, bytes
@@ -55,10 +56,16 @@ func (a *Args) Release() {
 
 // Reset removes all values.
 func (a *Args) Reset() *Args {
+	a = a.some()
+	a.ptrs, a.sizes, a.free, a.err = a.ptrs0[:0], a.sizes0[:0], a.inline[:], nil
+	return a
+}
+
+// some is a, or new Args where that is nil.
+func (a *Args) some() *Args {
 	if a == nil {
 		a = new(Args)
 	}
-	a.ptrs, a.sizes, a.free, a.err = a.ptrs0[:0], a.sizes0[:0], a.inline[:], nil
 	return a
 }
 
@@ -89,16 +96,16 @@ func (a *Args) slot(size int) unsafe.Pointer {
 }
 
 // U8 adds an 8-bit value.
-func (a *Args) U8(v uint8) *Args { *(*uint8)(a.slot(1)) = v; return a }
+func (a *Args) U8(v uint8) *Args { a = a.some(); *(*uint8)(a.slot(1)) = v; return a }
 
 // U16 adds a 16-bit value; halves travel as their bits.
-func (a *Args) U16(v uint16) *Args { *(*uint16)(a.slot(2)) = v; return a }
+func (a *Args) U16(v uint16) *Args { a = a.some(); *(*uint16)(a.slot(2)) = v; return a }
 
 // U32 adds a 32-bit value.
-func (a *Args) U32(v uint32) *Args { *(*uint32)(a.slot(4)) = v; return a }
+func (a *Args) U32(v uint32) *Args { a = a.some(); *(*uint32)(a.slot(4)) = v; return a }
 
 // U64 adds a 64-bit value.
-func (a *Args) U64(v uint64) *Args { *(*uint64)(a.slot(8)) = v; return a }
+func (a *Args) U64(v uint64) *Args { a = a.some(); *(*uint64)(a.slot(8)) = v; return a }
 
 // I32 adds a signed 32-bit value.
 func (a *Args) I32(v int32) *Args { return a.U32(uint32(v)) }
@@ -127,15 +134,16 @@ func (a *Args) Bits(bits uint64, size int) *Args {
 	case 8:
 		return a.U64(bits)
 	}
-	return a.fail("argument %d of %d bytes: Bits takes 1, 2, 4 or 8", len(a.ptrs), size)
+	return a.fail("argument %d of %d bytes: Bits takes 1, 2, 4 or 8", a.Len(), size)
 }
 
 // Struct adds a parameter that is not a number, as its bytes in memory; they are
 // copied.
 func (a *Args) Struct(b []byte) *Args {
 	if len(b) == 0 || len(b) > maxParamBytes {
-		return a.fail("argument %d of %d bytes: a parameter has 1 to %d", len(a.ptrs), len(b), maxParamBytes)
+		return a.fail("argument %d of %d bytes: a parameter has 1 to %d", a.Len(), len(b), maxParamBytes)
 	}
+	a = a.some()
 	// The slot has room for len(b) bytes and nothing else points into it.
 	copy(unsafe.Slice((*byte)(a.slot(len(b))), len(b)), b)
 	return a
@@ -148,8 +156,9 @@ const maxParamBytes = 32764
 // TensorMap adds a copy of a tensor map, aligned as the driver asks.
 func (a *Args) TensorMap(m *TensorMap) *Args {
 	if m == nil || m.abi == nil {
-		return a.fail("argument %d is a nil TensorMap", len(a.ptrs))
+		return a.fail("argument %d is a nil TensorMap", a.Len())
 	}
+	a = a.some()
 	// A slot larger by the alignment has an aligned place for the map.
 	size := int(unsafe.Sizeof(*m.abi))
 	p := alignUp(a.slot(size+abi.TensorMapAlignment-1), abi.TensorMapAlignment)
@@ -166,6 +175,7 @@ func alignUp(p unsafe.Pointer, align uintptr) unsafe.Pointer {
 }
 
 func (a *Args) fail(format string, args ...any) *Args {
+	a = a.some()
 	if a.err == nil {
 		a.err = invalid("cuLaunchKernel", format, args...)
 	}

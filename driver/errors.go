@@ -36,6 +36,9 @@ type Error struct {
 // Error returns one line, but for the assembler's log and fault reports, which
 // follow on lines of their own.
 func (e *Error) Error() string {
+	if e == nil {
+		return "no error"
+	}
 	var b strings.Builder
 	b.WriteString(e.Op)
 	if e.Err != nil {
@@ -59,6 +62,9 @@ func (e *Error) Error() string {
 
 // Unwrap gives errors.Is and errors.As the code and the sentinel.
 func (e *Error) Unwrap() []error {
+	if e == nil {
+		return nil
+	}
 	var list []error
 	if e.Code != Success {
 		list = append(list, e.Code)

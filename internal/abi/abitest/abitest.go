@@ -222,6 +222,10 @@ func (api *API) keep(method string, args []any, result abi.Result, injected bool
 	api.calls = append(api.calls, c)
 }
 
+// longestArg is the most bytes of an argument that are shown: some are structures with
+// room for a file's text.
+const longestArg = 100
+
 func argText(args []any) string {
 	s := make([]string, len(args))
 	for i, a := range args {
@@ -236,7 +240,9 @@ func argText(args []any) string {
 				s[i] = "nil"
 			}
 		default:
-			s[i] = fmt.Sprint(a)
+			if s[i] = fmt.Sprint(a); len(s[i]) > longestArg {
+				s[i] = s[i][:longestArg] + "…"
+			}
 		}
 	}
 	return strings.Join(s, ", ")
