@@ -6,8 +6,8 @@ import (
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
 )
 
-// Idle is an implementation of the seam that launches neither kernels nor graphs: what a program then
-// takes is the host's share.
+// Idle is an implementation of the seam that launches neither kernels nor graphs: what
+// a program then takes is the host's share.
 type Idle struct{ abi.API }
 
 // LaunchKernel does nothing. It does not look at params.
