@@ -259,7 +259,7 @@ func TestPacing(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the simulated device's memory is on Go's heap
 	for _, watched := range []bool{false, true} {
 		before, most := d.Stats().Collections, uint64(0)
-		for range 200 {
+		for range 100 {
 			if err := Zeros[uint8](d, 4<<20).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -269,17 +269,17 @@ func TestPacing(t *testing.T) {
 			}
 		}
 		if started := d.Stats().Collections - before; started < 3 || most > 200<<20 {
-			t.Errorf("watched %v: for 800 MiB of garbage %d collections were started, and up to %s were in use", watched, started, byteText(most))
+			t.Errorf("watched %v: for 400 MiB of garbage %d collections were started, and up to %s were in use", watched, started, byteText(most))
 		}
 	}
 	d.sh.collect()
 	before := d.Stats().Collections
-	for range 200 {
+	for range 100 {
 		Zeros[uint8](d, 4<<20).Free()
 		d.sh.registry.paused = d.sh.registry.paused.Add(-1 << 40)
 	}
 	if s := d.Stats(); s.Collections != before {
-		t.Errorf("%d collections were started after 800 MiB that were freed", s.Collections-before)
+		t.Errorf("%d collections were started after 400 MiB that were freed", s.Collections-before)
 	}
 }
 
