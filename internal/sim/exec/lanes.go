@@ -94,6 +94,14 @@ func mul[T integers](x *ctx, in *inst) {
 	}
 }
 
+func mulUpper(x *ctx, in *inst) {
+	d, a, b := dst[uint32](x, in.d), row[uint32](x, in.a), row[uint32](x, in.b)
+	a, b = a[:len(d)], b[:len(d)]
+	for i := range d {
+		d[i] = uint32(uint64(a[i]) * uint64(b[i]) >> 32)
+	}
+}
+
 func mad[T integers](x *ctx, in *inst) {
 	d, a, b, c := dst[T](x, in.d), row[T](x, in.a), row[T](x, in.b), row[T](x, in.c)
 	a, b, c = a[:len(d)], b[:len(d)], c[:len(d)]
@@ -425,7 +433,7 @@ func copySign[T uint32 | uint64](x *ctx, in *inst) {
 var fast = map[string]func(x *ctx, in *inst){
 	"add.u32": add[uint32], "add.s32": add[uint32], "add.u64": add[uint64], "add.s64": add[uint64],
 	"sub.u32": sub[uint32], "sub.s32": sub[uint32], "sub.u64": sub[uint64], "sub.s64": sub[uint64],
-	"mul.lo.u32": mul[uint32], "mul.lo.s32": mul[uint32], "mul.lo.u64": mul[uint64], "mul.lo.s64": mul[uint64],
+	"mul.lo.u32": mul[uint32], "mul.lo.s32": mul[uint32], "mul.lo.u64": mul[uint64], "mul.lo.s64": mul[uint64], "mul.hi.u32": mulUpper,
 	"mad.lo.u32": mad[uint32], "mad.lo.s32": mad[uint32], "mad.lo.u64": mad[uint64], "mad.lo.s64": mad[uint64],
 	"mul.wide.u32": mulWide[uint32, uint64], "mul.wide.s32": mulWide[int32, int64],
 	"mad.wide.u32": madWide[uint32, uint64], "mad.wide.s32": madWide[int32, int64],

@@ -23,6 +23,7 @@ var stepNames = [...][]string{
 	{"selp.b32"}, {"selp.b64"},
 	{"setp.eq.f32"}, {"setp.lt.f32"}, {"setp.le.f32"}, {"setp.nan.f32"},
 	{"setp.eq.u32", "setp.eq.s32", "setp.eq.b32"}, {"setp.le.u32"}, {"setp.le.s32"},
+	{"mul.hi.u32"},
 }
 
 // chains are the codes after those with mnemonics: polynomials of one link to six.

@@ -264,6 +264,28 @@ loop:
 	VSQRTPS 96(SI)(AX*1), Y3
 	SETTLE
 
+// Each 32-bit product's upper half: of even lanes and of odd ones.
+#define UPPER(at) \
+	VMOVDQU at(SI)(AX*1), Y0 \
+	VMOVDQU at(DX)(AX*1), Y1 \
+	VPMULUDQ Y1, Y0, Y2      \
+	VPSRLQ $32, Y0, Y0       \
+	VPSRLQ $32, Y1, Y1       \
+	VPMULUDQ Y1, Y0, Y0      \
+	VPSRLQ $32, Y2, Y2       \
+	VPBLENDD $0xaa, Y0, Y2, Y0 \
+	VMOVDQU Y0, at(DI)(AX*1)
+
+TEXT mulHi32<>(SB), NOSPLIT|NOFRAME, $0-0
+	ABD(ROW)
+loop:
+	UPPER(0)
+	UPPER(32)
+	UPPER(64)
+	UPPER(96)
+	AGAIN
+	NEXT
+
 TEXT mad32<>(SB), NOSPLIT|NOFRAME, $0-0
 	ABD(ROW)
 	ROW(16, CX)
@@ -923,10 +945,11 @@ DATA codes<>+472(SB)/8, $nanF32<>(SB)
 DATA codes<>+480(SB)/8, $eq32<>(SB)
 DATA codes<>+488(SB)/8, $leU32<>(SB)
 DATA codes<>+496(SB)/8, $leS32<>(SB)
-DATA codes<>+504(SB)/8, $chain1<>(SB)
-DATA codes<>+512(SB)/8, $chain2<>(SB)
-DATA codes<>+520(SB)/8, $chain3<>(SB)
-DATA codes<>+528(SB)/8, $chain4<>(SB)
-DATA codes<>+536(SB)/8, $chain5<>(SB)
-DATA codes<>+544(SB)/8, $chain6<>(SB)
-GLOBL codes<>(SB), RODATA, $552
+DATA codes<>+504(SB)/8, $mulHi32<>(SB)
+DATA codes<>+512(SB)/8, $chain1<>(SB)
+DATA codes<>+520(SB)/8, $chain2<>(SB)
+DATA codes<>+528(SB)/8, $chain3<>(SB)
+DATA codes<>+536(SB)/8, $chain4<>(SB)
+DATA codes<>+544(SB)/8, $chain5<>(SB)
+DATA codes<>+552(SB)/8, $chain6<>(SB)
+GLOBL codes<>(SB), RODATA, $560
