@@ -54,6 +54,8 @@ func TestFaults(t *testing.T) {
 		{"divide", DivideByZero, "sub.u32 %r2, %r1, 5;\ndiv.u32 %r3, %r1, %r2;\nst.global.u32 [%rd1], %r3;", 2, 5, ""},
 		{"trap", Trap, "setp.eq.u32 %p1, %r1, 40;\n@%p1 trap;", 2, 40, "trap"},
 		{"uninitialised load", Uninitialised, "st.shared.u32 [sh], %r1;\nld.shared.u32 %r2, [sh+4];\nadd.u32 %r2, %r2, 1;\nst.global.u32 [%rd1], %r2;", 4, 0, "nobody wrote"},
+		{"uninitialised local memory", Uninitialised, ".local .b8 l[16];\nld.local.u32 %r2, [l+4];\nst.global.u32 [%rd1], %r2;", 3, 0, "from local memory, byte 4"},
+		{"lanes exit while others of the warp wait", BarrierMisuse, "setp.lt.u32 %p1, %r1, 7;\n@%p1 bar.sync 0;", 3, 7, "lanes 0x7f wait at line"},
 		{"uninitialised branch", Uninitialised, "ld.shared.u32 %r2, [sh+4];\nsetp.eq.u32 %p1, %r2, 1;\n@%p1 bra L;\nst.global.u32 [%rd1], %r1;\nL:", 3, 0, "nobody wrote"},
 		{"uninitialised address", Uninitialised, "ld.shared.u32 %r2, [sh+4];\nld.shared.u32 %r3, [%r2];", 2, 0, "nobody wrote"},
 		{"uninitialised lane", Uninitialised, "setp.lt.u32 %p1, %r1, 50;\n@%p1 st.shared.u8 [sh], %r1;\nshl.b32 %r4, %r1, 2;\n@%p1 st.shared.u32 [%r4], %r1;\nbar.sync 0;\nld.shared.u32 %r2, [%r4];\nadd.u64 %rd4, %rd1, %rd3;\nst.global.u32 [%rd4], %r2;", 8, 50, "nobody wrote"},

@@ -56,7 +56,7 @@ func hostile() []hostileCase {
 		{name: "a loop without end", src: entry("L: bra L;"), want: "out of fuel"},
 		{name: "a loop without end, many blocks", src: entry("L: bra L;"), grid: 1 << 27, block: 1024, want: "out of fuel"},
 		{name: "nearly without end, very many blocks", src: entry("mov.u32 %r1, 0;\nL: add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"), grid: 1<<31 - 1, want: "the launch's blocks have run for longer"},
-		{name: "a wait without end", src: entry("mov.u32 %r1, %tid.x; setp.ne.u32 %p1, %r1, 0; @%p1 bra L; bar.sync 0, 64;\nL:"), block: 32, want: "deadlock"},
+		{name: "a wait without end", src: entry("mov.u32 %r1, %tid.x; setp.ne.u32 %p1, %r1, 0; @%p1 bra L; barrier.sync 0, 64;\nL:"), block: 32, want: "deadlock"},
 		{name: "too much shared memory", src: entry(".shared .b8 s[4294967296];"), want: "dimension"},
 		{name: "too much shared memory in parts", src: entry(".shared .b8 s[40000]; .shared .b8 t[40000];"), want: "at most 49152"},
 		{name: "gigabytes of local memory", src: entry(".local .b8 l[2000000000];"), want: "at most 524288"},

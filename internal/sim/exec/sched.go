@@ -326,6 +326,9 @@ func (x *ctx) flow(f *frag, in *inst, pc int32) int32 {
 		if x.async.count > 0 {
 			x.checkAsyncExit(in)
 		}
+		if x.wave.live[f.warp] != f.mask {
+			x.leaves(f, in)
+		}
 		for k := range f.warps {
 			x.wave.live[f.warp+k] &^= f.mask
 		}
@@ -346,6 +349,16 @@ func (x *ctx) flow(f *frag, in *inst, pc int32) int32 {
 		return x.groupSync(f, in, pc)
 	}
 	return pc + 1
+}
+
+// leaves reports lanes that exit while others of their warp wait at an aligned
+// barrier, which all that have not exited must execute together.
+func (x *ctx) leaves(f *frag, in *inst) {
+	for _, g := range x.wave.frags {
+		if g.warp == f.warp && g.state == atBarrier && x.k.code.insts[g.pc].bar.aligned {
+			x.fail(in, BarrierMisuse, x.firstActive(), 0, 0, "", "lanes %#x of the warp exit, lanes %#x wait at line %d: an aligned barrier must be executed by all threads of a warp together", f.mask, g.mask, x.line(g))
+		}
+	}
 }
 
 // branch follows a branch, splitting the fragment where its lanes disagree.

@@ -98,6 +98,9 @@ func (x *ctx) origin(warp int, lanes uint32) (label, detail string) {
 			return "", fmt.Sprintf("; at line %d (%s) from a lane that took no part in it", at.pos.Line, x.k.code.text[at.from:at.to])
 		}
 		off := l.addr - l.region.base
+		if size := uint64(x.k.Local); l.region.shared && l.region.home == nil { // every thread has its own
+			return "", fmt.Sprintf("; loaded at line %d (%s) from local memory, byte %d", at.pos.Line, x.k.code.text[at.from:at.to], off%size)
+		}
 		if label = text(l.region.label); l.region == &x.shared || l.region == &x.window {
 			label = x.k.sharedName(off)
 		}
