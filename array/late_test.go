@@ -405,12 +405,21 @@ func TestLateShared(t *testing.T) {
 		}
 		x, y := Arange[float32](d, 0, 600, 1), Full[float32](f, 2, 600)
 		old := Ones[float32](f, 600)
-		sum := old.AddScalar(1).Eval() // a fork still reads what is stored over
+		guard := Ones[float32](f, 600)                          // so that what is freed stays a block of its own
+		if err := errors.Join(d.Sync(), f.Sync()); err != nil { // a wait for what is written here would be one for the read too
+			t.Fatal(err)
+		}
+		sum := old.AddScalar(1).Eval() // the fork may still read what is stored over
+		address := old.node.store.block.address
 		old.Free()
 		e := x.Mul(y.On(d)).AddScalar(1).Sqrt().Exp().Log().Square()
 		first, second := e.AddScalar(1), e.On(f).AddScalar(2)
 		first.Eval()
 		second.Eval()
+		if s := e.node.store; s == nil || s.block.address != address {
+			t.Fatal("what both use is not stored where the test needs it")
+		}
+		runtime.KeepAlive(guard)
 		other := e.On(f).Sub(y)
 		for what, c := range map[string]struct {
 			got  *Array[float32]
@@ -420,6 +429,37 @@ func TestLateShared(t *testing.T) {
 				t.Errorf("seed %d: %s is %v, %v; want %v", seed, what, v, err, c.want)
 			}
 		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLateScratch has a kernel use memory on the way that another stream reads.
+func TestLateScratch(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		d := openLate(t, seed)
+		f, err := d.Fork()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var small [4]*Array[int32] // each a block; two stay, so that the others are not joined
+		for k := range small {
+			small[k] = Ones[int32](d, 16)
+		}
+		y := Ones[int32](d, 4000)
+		if err := d.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		neg := small[0].On(f).Neg().Eval()
+		small[0].Free() // what is freed first is taken last: after the sum's own memory
+		small[2].Free()
+		sum := y.Sum().Eval()
+		v, err := sum.Item()
+		if got, err1 := neg.At(0); v != 4000 || got != -1 || err != nil || err1 != nil {
+			t.Errorf("seed %d: the sum is %d, %v; what was freed, negated, is %d, %v", seed, v, err, got, err1)
+		}
+		runtime.KeepAlive(small)
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
@@ -437,9 +477,23 @@ func TestLateTickets(t *testing.T) {
 			t.Fatal(err)
 		}
 		x, y := Full[int32](d, 3, n), Full[int32](f, 5, n)
+		var small [8]*Array[int32] // half of them stay, so that the others are not joined
+		for k := range small {
+			small[k] = Ones[int32](d, 1)
+		}
+		if err := errors.Join(d.Sync(), f.Sync()); err != nil {
+			t.Fatal(err)
+		}
+		for k := 0; k < len(small); k += 2 { // for what else the sums need
+			small[k].Free()
+		}
 		neg := x.Neg().Eval()
+		address := x.node.store.block.address
 		x.Free()
-		sum := y.Sum().Eval() // takes tickets
+		sum := y.Sum().Eval()
+		if f.stream.tickets.address != address {
+			t.Fatal("the tickets are not where the test needs them")
+		}
 		again := y.Sum().Eval()
 		d.sh.mu.Lock()
 		err = f.stream.needTickets(d.sh, minTickets+1)
@@ -448,6 +502,10 @@ func TestLateTickets(t *testing.T) {
 			t.Fatal(err)
 		}
 		full := Full[int32](d, 7, n)
+		if full.node.store.block.address != address {
+			t.Fatal("what was freed last is not where the tickets were")
+		}
+		runtime.KeepAlive(small)
 		last := y.Sum().Eval()
 		for what, c := range map[string]struct {
 			got  *Array[int32]
