@@ -61,6 +61,11 @@ var (
 	ordinary = pool{list: []uint64{0x3f800000, 0xbf800000, 0x40000000, 0x40400000, 0x3eaaaaab, 0x3f7fffff, 0x3f800001}, random: func(r *rand.Rand) uint64 { return layout{32, 23}.ordinary(r) }}
 )
 
+// Integers of every size, of both signs.
+var sizes = pool{list: []uint64{0, 1, 2, 3, 4, 7, 8, 15, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2, 1<<32 - 3, 1<<32 - 8, 1<<32 - 9, 1<<32 - 128, 1<<32 - 129, 1<<32 - 32768, 1<<32 - 32769}, random: func(r *rand.Rand) uint64 {
+	return uint64(int64(r.Uint64()) >> (32 + r.IntN(31)))
+}}
+
 // sixteen lists 16-bit values and their negatives.
 func sixteen(from, to uint64) (v []uint64) {
 	for x := from; x <= to; x++ {
@@ -179,6 +184,8 @@ var forms = []form{
 	{names: "cvt.rn|rz.|relu.tf32.f32", lanes: 512},
 	{names: "cvt.rn.satfinite.|relu.e4m3x2|e5m2x2.f32|f16x2", lanes: 512},
 	{names: "cvt.rn.|relu.f16x2.e4m3x2|e5m2x2", lanes: 512},
+	{names: "cvt.pack.sat.u16|s16.s32", pools: []pool{sizes, sizes}},
+	{names: "cvt.pack.sat.u8|s8|u4|s4|u2|s2.s32.b32", pools: []pool{sizes, sizes, any0}},
 }
 
 // expand lists the mnemonics that PTX knows among a row's combinations, each

@@ -173,6 +173,10 @@ func (d *decoder) clock(o *ptx.Operand, name string) error {
 
 func decodeCvt(d *decoder) error {
 	args, mods := d.in.Args, d.in.Mods
+	if mods[0] == "pack" {
+		n, _ := scalar(packSaturated(mods[2], len(args) > 3))
+		return d.lane(n)
+	}
 	to, _ := ptx.TypeByName(mods[len(mods)-2])
 	from, _ := ptx.TypeByName(mods[len(mods)-1])
 	if len(args) == 3 {

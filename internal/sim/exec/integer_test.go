@@ -286,6 +286,43 @@ func TestPrmt(t *testing.T) {
 	}
 }
 
+// TestPackedConversions: two numbers clamped, the second in the low bits, and
+// what the third operand has room for above.
+func TestPackedConversions(t *testing.T) {
+	for _, bits := range []int{16, 8, 4, 2} {
+		for _, sign := range []string{"u", "s"} {
+			lowest, highest := new(big.Int), ones(bits)
+			if sign == "s" {
+				lowest, highest = new(big.Int).Not(ones(bits-1)), ones(bits-1)
+			}
+			clamped := func(v uint64) *big.Int {
+				b := num(ptx.S32, v)
+				if b.Cmp(lowest) < 0 {
+					b = lowest
+				}
+				if b.Cmp(highest) > 0 {
+					b = highest
+				}
+				return new(big.Int).And(b, ones(bits))
+			}
+			name := fmt.Sprintf("cvt.pack.sat.%s%d.s32", sign, bits)
+			if bits < 16 {
+				name += ".b32"
+			}
+			check(t, name, "", func(v []uint64) uint64 {
+				d := new(big.Int)
+				if len(v) == 3 {
+					d.SetUint64(v[2])
+				}
+				for _, x := range v[:2] {
+					d.Add(d.Lsh(d, uint(bits)), clamped(x))
+				}
+				return low(d)
+			})
+		}
+	}
+}
+
 // TestCarry adds, subtracts and multiplies 128-bit numbers in 32-bit pieces.
 func TestCarry(t *testing.T) {
 	d := newDevice(t, `

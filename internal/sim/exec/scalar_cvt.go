@@ -3,6 +3,7 @@ package exec
 import (
 	"math"
 	"math/big"
+	"strconv"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -41,6 +42,22 @@ func intToInt(sat bool, d, s ptx.Type) fn1 {
 		}
 		return extend(d, v)
 	}
+}
+
+// packSaturated returns the scalar function of cvt.pack to a type such as "u4",
+// which no value has by itself: b's low bits under a's, and under those of c, if
+// there is one.
+func packSaturated(to string, third bool) any {
+	width, _ := strconv.Atoi(to[1:])
+	lo, hi := int64(0), int64(1)<<width-1
+	if to[0] == 's' {
+		lo, hi = -1<<(width-1), 1<<(width-1)-1
+	}
+	low := func(v uint64) uint64 { return uint64(min(max(int64(int32(v)), lo), hi)) & (1<<width - 1) }
+	if !third {
+		return func(a, b uint64) uint64 { return low(a)<<width | low(b) }
+	}
+	return func(a, b, c uint64) uint64 { return c<<(2*width) | low(a)<<width | low(b) }
 }
 
 func intToFloat(mods []string, d, s ptx.Type) fn1 {
