@@ -384,6 +384,7 @@ var table = []row{
 	{"stmatrix", "@90:78 sync aligned m8n8 x1 trans? shared|shared::cta? b16", "[shared] 1xb32"},
 	{"stmatrix", "@90:78 sync aligned m8n8 x2 trans? shared|shared::cta? b16", "[shared] 2xb32"},
 	{"stmatrix", "@90:78 sync aligned m8n8 x4 trans? shared|shared::cta? b16", "[shared] 4xb32"},
+	{"movmatrix", "@75:78 sync aligned m8n8 trans b16", ">b32 =b32"},
 	{"mma", "@70:64 sync aligned m8n8k4 row|col row|col f16 f16 f16 f16", ">4xf16x2 2xf16x2 2xf16x2 4xf16x2"},
 	{"mma", "@70:64 sync aligned m8n8k4 row|col row|col f32 f16 f16 f32", ">8xf32 2xf16x2 2xf16x2 8xf32"},
 	{"mma", "@75:65 sync aligned m16n8k8 row col f16 f16 f16 f16", ">2xf16x2 2xf16x2 1xf16x2 2xf16x2"},

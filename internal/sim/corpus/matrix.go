@@ -302,7 +302,7 @@ func (l layout) small(n uint64) uint64 {
 	return (bias+e)<<l.mant | (n<<shift)&(1<<l.mant-1)
 }
 
-// fragments are ldmatrix and stmatrix. Each warp has 512 bytes of shared memory,
+// fragments are ldmatrix, stmatrix and movmatrix. Each warp has 512 bytes of shared memory,
 // 32 rows of 16 bytes.
 func fragments() (list []*draft) {
 	const shared = "\t.shared .align 16 .b8 smem[2048];\n"
@@ -319,5 +319,6 @@ func fragments() (list []*draft) {
 				fmt.Sprintf("\t%s [%%x7], %s;\n\tbar.warp.sync 0xffffffff;\n\tld.shared.v2.b64 {%%o0, %%o1}, [%%x9];\n", st, vector("%x1", 0, n))})
 		}
 	}
-	return list
+	const move = "movmatrix.sync.aligned.m8n8.trans.b16"
+	return append(list, &draft{name: move, sm: 75, ins: types(1, ptx.B32), outs: types(1, ptx.B32), body: "\t" + move + " %o0, %i0;\n"})
 }

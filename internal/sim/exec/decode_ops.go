@@ -26,7 +26,7 @@ func init() {
 		"bra": decodeBra, "ret": decodeEnd, "exit": decodeEnd, "trap": decodeEnd,
 		"bar": decodeBar, "barrier": decodeBar,
 		"shfl": decodeShfl, "vote": decodeVote, "match": decodeMatch, "redux": decodeRedux, "elect": decodeElect, "activemask": decodeActivemask,
-		"mma": decodeMma, "ldmatrix": decodeLdmatrix, "stmatrix": decodeStmatrix,
+		"mma": decodeMma, "ldmatrix": decodeLdmatrix, "stmatrix": decodeStmatrix, "movmatrix": decodeMovmatrix,
 		"mbarrier": decodeMbarrier, "mapa": decodeMapa, "getctarank": decodeCtaRank, "createpolicy": decodePolicy, "setmaxnreg": decodeSetmaxnreg, "wgmma": decodeWgmma,
 		"membar": decodeFence, "fence": decodeFence, "nanosleep": decodeNanosleep,
 	}

@@ -10,6 +10,24 @@ import (
 // and the registers of a warp. Row r of matrix j is 16 bytes at the address
 // that lane 8j+r has; the addresses of further lanes are not used. Lane l holds
 // elements 2·(l%4) and 2·(l%4)+1 of row l/4; of column l/4 with .trans.
+// movmatrix transposes one from registers to registers.
+
+// lanesMatrix is the matrix that the registers of a warp hold.
+func lanesMatrix(lanes []uint32) (m [8][8]uint16) {
+	for lane, v := range lanes[:32] {
+		m[lane/4][lane%4*2], m[lane/4][lane%4*2+1] = uint16(v), uint16(v>>16)
+	}
+	return m
+}
+
+// setLanes gives the registers of a warp a matrix.
+func setLanes(lanes []uint32, m *[8][8]uint16) {
+	lanes = lanes[:32]
+	for lane := range lanes {
+		p := m[lane/4][lane%4*2:]
+		lanes[lane] = uint32(p[0]) | uint32(p[1])<<16
+	}
+}
 
 // matrixOp is the constant part of ldmatrix and stmatrix.
 type matrixOp struct {
@@ -86,11 +104,7 @@ func (op *matrixOp) load(x *ctx, in *inst) {
 			if op.trans {
 				m = transpose(m)
 			}
-			d := row[uint32](x, s)[32*w:][:32]
-			for lane := range d {
-				p := m[lane/4][lane%4*2:]
-				d[lane] = uint32(p[0]) | uint32(p[1])<<16
-			}
+			setLanes(row[uint32](x, s)[32*w:], &m)
 			if undefined != [8]uint8{} {
 				op.loadUndefined(x, s, w, undefined)
 			}
@@ -128,10 +142,7 @@ func (op *matrixOp) store(x *ctx, in *inst) {
 	}
 	for w := range x.n / 32 {
 		for j, s := range op.regs {
-			var m [8][8]uint16
-			for lane, v := range row[uint32](x, s)[32*w:][:32] {
-				m[lane/4][lane%4*2], m[lane/4][lane%4*2+1] = uint16(v), uint16(v>>16)
-			}
+			m := lanesMatrix(row[uint32](x, s)[32*w:])
 			if op.trans {
 				m = transpose(m)
 			}
@@ -142,6 +153,36 @@ func (op *matrixOp) store(x *ctx, in *inst) {
 			}
 		}
 	}
+}
+
+func decodeMovmatrix(d *decoder) error {
+	n, err := d.intoAny(blank(), &d.in.Args[0]), error(nil)
+	n.ctl, n.fn, n.merge = warpSync, moveMatrix, mergeMatrix
+	if n.a, _, err = d.source(&d.in.Args[1], ptx.B32); err != nil {
+		return err
+	}
+	n.reads = []slot{n.a}
+	d.flow(n)
+	return nil
+}
+
+// moveMatrix is movmatrix.
+func moveMatrix(x *ctx, in *inst) {
+	x.wholeWarp(in)
+	for w := range x.n / 32 {
+		m := transpose(lanesMatrix(row[uint32](x, in.a)[32*w:]))
+		setLanes(row[uint32](x, in.d)[32*w:], &m)
+	}
+}
+
+// mergeMatrix is taint for movmatrix: a lane gets elements of two others.
+func mergeMatrix(x *ctx, in *inst, warp int) uint32 {
+	from, u := *x.undefined(in.a, warp), uint32(0)
+	for lane := range 32 {
+		row, col := lane%4*2, lane/4
+		u |= (from>>(4*row+col/2) | from>>(4*(row+1)+col/2)) & 1 << lane
+	}
+	return u
 }
 
 // matrixRow checks the row at a lane's address.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -341,6 +342,30 @@ func TestMatrices(t *testing.T) {
 	}
 }
 
+// TestMovmatrix: the element of row r and column c comes to row c, column r; the
+// register may be both.
+func TestMovmatrix(t *testing.T) {
+	for _, to := range []string{"%a", "%b"} {
+		d := newDevice(t, `.visible .entry k(.param .u64 out, .param .u64 in) {
+.reg .b64 %in, %out, %l; .reg .b32 %t, %a, %b;
+ld.param.u64 %out, [out]; ld.param.u64 %in, [in];
+mov.u32 %t, %tid.x; mul.wide.u32 %l, %t, 4; add.u64 %in, %in, %l; add.u64 %out, %out, %l;
+ld.global.b32 %a, [%in];
+movmatrix.sync.aligned.m8n8.trans.b16 `+to+`, %a;
+st.global.b32 [%out], `+to+`; ret; }`)
+		in, want := make([]uint16, 3*64), make([]uint16, 3*64)
+		for i := range in {
+			in[i] = uint16(i*257 + 11)
+			want[i&^63+i%8*8+i/8%8] = in[i]
+		}
+		pi, po := buffer(d, "in", in), buffer(d, "out", make([]uint16, len(in)))
+		d.must("k", 1, 96, po, pi)
+		if got := read[uint16](d, po, len(in)); !slices.Equal(got, want) {
+			t.Errorf("to %s: got %v, want %v", to, got, want)
+		}
+	}
+}
+
 // TestMatrixFaults: what the checks find in the instructions on matrices.
 func TestMatrixFaults(t *testing.T) {
 	const mma = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f0,%f1,%f2,%f3}, {%r0,%r1,%r2,%r3}, {%r4,%r5}, {%f0,%f1,%f2,%f3};\n"
@@ -359,6 +384,10 @@ func TestMatrixFaults(t *testing.T) {
 		{"under a guard that differs", zero + "setp.lt.u32 %p, %t, 16;\n@%p " + mma + store, 32, WarpMisuse, "lanes 0xffff of the warp"},
 		{"a warp that is not full", zero + mma + store, 48, WarpMisuse, "all 32 must"},
 		{"ldmatrix of half of the warp", "setp.lt.u32 %p, %t, 16;\n" + fill + "@%p ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%a];\n", 32, WarpMisuse, "all 32 must"},
+		{"movmatrix of half of the warp", zero + "setp.lt.u32 %p, %t, 16;\n@%p movmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1;\n", 32, WarpMisuse, "all 32 must"},
+		// Lane 9's elements, of row 2 and columns 2 and 3, come to lanes 9 and 13.
+		{"movmatrix to lanes of other elements", "setp.ne.u32 %p, %t, 9;\n@%p mov.u32 %r1, 5;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1;\nand.b32 %r2, %t, 27;\nsetp.ne.u32 %p, %r2, 9;\n@%p st.global.b32 [%out], %r0;\n", 32, 0, ""},
+		{"movmatrix of what nobody wrote", "setp.ne.u32 %p, %t, 9;\n@%p mov.u32 %r1, 5;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1;\nst.global.b32 [%out], %r0;\n", 32, Uninitialised, "lanes 0x2200"},
 		{"misaligned row", fill + "add.u32 %a, %a, 8;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%a];\n", 32, Misaligned, "multiple of 16"},
 		{"row after the end", fill + "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r0,%r1,%r2,%r3}, [%a+16];\n", 32, OutOfBounds, "512 bytes of shared memory"},
 		{"rows of which the last is not used", fill + "ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r0,%r1}, [%a+16];\n", 32, 0, ""},
