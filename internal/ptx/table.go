@@ -296,6 +296,8 @@ var table = []row{
 	{"ld", "@0:82 mmio relaxed sys S=global? " + memTypes, ldArgs},
 	{"ld", "S=global ca|cg|cs? nc" + ldTail, ldArgs},
 	{"ld", "S=global nc " + evict + ldTail, ldArgs},
+	{"ldu", "S=global? " + memVec + " " + memTypes, ">VxT+ [S]"},
+	{"ldu", "S=global? T=b128@70:83", ">T [S]"},
 	{"st", "weak? " + stSpaces + " wb|cg|cs|wt?" + stTail, stArgs},
 	{"st", "weak? " + stSpaces + " " + evict + stTail, stArgs},
 	{"st", "weak? " + stSpaces + " " + evict + "? " + hint + " T=b128@70:83", stArgs},

@@ -91,6 +91,17 @@ func accesses() (list []*draft) {
 			list = append(list, &draft{name: ld, ins: in, outs: types(n, b32), body: fmt.Sprintf("\tmul.wide.u32 %%y0, %%g, 8;\n\tsub.u64 %%y0, %%ia, %%y0;\n\tmul.wide.u32 %%y1, %%g, 16;\n\tadd.u64 %%y0, %%y0, %%y1;\n\t%s %s, [%%y0];\n", ld, regs("%o", n))})
 		}
 	}
+	for _, t := range strings.Fields(memTypes) {
+		for _, n := range []int{1, 2, 4} {
+			ld := "ldu.global." + t
+			if n > 1 {
+				ld = fmt.Sprintf("ldu.global.v%d.%s", n, t)
+			}
+			if known(ld) { // one address a warp, as the instruction asks
+				list = append(list, &draft{name: ld, ins: in, outs: types(n, wider(t)), body: fmt.Sprintf("\tmul.wide.u32 %%y0, %%g, 8;\n\tsub.u64 %%y0, %%ia, %%y0;\n\tshr.u32 %%x0, %%g, 5;\n\tmul.wide.u32 %%y1, %%x0, 16;\n\tadd.u64 %%y0, %%y0, %%y1;\n\t%s %s, [%%y0];\n", ld, regs("%o", n))})
+			}
+		}
+	}
 	for _, st := range strings.Fields("st.volatile.global.u32 st.relaxed.gpu.global.u32 st.release.gpu.global.u16 st.global.wb.u32 st.global.cg.u32 st.global.cs.u8 st.global.wt.u32 st.weak.global.u32") {
 		if known(st) {
 			list = append(list, &draft{name: st, ins: types(1, b32), outs: types(1, b64), body: own + fmt.Sprintf("\t%s [%%y0+4], %%i0;\n\tld.global.b64 %%o0, [%%y0];\n", st)})

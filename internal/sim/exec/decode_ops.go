@@ -22,7 +22,7 @@ func init() {
 		"lop3": decodeLop3, "bfi": decodeBfi, "dp4a": decodeDot, "dp2a": decodeDot,
 		"div": decodeDiv, "rem": decodeDiv,
 		"add": decodeCarry, "sub": decodeCarry, "mad": decodeCarry, "addc": decodeCarry, "subc": decodeCarry, "madc": decodeCarry,
-		"ld": decodeLd, "st": decodeSt, "atom": decodeAtom, "red": decodeAtom, "cp": decodeCp,
+		"ld": decodeLd, "ldu": decodeLd, "st": decodeSt, "atom": decodeAtom, "red": decodeAtom, "cp": decodeCp,
 		"bra": decodeBra, "ret": decodeEnd, "exit": decodeEnd, "trap": decodeEnd,
 		"bar": decodeBar, "barrier": decodeBar,
 		"shfl": decodeShfl, "vote": decodeVote, "match": decodeMatch, "redux": decodeRedux, "elect": decodeElect, "activemask": decodeActivemask,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -436,6 +437,35 @@ func TestMemoryForms(t *testing.T) {
 		}
 		if got != want {
 			t.Fatalf("thread %d: %#x, want %#x", i, got, want)
+		}
+	}
+}
+
+// TestLdu: the loads for an address that the warp's lanes share are loads.
+func TestLdu(t *testing.T) {
+	d := newDevice(t, `.visible .entry k(.param .u64 out, .param .u64 in) {
+	.reg .b64 %in, %out, %l; .reg .b32 %r<8>; .reg .b64 %d<2>;
+	ld.param.u64 %out, [out]; ld.param.u64 %in, [in];
+	mov.u32 %r0, %tid.x; mul.wide.u32 %l, %r0, 32; add.u64 %out, %out, %l;
+	shr.u32 %r0, %r0, 5; mul.wide.u32 %l, %r0, 16; add.u64 %in, %in, %l;
+	ldu.global.s8 %r0, [%in+3]; ldu.v2.u16 {%r1, %r2}, [%in+4]; ldu.global.v4.u8 {%r3, %r4, %r5, %r6}, [%in];
+	ldu.global.s32 %d0, [%in+8]; ldu.global.u32 %r7, [%in+12];
+	add.u32 %r4, %r4, %r5; cvt.u32.u64 %r5, %d0; shr.u64 %d0, %d0, 32; cvt.u32.u64 %r6, %d0;
+	st.global.v4.u32 [%out], {%r0, %r1, %r2, %r3}; st.global.v4.u32 [%out+16], {%r4, %r5, %r6, %r7};
+	ret; }`)
+	in := make([]uint8, 32)
+	for i := range in {
+		in[i] = uint8(0xf1 - 7*i)
+	}
+	pi, po := buffer(d, "in", in), buffer(d, "out", make([]uint32, 64*8))
+	d.must("k", 1, 64, po, pi)
+	got := read[uint32](d, po, 64*8)
+	for lane := range 64 {
+		b := in[lane/32*16:]
+		word := func(at int) uint32 { return hostOrder.Uint32(b[at:]) }
+		want := []uint32{uint32(int8(b[3])), uint32(hostOrder.Uint16(b[4:])), uint32(hostOrder.Uint16(b[6:])), uint32(b[0]), uint32(b[1]) + uint32(b[2]), word(8), uint32(int32(word(8)) >> 31), word(12)}
+		if !slices.Equal(got[8*lane:][:8], want) {
+			t.Fatalf("lane %d: got %#x, want %#x", lane, got[8*lane:][:8], want)
 		}
 	}
 }
