@@ -281,9 +281,9 @@ var table = []row{
 	{"cvt", "@89:81 rn relu? f16x2 T=e4m3x2|e5m2x2", ">f16x2 T"},
 	{"cvt", "@72:65 pack sat u16|s16 s32", ">u32 s32 s32"},
 	{"cvt", "@72:65 pack sat u8|s8|u4@75:65|s4@75:65|u2@75:65|s2@75:65 s32 b32", ">u32 s32 s32 b32"},
-	{"cvta", "S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77 T=u64", ">T addr:T"},
-	{"cvta", "to S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77 T=u64", ">T T"},
-	{"isspacep", "const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77", ">p =u64"},
+	{"cvta", "S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77|param::entry@70:83 T=u64", ">T addr:T"},
+	{"cvta", "to S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77|param::entry@70:83 T=u64", ">T T"},
+	{"isspacep", "const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77|param::entry@70:83", ">p =u64"},
 
 	// Memory.
 	{"ld", "weak? " + ldSpaces + " ca|cg|cs|lu|cv?" + ldTail, ldArgs},

@@ -127,6 +127,8 @@ func accesses() (list []*draft) {
 			body: "\tand.b32 %x0, %i0, 7;\n\tcvt.u64.u32 %y0, %x0;\n\tmov.u64 %y1, bytes;\n\tadd.u64 %y1, %y1, %y0;\n\tld.global.s8 %o0, [%y1];\n\tld.global.b32 %o1, [number];\n"},
 		&draft{name: "isspacep", decl: shared + local, outs: types(6, ptx.Pred),
 			body: "\tmov.u64 %y0, smem;\n\tcvta.shared.u64 %y0, %y0;\n\tmov.u64 %y1, lmem;\n\tcvta.local.u64 %y1, %y1;\n\tisspacep.shared %o0, %y0;\n\tisspacep.global %o1, %y0;\n\tisspacep.local %o2, %y1;\n\tisspacep.global %o3, %ia;\n\tisspacep.shared %o4, %ia;\n\tisspacep.const %o5, %ia;\n"},
+		&draft{name: "isspacep, parameters", ptx: 83, outs: types(7, ptx.Pred),
+			body: "\tmov.u64 %y0, in;\n\tcvta.param.u64 %y1, %y0;\n\tcvta.param::entry.u64 %y2, %y0;\n\tisspacep.param %o0, %y1;\n\tisspacep.param::entry %o1, %y2;\n\tisspacep.param::entry %o2, %ia;\n\tisspacep.global %o3, %y1;\n\tisspacep.shared %o4, %y1;\n\tisspacep.local %o5, %y1;\n\tsetp.eq.u64 %o6, %y1, %y2;\n"},
 		&draft{name: "cvta.to.shared", decl: shared, ins: types(1, b32), outs: types(1, b32),
 			body: ownShared + "\tst.shared.b32 [%x9], %i0;\n\tcvt.u64.u32 %y0, %x9;\n\tcvta.shared.u64 %y0, %y0;\n\tcvta.to.shared.u64 %y1, %y0;\n\tcvt.u32.u64 %x1, %y1;\n\tld.shared.b32 %o0, [%x1];\n"},
 	)

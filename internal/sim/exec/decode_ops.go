@@ -213,7 +213,7 @@ func decodeCvta(d *decoder) error {
 		return err
 	}
 	var base uint64
-	switch space := oneOf(d.in.Mods, "shared", "shared::cta", "shared::cluster", "local", "param"); space {
+	switch space := oneOf(d.in.Mods, "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry"); space {
 	case "":
 		if d.alias(&args[0], s, wide) {
 			return nil
@@ -221,7 +221,7 @@ func decodeCvta(d *decoder) error {
 		return d.copyRow(&args[0], s, wide)
 	case "local":
 		base = localWindow
-	case "param":
+	case "param", "param::entry":
 		base = paramWindow
 	default:
 		base = sharedWindow
@@ -244,7 +244,7 @@ func decodeIsspacep(d *decoder) error {
 			in = a-sharedWindow < windowBytes
 		case strings.HasPrefix(space, "shared"):
 			in = a-sharedWindow < rankBytes
-		case space == "param":
+		case strings.HasPrefix(space, "param"):
 			in = a-paramWindow < windowBytes
 		case space == "local":
 			in = a-localWindow < windowBytes
@@ -252,7 +252,7 @@ func decodeIsspacep(d *decoder) error {
 			r := mem.region(a)
 			in = r != nil && r.readOnly
 		case space == "global":
-			in = a >= globalBase
+			in = a >= globalBase || a-paramWindow < windowBytes // as the manual has it
 		}
 		return uint64(spread(in) & 1)
 	}

@@ -470,6 +470,43 @@ func TestLdu(t *testing.T) {
 	}
 }
 
+// TestSpaces: which spaces the manual says that generic addresses are in; that
+// of parameters is part of global memory.
+func TestSpaces(t *testing.T) {
+	spaces := []string{"global", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry"}
+	for of, want := range map[string]string{
+		"mov.u64 %at, gv":                         "global",
+		"mov.u64 %at, %out":                       "global",
+		"mov.u64 %at, sv; cvta.shared.u64":        "shared shared::cta shared::cluster",
+		"mov.u64 %at, lv; cvta.local.u64":         "local",
+		"mov.u64 %at, out; cvta.param.u64":        "global param param::entry",
+		"mov.u64 %at, out; cvta.param::entry.u64": "global param param::entry",
+	} {
+		if strings.Contains(of, "cvta") {
+			of += " %at, %at"
+		}
+		body := of + "; mov.u32 %r, 0;\n"
+		for i, space := range spaces {
+			body += fmt.Sprintf("isspacep.%s %%p, %%at; @%%p or.b32 %%r, %%r, %d;\n", space, 1<<i)
+		}
+		d := deviceOf(t, `.global .b32 gv; .visible .entry k(.param .u64 out) {
+	.shared .b32 sv; .local .b32 lv; .reg .b64 %out, %at; .reg .b32 %r; .reg .pred %p;
+	ld.param.u64 %out, [out];
+	`+body+`st.global.u32 [%out], %r; ret; }`, 90)
+		po := d.empty("out", 4)
+		d.must("k", 1, 1, po)
+		var got []string
+		for i, space := range spaces {
+			if read[uint32](d, po, 1)[0]>>i&1 == 1 {
+				got = append(got, space)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: in %v, want %s", of, got, want)
+		}
+	}
+}
+
 // TestCpAsync copies to shared memory with zero fill.
 func TestCpAsync(t *testing.T) {
 	d := newDevice(t, body(`
