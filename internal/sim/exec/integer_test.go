@@ -323,6 +323,23 @@ func TestPackedConversions(t *testing.T) {
 	}
 }
 
+// TestPackedConversionsWide: registers of 64 bits give their low halves, and get
+// zeros above the result.
+func TestPackedConversionsWide(t *testing.T) {
+	d := newDevice(t, `.visible .entry k(.param .u64 out) {
+	.reg .b64 %out, %a, %b, %c, %d, %e;
+	ld.param.u64 %out, [out];
+	mov.u64 %a, 0x700000081; mov.u64 %b, 0x1fffffff0; mov.u64 %c, 0x9abcdef0;
+	cvt.pack.sat.s8.s32.b32 %d, %a, %b, %c;
+	cvt.pack.sat.s16.s32 %e, %b, %a;
+	st.global.v2.b64 [%out], {%d, %e}; ret; }`)
+	po := buffer(d, "out", make([]uint64, 2))
+	d.must("k", 1, 1, po)
+	if got, want := [2]uint64(read[uint64](d, po, 2)), [2]uint64{0xdef07ff0, 0xfff00081}; got != want {
+		t.Errorf("got %#x, want %#x", got, want)
+	}
+}
+
 // TestCarry adds, subtracts and multiplies 128-bit numbers in 32-bit pieces.
 func TestCarry(t *testing.T) {
 	d := newDevice(t, `

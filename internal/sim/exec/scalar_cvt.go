@@ -46,7 +46,7 @@ func intToInt(sat bool, d, s ptx.Type) fn1 {
 
 // packSaturated returns the scalar function of cvt.pack to a type such as "u4",
 // which no value has by itself: b's low bits under a's, and under those of c, if
-// there is one.
+// there is one. The result is 32 bits, in a wider register, too.
 func packSaturated(to string, third bool) any {
 	width, _ := strconv.Atoi(to[1:])
 	lo, hi := int64(0), int64(1)<<width-1
@@ -57,7 +57,7 @@ func packSaturated(to string, third bool) any {
 	if !third {
 		return func(a, b uint64) uint64 { return low(a)<<width | low(b) }
 	}
-	return func(a, b, c uint64) uint64 { return c<<(2*width) | low(a)<<width | low(b) }
+	return func(a, b, c uint64) uint64 { return c<<(2*width)&math.MaxUint32 | low(a)<<width | low(b) }
 }
 
 func intToFloat(mods []string, d, s ptx.Type) fn1 {

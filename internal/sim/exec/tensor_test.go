@@ -388,6 +388,7 @@ func TestMatrixFaults(t *testing.T) {
 		// Lane 9's elements, of row 2 and columns 2 and 3, come to lanes 9 and 13.
 		{"movmatrix to lanes of other elements", "setp.ne.u32 %p, %t, 9;\n@%p mov.u32 %r1, 5;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1;\nand.b32 %r2, %t, 27;\nsetp.ne.u32 %p, %r2, 9;\n@%p st.global.b32 [%out], %r0;\n", 32, 0, ""},
 		{"movmatrix of what nobody wrote", "setp.ne.u32 %p, %t, 9;\n@%p mov.u32 %r1, 5;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1;\nst.global.b32 [%out], %r0;\n", 32, Uninitialised, "lanes 0x2200"},
+		{"movmatrix of what nobody wrote, an odd row", "setp.ne.u32 %p, %t, 13;\n@%p mov.u32 %r1, 5;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1;\nst.global.b32 [%out], %r0;\n", 32, Uninitialised, "lanes 0x2200"},
 		{"misaligned row", fill + "add.u32 %a, %a, 8;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r0}, [%a];\n", 32, Misaligned, "multiple of 16"},
 		{"row after the end", fill + "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r0,%r1,%r2,%r3}, [%a+16];\n", 32, OutOfBounds, "512 bytes of shared memory"},
 		{"rows of which the last is not used", fill + "ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r0,%r1}, [%a+16];\n", 32, 0, ""},
