@@ -19,7 +19,7 @@ package ptx
 //	T+          a register wider than the type will do as well
 //	T*2         twice the kept type's width
 //	=T          a register, not a constant
-//	4xT VxT     a vector of four, or as many as the kept v2 or v4 says (a scalar if absent)
+//	4xT VxT     a vector of four, or as many as the kept v2, v4 or v8 says (a scalar if absent)
 //	N2xT        as many as half the N of a kept m64nNk16; "N4x" a quarter
 //	[] [S] [tensor]  an address, in the kept state space; with coordinates for
 //	            as many dimensions as the kept 1d to 5d says
@@ -61,6 +61,9 @@ const (
 	redHead  = "relaxed|release? " + scopes + "? " + spaces + "? "
 	ldArgs   = ">VxT+ [S] C:u64"
 	stArgs   = "[S] VxT+ C:u64"
+
+	atomVector = "@90:81 relaxed|acquire|release|acq_rel? " + scopes + "? S=global? "
+	redVector  = "@90:81 relaxed|release? " + scopes + "? S=global? "
 )
 
 // table holds every instruction form that the package knows.
@@ -323,8 +326,12 @@ var table = []row{
 	{"atom", "@90:78 " + atomHead + "add noftz " + hint + " T=bf16|bf16x2", ">T [S-local] T C:u64"},
 	{"atom", atomHead + "inc|dec " + hint + " T=u32", ">T_ [S-local] T C:u64"},
 	{"atom", atomHead + "min|max " + hint + " T=u32|s32|u64|s64", ">T_ [S-local] T C:u64"},
-	{"atom", "@90:81 relaxed|acquire|release|acq_rel? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", ">VxT [S-local] VxT C:u64"},
-	{"red", "@90:81 relaxed|release? " + scopes + "? S=global? add " + hint + " V=v2|v4 T=f32", "[S-local] VxT C:u64"},
+	{"atom", atomVector + "add " + hint + " V=v2|v4 T=f32", ">VxT [S-local] VxT C:u64"},
+	{"atom", atomVector + "add|min|max noftz " + hint + " V=v2|v4|v8 T=f16|bf16", ">VxT [S-local] VxT C:u64"},
+	{"atom", atomVector + "add|min|max noftz " + hint + " V=v2|v4 T=f16x2|bf16x2", ">VxT [S-local] VxT C:u64"},
+	{"red", redVector + "add " + hint + " V=v2|v4 T=f32", "[S-local] VxT C:u64"},
+	{"red", redVector + "add|min|max noftz " + hint + " V=v2|v4|v8 T=f16|bf16", "[S-local] VxT C:u64"},
+	{"red", redVector + "add|min|max noftz " + hint + " V=v2|v4 T=f16x2|bf16x2", "[S-local] VxT C:u64"},
 	{"red", redHead + "and|or|xor " + hint + " T=b32|b64", "[S-local] T C:u64"},
 	{"red", redHead + "add " + hint + " T=u32|s32|u64|f32|f64", "[S-local] T C:u64"},
 	{"red", redHead + "add noftz " + hint + " T=f16|f16x2|bf16@90:78|bf16x2@90:78", "[S-local] T C:u64"},

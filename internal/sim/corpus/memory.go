@@ -242,10 +242,7 @@ func atomics() (list []*draft) {
 			}
 		}
 	}
-	for _, v := range []string{"v2", "v4"} {
-		n := int(v[1] - '0')
-		list = append(list, &draft{name: "atom.global.add." + v + ".f32", sm: 90, ptx: 81, lanes: 512, ins: types(2*n, ptx.F32), outs: types(2*n, ptx.F32), body: vectorAtomic(v, n)})
-	}
+	list = append(list, vectorAtomics()...)
 	return append(list, &draft{name: "atom.cas.b32, a sum by retries", block: 64, lanes: 128, ins: types(1, ptx.B32), outs: types(1, ptx.B32), decl: shared, ran: strings.NewReplacer("ld.volatile", "ld"), body: `
 	setp.ne.u32 %q0, %t, 0;
 	@!%q0 st.shared.u32 [smem], %t;
@@ -262,7 +259,23 @@ RETRY:
 `})
 }
 
-func vectorAtomic(v string, n int) string {
+// vectorAtomics are the operations on vectors, which only global memory has.
+func vectorAtomics() (list []*draft) {
+	for _, v := range []string{"v2.f32", "v4.f32", "v2.f16", "v4.f16", "v8.f16", "v2.bf16", "v4.bf16", "v8.bf16", "v2.f16x2", "v4.f16x2", "v2.bf16x2", "v4.bf16x2"} {
+		ops := []string{"add.noftz", "min.noftz", "max.noftz"}
+		if strings.HasSuffix(v, ".f32") {
+			ops = []string{"add"}
+		}
+		for _, op := range ops {
+			for _, kind := range []string{"atom", "red"} {
+				list = append(list, vectorAtomic(kind+".global."+op+"."+v, kind, int(v[1]-'0'), typed(v[3:])))
+			}
+		}
+	}
+	return list
+}
+
+func vectorAtomic(name, kind string, n int, t ptx.Type) *draft {
 	join := func(from, to int, prefix string) string {
 		var s []string
 		for i := from; i < to; i++ {
@@ -270,8 +283,29 @@ func vectorAtomic(v string, n int) string {
 		}
 		return "{" + strings.Join(s, ", ") + "}"
 	}
-	return fmt.Sprintf("\tmul.wide.u32 %%y0, %%g, 16;\n\tadd.u64 %%y0, %%scratch, %%y0;\n\tst.global.%[1]s.b32 [%%y0], %[2]s;\n\tatom.global.add.%[1]s.f32 %[3]s, [%%y0], %[4]s;\n\tld.global.%[1]s.b32 %[5]s, [%%y0];\n",
-		v, join(0, n, "%i"), join(n, 2*n, "%o"), join(n, 2*n, "%i"), join(0, n, "%o"))
+	d := &draft{name: name, sm: 90, ptx: 81, lanes: 512, ins: types(2*n, t), outs: types(n, t), body: "\tmul.wide.u32 %y0, %g, 16;\n\tadd.u64 %y0, %scratch, %y0;\n"}
+	part := min(n, 4) // what st and ld have
+	for i := 0; i < n; i += part {
+		d.body += fmt.Sprintf("\tst.global.v%d.b%d [%%y0%s], %s;\n", part, t.Bits(), plus(i*t.Size()), join(i, i+part, "%i"))
+	}
+	old := ""
+	if kind == "atom" {
+		old = join(n, 2*n, "%o") + ", "
+		d.outs = types(2*n, t)
+	}
+	d.body += fmt.Sprintf("\t%s %s[%%y0], %s;\n", name, old, join(n, 2*n, "%i"))
+	for i := 0; i < n; i += part {
+		d.body += fmt.Sprintf("\tld.global.v%d.b%d %s, [%%y0%s];\n", part, t.Bits(), join(i, i+part, "%o"), plus(i*t.Size()))
+	}
+	return d
+}
+
+// plus is the offset of an address, if there is one.
+func plus(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("+%d", n)
 }
 
 // crowd makes the program of an operation on a word that a block shares; each

@@ -947,7 +947,7 @@ func (d *decoder) atomVector(to, address *ptx.Operand, args []ptx.Operand) error
 			n.mem.bytes *= uint32(len(args))
 		}
 		n.off += int64(i) * int64(n.mem.size)
-		n.mem.part = i > 0
+		n.mem.part, n.mem.globalOnly = i > 0, true
 		if to != nil {
 			results[i] = d.newSlot(ptx.B32)
 			n.d, n.sets = results[i], []slot{results[i]}

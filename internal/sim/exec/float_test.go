@@ -351,6 +351,29 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// minMax is the model of min and max, of which some give a NaN where an operand
+// is one.
+func (f fp) minMax(op string, nan bool, v, w uint64) uint64 {
+	a, b := f.value(v), f.value(w)
+	switch {
+	case a != a && b != b, nan && (a != a || b != b):
+		return f.bits(math.NaN())
+	case a != a:
+		return w
+	case b != b:
+		return v
+	}
+	// math.Min and Max order zeros by sign.
+	m := math.Min(a, b)
+	if op == "max" {
+		m = math.Max(a, b)
+	}
+	if m == a && math.Signbit(m) == math.Signbit(a) {
+		return v
+	}
+	return w
+}
+
 func TestMinMax(t *testing.T) {
 	for _, f := range []fp{fp32, fp64, fp16, fpB16} {
 		for _, op := range []string{"min", "max"} {
@@ -358,26 +381,7 @@ func TestMinMax(t *testing.T) {
 				if f.t == ptx.F64 && nan != "" {
 					continue
 				}
-				check(t, op+"."+nan+f.name, "", func(v []uint64) uint64 {
-					a, b := f.value(v[0]), f.value(v[1])
-					switch {
-					case a != a && b != b, nan != "" && (a != a || b != b):
-						return f.bits(math.NaN())
-					case a != a:
-						return v[1]
-					case b != b:
-						return v[0]
-					}
-					// math.Min and Max order zeros by sign.
-					m := math.Min(a, b)
-					if op == "max" {
-						m = math.Max(a, b)
-					}
-					if m == a && math.Signbit(m) == math.Signbit(a) {
-						return v[0]
-					}
-					return v[1]
-				})
+				check(t, op+"."+nan+f.name, "", func(v []uint64) uint64 { return f.minMax(op, nan != "", v[0], v[1]) })
 			}
 		}
 		check(t, "neg."+f.name, "", func(v []uint64) uint64 { return v[0] ^ 1<<(f.t.Bits()-1) })

@@ -37,6 +37,7 @@ type memOp struct {
 	// it flushes no subnormals.
 	updateShared func(x *ctx, in *inst, p unsafe.Pointer, lane int)
 	halves       bool // a sum of two 16-bit floats
+	globalOnly   bool // a generic address must be one of global memory
 }
 
 // ordering notes what a memory operation orders besides itself.
@@ -459,6 +460,9 @@ func updateRows(x *ctx, in *inst) {
 		return
 	}
 	m := in.mem
+	if m.globalOnly && r.shared {
+		x.fail(in, OutOfBounds, x.firstActive(), x.addrs[x.firstActive()], m.bytes, "", "an atomic operation on a vector that is not in global memory: use one for each element")
+	}
 	if !r.init.all(lo-r.base+r.initOff, hi-lo) {
 		x.active(func(lane int) {
 			if n := uint64(m.bytes); r.init.few(x.addrs[lane]-r.base+r.initOff, n) != 1<<n-1 {
