@@ -59,6 +59,7 @@ const (
 	stSpaces = "S=global|local|shared|shared::cta@0:78|shared::cluster@90:78?"
 	atomHead = "relaxed|acquire|release|acq_rel? " + scopes + "? " + spaces + "? "
 	redHead  = "relaxed|release? " + scopes + "? " + spaces + "? "
+	redAsync = "@90:81 async relaxed cluster S=shared::cluster? mbarrier::complete_tx::bytes "
 	ldArgs   = ">VxT+ [S] C:u64"
 	stArgs   = "[S] VxT+ C:u64"
 
@@ -478,6 +479,10 @@ var table = []row{
 	{"cp", "@90:80 async bulk prefetch tensor N=1d|2d|3d|4d|5d L2 global tile? C=L2::cache_hint?", "[tensor-local] C:u64"},
 	{"cp", "@90:80 reduce async bulk tensor N=1d|2d|3d|4d|5d global shared::cta add|min|max|inc|dec|and|or|xor tile? bulk_group C=L2::cache_hint?", "[tensor-local] [shared] C:u64"},
 	{"st", "@90:81 async weak? S=shared::cluster? mbarrier::complete_tx::bytes V=v2|v4? T=b32|b64|u32|u64|s32|s64|f32|f64", "[S] VxT [shared]"},
+	{"red", redAsync + "inc|dec T=u32", "[S] T [shared]"},
+	{"red", redAsync + "min|max T=u32|s32", "[S] T [shared]"},
+	{"red", redAsync + "and|or|xor T=b32", "[S] T [shared]"},
+	{"red", redAsync + "add T=u32|s32|u64", "[S] T [shared]"},
 
 	// Clusters and cache policies.
 	{"mapa", "@90:78 S=shared::cluster? T=u32|u64", ">T addr:T u32"},

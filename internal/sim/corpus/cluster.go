@@ -140,6 +140,17 @@ DONE:
 	ld.shared.v2.b64 {%o0, %o1}, [%x9];
 `+clusterMeet))
 	}
+	for _, op := range strings.Fields("inc.u32 dec.u32 min.u32 min.s32 max.u32 max.s32 add.u32 add.s32 add.u64 and.b32 or.b32 xor.b32") {
+		t := typed(op[strings.IndexByte(op, '.')+1:])
+		bits := t.Bits()
+		list = append(list, inCluster("red.async."+op, types(2, t), types(1, t), fmt.Sprintf("\tst.shared.b%d [%%x9], %%i0;\n", bits)+
+			ready(1, fmt.Sprintf("\t@!%%q0 mbarrier.arrive.expect_tx.shared::cta.b64 _, [bar], %d;\n", 32*t.Size()))+`
+	mov.u32 %x26, bar;
+	mapa.shared::cluster.u32 %x24, %x26, %x2;
+	mapa.shared::cluster.u32 %x5, %x9, %x2;
+	red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.`+op+` [%x5], %i1, [%x24];
+`+awaitRemote+fmt.Sprintf("\tld.shared.b%d %%o0, [%%x9];\n", bits)+clusterMeet))
+	}
 	copies := []string{"cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes"}
 	for _, op := range strings.Fields("and.b32 or.b32 xor.b32 add.u32 add.s32 add.u64 inc.u32 dec.u32 min.u32 min.s32 max.u32 max.s32") {
 		copies = append(copies, "cp.reduce.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes."+op)

@@ -873,6 +873,9 @@ func decodeSt(d *decoder) error {
 }
 
 func decodeAtom(d *decoder) error {
+	if d.in.Mods[0] == "async" {
+		return decodeStAsync(d)
+	}
 	args := d.in.Args
 	var to *ptx.Operand
 	if d.in.Op == "atom" {

@@ -60,13 +60,20 @@ func (c *bulkCopy) hold(x *ctx, in *inst, lane, which int, r *region, parts []ex
 	if len(parts) == 0 {
 		return
 	}
+	l := x.unheld(in, lane, r, parts, which == target)
+	c.holds[which] = l.add(&hold{writes: which == target, parts: parts, from: c.fault, until: c.until()})
+}
+
+// unheld reports what an operation in flight holds of what another is about to
+// read or write.
+func (x *ctx) unheld(in *inst, lane int, r *region, parts []extent, store bool) *holds {
 	l, base := x.held(r)
 	for _, p := range parts {
-		if h := l.find(p.lo, p.hi, which == target); h != nil {
+		if h := l.find(p.lo, p.hi, store); h != nil {
 			x.failHeld(in, r, lane, base+p.lo, p.hi-p.lo, h)
 		}
 	}
-	c.holds[which] = l.add(&hold{writes: which == target, parts: parts, from: c.fault, until: c.until()})
+	return l
 }
 
 // waited goes on with a group's copy once its thread has waited for it, or only
@@ -214,7 +221,7 @@ func (x *ctx) eachTarget(in *inst, lane int, mask slot, dst *region, a, n uint64
 	off := a - dst.base
 	if mask == noSlot {
 		m, b := x.mbar(bar, lane)
-		if &m.shared != dst && &m.remote != dst {
+		if dst.home != m.worker {
 			x.fail(in, BarrierMisuse, lane, a, 0, "", "the barrier and the destination are in shared memory of different blocks")
 		}
 		f(&m.shared, off, m, b)
@@ -435,51 +442,91 @@ func (x *ctx) checkEnd() {
 	}
 }
 
-// decodeStAsync is st.async: a store to another block's shared memory that
-// completes at a barrier there.
+// decodeStAsync is st.async, a store to another block's shared memory that
+// completes at a barrier there, and red.async, an atomic operation that does.
 func decodeStAsync(d *decoder) (err error) {
-	args := d.in.Args
-	t, _ := ptx.TypeByName(d.in.Mods[len(d.in.Mods)-1])
+	args, mods := d.in.Args, d.in.Mods
+	t, _ := ptx.TypeByName(mods[len(mods)-1])
 	n := blank()
 	n.sink = true
-	var values []slot
+	op := &remoteStore{size: uint32(t.Size())}
 	for _, o := range elements(&args[1]) {
 		s, err := d.input(&n, &o, t)
 		if err != nil {
 			return err
 		}
-		values = append(values, s)
+		op.values = append(op.values, s)
 	}
-	size := uint64(t.Size())
-	total := size * uint64(len(values))
-	dst := d.holder(&n, &args[0], ptx.SharedSpace, uint32(total), true, true)
-	bar := d.holder(&n, &args[2], ptx.SharedSpace, 8, true, true)
-	n.fn = func(x *ctx, in *inst) {
-		x.active(func(lane int) {
-			to, a := x.laneAddress(&dst, lane, total)
-			var v [4]uint64
-			for i, s := range values {
-				v[i] = x.get(s, size == 8, lane)
-			}
-			x.eachTarget(in, lane, noSlot, to, a, total, &bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
-				x.targetAccess(&dst, m, lane, at, total)
-				to.init.clear(at, total)
-				c := &bulkCopy{bytes: int64(total), size: total, fault: x.issued(in, lane)}
-				c.hold(x, in, lane, target, to, x.part(to, at, total))
-				c.make = func(*region) {
-					for i := range values {
-						if p := to.at(at + uint64(i)*size); size == 8 {
-							*(*uint64)(p) = v[i] // aligned, and checked by lanePlace
-						} else {
-							*(*uint32)(p) = uint32(v[i])
-						}
-					}
-					to.init.set(at, total)
-				}
-				x.await(lane, m, b, c)
-			})
-		})
+	space := spaceOf(mods) // of both addresses, which are generic where there is none
+	op.dst = d.holder(&n, &args[0], space, op.size*uint32(len(op.values)), true, true)
+	op.bar = d.holder(&n, &args[2], space, 8, true, true)
+	if d.in.Op == "red" {
+		if op.update = atomics(mods, t, true); op.update == nil {
+			return d.unknown()
+		}
+		// It is a relaxed operation, for which PTX asks for no fence of proxies.
+		op.dst.mem.strong, op.dst.mem.proxy = true, eitherProxy
 	}
+	n.fn = op.issue
 	d.emit(n)
 	return nil
+}
+
+// remoteStore is the constant part of st.async and red.async.
+type remoteStore struct {
+	dst, bar inst
+	values   []slot
+	size     uint32 // bytes of a value
+	update   fn3    // of red.async; nil: a store
+}
+
+// issue starts the store of each active lane.
+func (op *remoteStore) issue(x *ctx, in *inst) {
+	total := uint64(op.dst.mem.bytes)
+	x.active(func(lane int) {
+		to, a := x.laneAddress(&op.dst, lane, total)
+		var v [4]uint64
+		for i, s := range op.values {
+			v[i] = x.get(s, op.size == 8, lane)
+		}
+		x.eachTarget(in, lane, noSlot, to, a, total, &op.bar, func(to *region, at uint64, m *ctx, b *mbarrier) {
+			x.targetAccess(&op.dst, m, lane, at, total)
+			c := &bulkCopy{bytes: int64(total), size: total, fault: x.issued(in, lane)}
+			if op.update != nil {
+				op.reduce(x, in, lane, c, to, at, v[0])
+			} else {
+				op.store(x, in, lane, c, to, at, v)
+			}
+			x.await(lane, m, b, c)
+		})
+	})
+}
+
+// store says what a st.async is to write, which is undefined until then.
+func (op *remoteStore) store(x *ctx, in *inst, lane int, c *bulkCopy, to *region, at uint64, v [4]uint64) {
+	to.init.clear(at, c.size)
+	c.hold(x, in, lane, target, to, x.part(to, at, c.size))
+	c.make = func(*region) {
+		for i := range op.values {
+			if p := to.at(at + uint64(i)*uint64(op.size)); op.size == 8 {
+				*(*uint64)(p) = v[i] // aligned, and checked by laneAddress
+			} else {
+				*(*uint32)(p) = uint32(v[i])
+			}
+		}
+		to.init.set(at, c.size)
+	}
+}
+
+// reduce says what a red.async is to do. It needs what is there, and does not
+// mind others.
+func (op *remoteStore) reduce(x *ctx, in *inst, lane int, c *bulkCopy, to *region, at, v uint64) {
+	x.unheld(in, lane, to, x.part(to, at, c.size), true)
+	if !to.init.all(at, c.size) {
+		label := x.memoryName(to, at)
+		x.fail(in, Uninitialised, lane, at, op.size, label, "an atomic operation on memory of %s that nobody wrote", label)
+	}
+	c.make = func(*region) {
+		atomically(to.at(at), op.size, func(old uint64) uint64 { return op.update(old, v, 0) })
+	}
 }

@@ -257,6 +257,108 @@ READY:
 	}
 }
 
+// remoteReductions makes a kernel of blocks of 64 threads, each of which reduces
+// its value of in into one of 8 words of the other block, which has them from
+// first and stores what came of them in out.
+func remoteReductions(op string, bytes int) string {
+	return strings.NewReplacer("BYTES", fmt.Sprint(bytes), "TOTAL", fmt.Sprint(64*bytes), "BITS", fmt.Sprint(8*bytes), "OP", op).Replace(`
+.visible .entry k(.param .u64 in, .param .u64 first, .param .u64 out)
+{
+	.reg .b32 %r<10>; .reg .b64 %d<4>; .reg .pred %p<3>; .reg .bBITS %v, %w;
+	.shared .align 8 .b8 tile[64];
+	.shared .align 8 .b64 bar;
+	ld.param.u64 %d0, [in]; ld.param.u64 %d1, [first]; ld.param.u64 %d2, [out];
+	mov.u32 %r0, %tid.x; mov.u32 %r1, %cluster_ctarank; xor.b32 %r2, %r1, 1; mov.u32 %r3, %ctaid.x;
+	setp.ne.u32 %p0, %r0, 0; setp.ge.u32 %p1, %r0, 8;
+	mad.lo.u32 %r4, %r3, 64, %r0; mul.wide.u32 %d3, %r4, BYTES; add.u64 %d0, %d0, %d3;
+	ld.global.bBITS %v, [%d0];
+	mov.u32 %r5, tile; and.b32 %r6, %r0, 7; mad.lo.u32 %r5, %r6, BYTES, %r5;
+	@%p1 bra ON;
+	mad.lo.u32 %r7, %r3, 8, %r0; mul.wide.u32 %d3, %r7, BYTES; add.u64 %d1, %d1, %d3; add.u64 %d2, %d2, %d3;
+	ld.global.bBITS %w, [%d1]; st.shared.bBITS [%r5], %w;
+	@%p0 bra ON;
+	mbarrier.init.shared.b64 [bar], 1; mbarrier.arrive.expect_tx.shared.b64 _, [bar], TOTAL;
+	fence.mbarrier_init.release.cluster;
+ON:
+` + meetCluster + `
+	mapa.shared::cluster.u32 %r8, %r5, %r2; mov.u32 %r9, bar; mapa.shared::cluster.u32 %r9, %r9, %r2;
+	red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.OP [%r8], %v, [%r9];
+W:	mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 %p2, [bar], 0;
+	@!%p2 bra W;
+	@%p1 bra END;
+	ld.shared.bBITS %w, [%r5]; st.global.bBITS [%d2], %w;
+END:
+` + meetCluster + `
+	ret;
+}`)
+}
+
+// TestRemoteReductions holds red.async against Go's integers.
+func TestRemoteReductions(t *testing.T) {
+	u32 := func(f func(a, b uint32) uint32) func(a, b uint64) uint64 {
+		return func(a, b uint64) uint64 { return uint64(f(uint32(a), uint32(b))) }
+	}
+	for op, f := range map[string]func(a, b uint64) uint64{
+		"inc.u32": u32(func(a, b uint32) uint32 {
+			if a >= b {
+				return 0
+			}
+			return a + 1
+		}),
+		"dec.u32": u32(func(a, b uint32) uint32 {
+			if a == 0 || a > b {
+				return b
+			}
+			return a - 1
+		}),
+		"min.u32": u32(func(a, b uint32) uint32 { return min(a, b) }), "max.u32": u32(func(a, b uint32) uint32 { return max(a, b) }),
+		"min.s32": u32(func(a, b uint32) uint32 { return uint32(min(int32(a), int32(b))) }), "max.s32": u32(func(a, b uint32) uint32 { return uint32(max(int32(a), int32(b))) }),
+		"add.u32": u32(func(a, b uint32) uint32 { return a + b }), "add.s32": u32(func(a, b uint32) uint32 { return a + b }),
+		"and.b32": u32(func(a, b uint32) uint32 { return a & b }), "or.b32": u32(func(a, b uint32) uint32 { return a | b }), "xor.b32": u32(func(a, b uint32) uint32 { return a ^ b }),
+		"add.u64": func(a, b uint64) uint64 { return a + b },
+	} {
+		if strings.HasSuffix(op, "64") {
+			holdReductions(t, op, f)
+		} else {
+			holdReductions(t, op, func(a, b uint32) uint32 { return uint32(f(uint64(a), uint64(b))) })
+		}
+	}
+}
+
+func holdReductions[T uint32 | uint64](t *testing.T, op string, f func(a, b T) T) {
+	t.Helper()
+	const blocks, seed = 4, 73
+	r := newRand(seed)
+	in, first := make([]T, 64*blocks), make([]T, 8*blocks)
+	for i := range first {
+		first[i] = T(r.Uint64() >> (r.UintN(2) * 28))
+	}
+	for i := range in {
+		in[i] = T(r.Uint64() | r.Uint64()>>(r.UintN(2)*8))
+		if strings.Contains(op, "c.") {
+			in[i] = 5 // the order does not matter
+		}
+	}
+	want := slices.Clone(first)
+	for i := range in {
+		to := &want[(i/64^1)*8+i%8]
+		*to = f(*to, in[i])
+	}
+	bytes := 4
+	if ^T(0)>>31 > 1 {
+		bytes = 8
+	}
+	d := hopperDevice(t, remoteReductions(op, bytes))
+	out := buffer(d, "out", make([]T, 8*blocks))
+	if err := d.cluster(2, 64, 1, buffer(d, "in", in), buffer(d, "first", first), out); err != nil {
+		t.Errorf("%s: %v", op, err)
+		return
+	}
+	if got := read[T](d, out, 8*blocks); !slices.Equal(got, want) {
+		t.Errorf("%s, seed %d: %x, want %x", op, seed, got, want)
+	}
+}
+
 // TestTensorCopies holds copies of boxes, both ways, against a plain model.
 func TestTensorCopies(t *testing.T) {
 	const seed = 7

@@ -25,7 +25,9 @@ func clusterKernel(text string) string {
 	mov.u32 %r6, 0; mov.u32 %r20, 0;
 	@%p0 mbarrier.init.shared.b64 [bar], 64;
 	fence.mbarrier_init.release.cluster;
-` + strings.NewReplacer("MEET", "barrier.cluster.arrive; barrier.cluster.wait;", "AWAIT", awaitBar("a"), "ARRIVE", "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r5];",
+` + strings.NewReplacer("MEET", "barrier.cluster.arrive; barrier.cluster.wait;", "AWAIT", awaitBar("a"),
+		"EXPECT", "@!%p0 bra on; mbarrier.arrive.expect_tx.shared.b64 _, [bar], 256; on: @!%p0 mbarrier.arrive.shared.b64 _, [bar];",
+		"REDUCE", "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [%r4], %r0, [%r5];", "ARRIVE", "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r5];",
 		"STORE", "st.shared::cluster.u32 [%r4], %r0;", "LOAD", "ld.shared::cluster.u32 %r9, [%r4];", "OWN", "st.shared.u32 [%r3], %r0;", "READ", "ld.shared.u32 %r9, [%r3];").Replace(text) + "\nret;\n}\n"
 }
 
@@ -75,7 +77,20 @@ func TestClusters(t *testing.T) {
 		{"a flag", "@%p0 st.shared.u32 [tile+512], %r6; MEET STORE bar.sync 0; mov.u32 %r7, tile; mapa.shared::cluster.u32 %r7, %r7, %r2; @!%p0 bra met; red.release.cluster.shared::cluster.add.u32 [%r7+512], 1; spin: ld.acquire.cluster.shared.u32 %r8, [tile+512]; setp.eq.u32 %p3, %r8, 0; @%p3 bra spin; met: bar.sync 0; READ", 0, false, ""},
 		{"a flag without release", "@%p0 st.shared.u32 [tile+512], %r6; MEET STORE bar.sync 0; mov.u32 %r7, tile; mapa.shared::cluster.u32 %r7, %r7, %r2; @!%p0 bra met; red.relaxed.cluster.shared::cluster.add.u32 [%r7+512], 1; spin: ld.acquire.cluster.shared.u32 %r8, [tile+512]; setp.eq.u32 %p3, %r8, 0; @%p3 bra spin; met: bar.sync 0; READ MEET", SharedRace, false, ""},
 		{"a store to what another has loaded before it set a flag", "@%p0 st.shared.u32 [tile+512], %r6; OWN MEET LOAD mov.u32 %r7, tile; mapa.shared::cluster.u32 %r7, %r7, %r2; red.relaxed.cluster.shared::cluster.add.u32 [%r7+512], 1; spin: ld.volatile.shared.u32 %r8, [tile+512]; setp.lt.u32 %p3, %r8, 64; @%p3 bra spin; OWN MEET", SharedRace, false, "read it without"},
-		{"stores that arrive by themselves", "MEET @!%p0 bra on; mbarrier.arrive.expect_tx.shared.b64 _, [bar], 256; on: @!%p0 mbarrier.arrive.shared.b64 _, [bar]; st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r4], %r0, [%r5]; AWAIT READ", 0, false, ""},
+		{"stores that arrive by themselves", "MEET EXPECT st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r4], %r0, [%r5]; AWAIT READ", 0, false, ""},
+		{"reductions that arrive by themselves", "OWN MEET EXPECT REDUCE AWAIT READ", 0, false, ""},
+		{"reductions of one word", "OWN MEET EXPECT mov.u32 %r4, tile; mapa.shared::cluster.u32 %r4, %r4, %r2; REDUCE AWAIT READ", 0, false, ""},
+		{"stores and reductions at generic addresses", "OWN MEET @!%p0 bra on; mbarrier.arrive.expect_tx.shared.b64 _, [bar], 512; on: @!%p0 mbarrier.arrive.shared.b64 _, [bar]; cvt.u64.u32 %d0, %r4; cvta.shared::cluster.u64 %d0, %d0; cvt.u64.u32 %d1, %r5; cvta.shared::cluster.u64 %d1, %d1; st.async.weak.mbarrier::complete_tx::bytes.u32 [%d0+2048], %r0, [%d1]; red.async.relaxed.cluster.mbarrier::complete_tx::bytes.add.u32 [%d0], %r0, [%d1]; AWAIT READ", 0, false, ""},
+		{"a store of one's own at a generic address", "MEET @!%p0 bra on; mbarrier.arrive.expect_tx.shared.b64 _, [bar], 256; on: @!%p0 mbarrier.arrive.shared.b64 _, [bar]; cvt.u64.u32 %d0, %r3; cvta.shared.u64 %d0, %d0; mov.u64 %d1, bar; cvta.shared.u64 %d1, %d1; st.async.weak.mbarrier::complete_tx::bytes.u32 [%d0], %r0, [%d1]; AWAIT READ", 0, false, ""},
+		{"a reduction in global memory", "MEET ld.param.u64 %d0, [out]; cvt.u64.u32 %d1, %r5; cvta.shared::cluster.u64 %d1, %d1; red.async.relaxed.cluster.mbarrier::complete_tx::bytes.add.u32 [%d0], %r0, [%d1]; MEET", OutOfBounds, true, ""},
+		{"a reduction of one's own, without a fence", "OWN MEET EXPECT mov.u32 %r4, %r3; mov.u32 %r5, bar; REDUCE AWAIT READ MEET", 0, false, ""},
+		{"a reduction of what is read before the wait", "OWN MEET EXPECT REDUCE READ AWAIT", SharedRace, false, ""},
+		{"a reduction before the other has started", "OWN REDUCE MEET", BarrierMisuse, true, "may not have started"},
+		{"a reduction of what nobody wrote", "MEET EXPECT REDUCE AWAIT", Uninitialised, true, "nobody wrote"},
+		{"a reduction of half of two words", "OWN MEET EXPECT add.u32 %r4, %r4, 2; REDUCE AWAIT", Misaligned, true, "multiple of 4"},
+		{"a reduction past shared memory", "OWN MEET EXPECT add.u32 %r4, %r4, 65536; REDUCE AWAIT", OutOfBounds, true, "shared memory"},
+		{"a reduction that nobody waits for", "OWN MEET REDUCE MEET", AsyncMisuse, true, "without waiting for the barrier"},
+		{"a reduction of what a store is to write", "OWN MEET st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r4], %r0, [%r5]; REDUCE MEET", AsyncMisuse, true, "still writes it"},
 	} {
 		for _, races := range []bool{true, false} {
 			for seed := range uint64(4) {
