@@ -361,6 +361,7 @@ var quirk = regexp.MustCompile(strings.Join([]string{
 	`^mapa.* sv`, `^mov\.s16 .*[gs]v`, `^wgmma\.wait_group.*0x`,
 	`^st\.async`, `^createpolicy.*\[sv\]`, `^getctarank.* sv`,
 	`^mbarrier\.(init|t\w+_wait)\S* .*, (-1|\d+|0x\w+)[,;]`, `^mbarrier\.arrive.*(\{|0x)`, // large counts, constant states
+	`^mov\.v[24]\S* \{.*\}, [^{]`, // one value for all elements
 	`^movmatrix.*(pred_9|0f3F)`,
 	`^(ld|st)matrix.*\[gv\]`, // the wrong state space
 }, "|"))

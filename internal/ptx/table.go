@@ -239,6 +239,8 @@ var table = []row{
 
 	// Moves and conversions.
 	{"mov", "T=u16|u32|u64|s16|s32|s64|b16|b32|b64|f32|f64", ">T mov:T"},
+	{"mov", "V=v2|v4 T=u16|s16|b16", ">VxT VxT"},
+	{"mov", "V=v2|v4 T=u32|u64|s32|s64|b32|b64|f32|f64", ">VxT sreg:VxT"},
 	{"mov", "pred", ">p !p"},
 	{"mov", "b128", ">b128 =b128"},
 	{"mov", "T=b32|b64", ">T pack:T"},

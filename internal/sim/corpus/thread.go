@@ -47,6 +47,19 @@ func moves() (list []*draft) {
 		&draft{name: "lop3.or.b32", sm: 70, ptx: 82, ins: []ptx.Type{b32, b32, b32, ptx.Pred}, outs: []ptx.Type{b32, ptx.Pred}, body: "\tlop3.or.b32 %o0|%o1, %i0, %i1, %i2, 0x80, %i3;\n"},
 		&draft{name: "lop3.and.b32", sm: 70, ptx: 82, ins: []ptx.Type{b32, b32, b32, ptx.Pred}, outs: []ptx.Type{b32, ptx.Pred}, body: "\tlop3.and.b32 %o0|%o1, %i0, %i1, %i2, 0x80, !%i3;\n"},
 	)
+	for _, t := range strings.Fields(memTypes) {
+		for _, n := range []int{2, 4} {
+			name := fmt.Sprintf("mov.v%d.%s", n, t)
+			if !known(name) {
+				continue
+			}
+			// Around by one, and by one more in place.
+			around := func(prefix string) string {
+				return strings.TrimSuffix(vector(prefix, 1, n-1), "}") + ", " + prefix + "0}"
+			}
+			list = append(list, &draft{name: name, ins: types(n, typed(t)), outs: types(n, typed(t)), body: fmt.Sprintf("\t%[1]s %[2]s, %[3]s;\n\t%[1]s %[2]s, %[4]s;\n", name, regs("%o", n), around("%i"), around("%o"))})
+		}
+	}
 	for _, group := range []struct {
 		name string
 		sm   int

@@ -59,6 +59,8 @@ func decodeMov(d *decoder) error {
 		return d.unpack()
 	case d.form.Args[1].Kind == ptx.ArgPack:
 		return d.pack()
+	case d.form.Args[0].Vec > 0:
+		return d.moveVector(args[0].Elems, args[1].Elems, t)
 	case t == ptx.Pred && args[1].Kind == ptx.SpecialOperand:
 		return d.predicates(&args[0], d.filled(specials[args[1].Special]), 0, noSlot, 0, "and")
 	case t == ptx.Pred:
@@ -91,6 +93,49 @@ func (d *decoder) copyRow(to *ptx.Operand, s slot, wide bool) error {
 	}
 	d.emit(n)
 	return nil
+}
+
+// moveVector is mov of {a, b}: all elements are read before any is written, so
+// that {a, b} = {b, a} swaps.
+func (d *decoder) moveVector(to, from []ptx.Operand, t ptx.Type) error {
+	written := make(map[slot]bool)
+	rows := make([]slot, len(from))
+	wide := t.Bits() == 64
+	for i := range from {
+		s, _, err := d.source(&from[i], t)
+		if err != nil {
+			return err
+		}
+		if written[s] {
+			s = d.hold(s, t)
+		}
+		rows[i] = s
+		if to[i].Kind == ptx.RegOperand {
+			written[d.reg(to[i].Reg)] = true
+		}
+	}
+	for i := range to {
+		if to[i].Kind != ptx.RegOperand {
+			continue
+		}
+		if err := d.copyRow(&to[i], rows[i], wide); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold emits a copy of a row of type t, and returns where it is.
+func (d *decoder) hold(s slot, t ptx.Type) slot {
+	n, _ := scalar(func(a uint64) uint64 { return a })
+	n.a, n.reads = s, []slot{s}
+	n.d, n.writes = d.newSlot(t), row32
+	if t.Bits() == 64 {
+		n.wide, n.writes = wideA|wideD, row64
+	}
+	n.sets = []slot{n.d}
+	d.emit(n)
+	return n.d
 }
 
 // unpack is mov {a, b}, c: element i is c shifted right.

@@ -441,6 +441,61 @@ func TestMemoryForms(t *testing.T) {
 	}
 }
 
+// TestVectorMoves: elements change places, of registers that are read and
+// written, in every lane or where a guard holds.
+func TestVectorMoves(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		want       func(lane, a, b, c, d uint64) [4]uint64
+	}{
+		{"swap", "mov.v2.u64 {%a, %b}, {%b, %a};", func(_, a, b, c, d uint64) [4]uint64 { return [4]uint64{b, a, c, d} }},
+		{"three of them", "mov.v2.b64 {%a, %b}, {%b, %c};", func(_, a, b, c, d uint64) [4]uint64 { return [4]uint64{b, c, c, d} }},
+		{"one to both", "mov.v2.f64 {%a, %b}, {%c, %a};", func(_, a, b, c, d uint64) [4]uint64 { return [4]uint64{c, a, c, d} }},
+		{"a sink and a constant", "mov.v2.s64 {_, %d}, {%a, -5};", func(_, a, b, c, _ uint64) [4]uint64 { return [4]uint64{a, b, c, ^uint64(4)} }},
+		{"swap in odd lanes", "@%p mov.v2.u64 {%a, %b}, {%b, %a};", func(lane, a, b, c, d uint64) [4]uint64 {
+			if lane%2 == 1 {
+				a, b = b, a
+			}
+			return [4]uint64{a, b, c, d}
+		}},
+		{"around, in halves", "mov.v4.u32 {%r0, %r1, %r2, %r3}, {%r3, %r0, %r1, %r2};", func(_, a, b, c, d uint64) [4]uint64 {
+			return [4]uint64{a<<32 | b>>32, b<<32 | a>>32, c, d}
+		}},
+		{"back, in quarters", "mov.v4.b16 {%h0, %h1, %h2, %h3}, {%h1, %h2, %h3, %h0};", func(_, a, b, c, d uint64) [4]uint64 {
+			return [4]uint64{a, b, c, bits.RotateLeft64(d, -16)}
+		}},
+		{"special registers", "mov.v2.u32 {%r3, %r0}, {%tid.x, %r3};", func(lane, a, b, c, d uint64) [4]uint64 {
+			return [4]uint64{a>>32<<32 | b>>32, b<<32>>32 | lane<<32, c, d}
+		}},
+	} {
+		d := newDevice(t, `.visible .entry k(.param .u64 io) {
+	.reg .b64 %io, %a, %b, %c, %d; .reg .b32 %t, %r<4>; .reg .b16 %h<4>; .reg .pred %p;
+	ld.param.u64 %io, [io]; mov.u32 %t, %tid.x; mul.wide.u32 %a, %t, 32; add.u64 %io, %io, %a;
+	and.b32 %t, %t, 1; setp.eq.u32 %p, %t, 1;
+	ld.global.v2.b64 {%a, %b}, [%io]; ld.global.v2.b64 {%c, %d}, [%io+16];
+	mov.b64 {%r0, %r1}, %a; mov.b64 {%r2, %r3}, %b; mov.b64 {%h0, %h1, %h2, %h3}, %d;
+	`+c.body+`
+	`+map[bool]string{true: "mov.b64 %a, {%r0, %r1}; mov.b64 %b, {%r2, %r3};"}[strings.Contains(c.body, "%r0")]+`
+	`+map[bool]string{true: "mov.b64 %d, {%h0, %h1, %h2, %h3};"}[strings.Contains(c.body, "%h0")]+`
+	st.global.v2.b64 [%io], {%a, %b}; st.global.v2.b64 [%io+16], {%c, %d}; ret; }`)
+		r := newRand(9)
+		in := make([]uint64, 4*64)
+		for i := range in {
+			in[i] = r.Uint64()
+		}
+		p := buffer(d, "io", in)
+		d.must("k", 1, 64, p)
+		got := read[uint64](d, p, len(in))
+		for lane := range 64 {
+			v := in[4*lane:]
+			if want := c.want(uint64(lane), v[0], v[1], v[2], v[3]); [4]uint64(got[4*lane:]) != want {
+				t.Errorf("%s, lane %d: got %#x, want %#x", c.name, lane, got[4*lane:][:4], want)
+				break
+			}
+		}
+	}
+}
+
 // TestLdu: the loads for an address that the warp's lanes share are loads.
 func TestLdu(t *testing.T) {
 	d := newDevice(t, `.visible .entry k(.param .u64 out, .param .u64 in) {
