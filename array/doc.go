@@ -44,7 +44,8 @@
 // they read it), for Assign, which writes it straight to its destination, or when an
 // expression gets long. This never shows in a result: each has the bits that it would
 // have if every operation had run at once, whatever is overwritten or freed meanwhile.
-// An expression that is dropped is not run. [Device.Sync] waits for what was queued, which expressions are not.
+// An expression that is dropped is not run. [Device.Sync] waits for what was queued,
+// which expressions are not.
 //
 // A failure of the device shows when something is computed: [Array.Eval] and
 // [Array.Err] after it say whether it went well.

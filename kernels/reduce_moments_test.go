@@ -101,14 +101,7 @@ func TestColumnVariance(t *testing.T) {
 func TestVarianceOfHardColumns(t *testing.T) {
 	r := newRand(t)
 	const n, columns = 5000, 4
-	far := func(x float64, where func(i int) bool) func(i int) float64 {
-		return func(i int) float64 {
-			if where(i) {
-				return x
-			}
-			return r.NormFloat64()
-		}
-	}
+	far := func(x float64, where func(i int) bool) func(i int) float64 { return noiseBut(r, x, where) }
 	for name, value := range map[string]func(i int) float64{
 		"at 30000":               func(int) float64 { return 30000 + r.NormFloat64() },
 		"equal":                  func(int) float64 { return 0.1 },

@@ -156,18 +156,21 @@ func TestVarianceInPieces(t *testing.T) {
 	}
 }
 
+// noiseBut returns normal numbers, but x where it says.
+func noiseBut(r *rand.Rand, x float64, where func(i int) bool) func(i int) float64 {
+	return func(i int) float64 {
+		if where(i) {
+			return x
+		}
+		return r.NormFloat64()
+	}
+}
+
 // What is far from the rest, or from zero, does not spoil the variance of a long row.
 func TestVarianceOfHardRows(t *testing.T) {
 	r := newRand(t)
 	noise := func(int) float64 { return r.NormFloat64() }
-	far := func(x float64, where func(i int) bool) func(i int) float64 {
-		return func(i int) float64 {
-			if where(i) {
-				return x
-			}
-			return r.NormFloat64()
-		}
-	}
+	far := func(x float64, where func(i int) bool) func(i int) float64 { return noiseBut(r, x, where) }
 	for name, value := range map[string]func(i int) float64{
 		"near zero":           noise,
 		"at 30000":            func(i int) float64 { return 30000 + r.NormFloat64() },
