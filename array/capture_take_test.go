@@ -207,3 +207,22 @@ func TestTakesThatNobodyNeeds(t *testing.T) {
 	}
 	launch(t, g)
 }
+
+// TestBadIndicesUnderWrites overwrites, in a graph, what rows at bad indices were taken
+// to: a part of it leaves the rest wrong, all of it nothing.
+func TestBadIndicesUnderWrites(t *testing.T) {
+	d, _ := newRecorded(t)
+	x, ids, one, three := Arange[float32](d, 0, 5, 1), FromSlice(d, []int64{0, 1, 9}), Ones[float32](d, 1), Ones[float32](d, 3)
+	part, whole := Zeros[float32](d, 3), Zeros[float32](d, 3)
+	g := capture(t, d, func(c *Device) error {
+		rows := x.On(c).Take(ids, 0)
+		return errors.Join(part.On(c).Assign(rows), whole.On(c).Assign(rows), part.On(c).Slice(R(0, 1)).Assign(one), whole.On(c).Assign(three))
+	})
+	launch(t, g)
+	if _, err := part.ToSlice(); !errors.Is(err, ErrIndex) {
+		t.Errorf("an array of which a part was overwritten: %v, want ErrIndex", err)
+	}
+	if got, err := whole.ToSlice(); err != nil || !slices.Equal(got, []float32{1, 1, 1}) {
+		t.Errorf("an array that was overwritten: %v, %v", got, err)
+	}
+}
