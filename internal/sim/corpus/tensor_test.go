@@ -232,6 +232,17 @@ func value8(l layout, v uint64) float64 {
 
 // product is the model's answer for one element.
 func (r rule) product(mods []string, a, b []uint64, c uint64) uint64 {
+	if n := len(mods); mods[n-1] == "popc" {
+		acc := uint32(c)
+		for k := range a {
+			if mods[n-2] == "xor" {
+				acc += uint32(a[k] ^ b[k])
+			} else {
+				acc += uint32(a[k] & b[k])
+			}
+		}
+		return uint64(acc)
+	}
 	of := mods[len(mods)-4:]
 	switch of[1] {
 	case "f64":
@@ -326,7 +337,11 @@ func holdProduct(t *testing.T, p *Program, out []byte, r rule) {
 	x := forms[0]
 	var s shape
 	s.m, s.n, s.k = extent(x.Mods[2])
-	s.width = map[string]int{"f16": 16, "bf16": 16, "tf32": 32, "f64": 64, "e4m3": 8, "e5m2": 8, "u8": 8, "s8": 8, "u4": 4, "s4": 4}[x.Mods[len(x.Mods)-3]]
+	mods := x.Mods
+	if mods[len(mods)-1] == "popc" { // the operation on single bits comes behind the types
+		mods = mods[:len(mods)-2]
+	}
+	s.width = map[string]int{"f16": 16, "bf16": 16, "tf32": 32, "f64": 64, "e4m3": 8, "e5m2": 8, "u8": 8, "s8": 8, "u4": 4, "s4": 4, "b1": 1}[mods[len(mods)-3]]
 	bad, n := [kinds]int{}, 0
 	for w := range p.Lanes() / 32 {
 		a, b, c := s.matricesOf(p, w, x.Args[1].Vec, x.Args[2].Vec)
