@@ -111,16 +111,13 @@ func (s *Stream) launch(op string, k *Kernel, cfg *LaunchConfig, args *Args) err
 		c.life.exit()
 		return fault.later(op)
 	}
-	prev, r := c.attach()
-	if r == abi.Success {
+	r := c.onStream(func(api abi.API) abi.Result {
 		if cfg.plain() {
 			g, b := cfg.Grid.full(), cfg.Block.full()
-			r = c.api.LaunchKernel(k.handle, g[0], g[1], g[2], b[0], b[1], b[2], cfg.Shared, s.handle, args.params())
-		} else {
-			r = c.api.LaunchKernelEx(args.configure(cfg, s.handle), k.handle, args.params())
+			return api.LaunchKernel(k.handle, g[0], g[1], g[2], b[0], b[1], b[2], cfg.Shared, s.handle, args.params())
 		}
-	}
-	c.detach(prev)
+		return api.LaunchKernelEx(args.configure(cfg, s.handle), k.handle, args.params())
+	})
 	c.life.exit()
 	if r != abi.Success {
 		return k.failed(op, r, cfg)

@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
 )
@@ -15,6 +16,8 @@ type Driver struct {
 	source  string
 
 	primaries []primary // of each device
+
+	needsCurrent atomic.Bool // launches need their context to be the thread's
 }
 
 // Version is a CUDA version as the driver tells it: 1000 × major + 10 × minor.
@@ -68,6 +71,7 @@ func initialise(api abi.API, source string) (*Driver, error) {
 		return nil, err
 	}
 	d.version = Version(v)
+	d.needsCurrent.Store(v < 12000)
 	n, err := d.DeviceCount()
 	if err != nil {
 		return nil, err
