@@ -397,6 +397,7 @@ func (p *lateProgram) compare(a *lateArray) {
 // TestLateShared has kernels store what they compute on the way, for expressions of
 // other streams.
 func TestLateShared(t *testing.T) {
+	t.Setenv("GPUARRAY_NO_CACHE", "") // what is freed is used again
 	for seed := uint64(1); seed <= 20; seed++ {
 		d := openLate(t, seed)
 		f, err := d.Fork()
@@ -437,6 +438,7 @@ func TestLateShared(t *testing.T) {
 
 // TestLateScratch has a kernel use memory on the way that another stream reads.
 func TestLateScratch(t *testing.T) {
+	t.Setenv("GPUARRAY_NO_CACHE", "") // what is freed is used again
 	for seed := uint64(1); seed <= 20; seed++ {
 		d := openLate(t, seed)
 		f, err := d.Fork()
@@ -469,6 +471,7 @@ func TestLateScratch(t *testing.T) {
 // TestLateTickets has tickets take memory that another stream reads, and give theirs
 // to another stream while kernels still use it.
 func TestLateTickets(t *testing.T) {
+	t.Setenv("GPUARRAY_NO_CACHE", "") // what is freed is used again
 	const n = minTickets / 4
 	for seed := uint64(1); seed <= 20; seed++ {
 		d := openLate(t, seed)
