@@ -153,6 +153,21 @@ func (n *nest) remove(axis int) {
 	}
 }
 
+// split cuts an axis into runs of size elements, and walks the runs at an axis of
+// their own before axis at, which is not behind the one that is cut.
+func (n *nest) split(axis, size, at int) {
+	n.rank++
+	insert := func(s *[MaxRank]int, x int) {
+		copy(s[at+1:n.rank], s[at:n.rank-1])
+		s[at] = x
+	}
+	insert(&n.shape, n.shape[axis]/size)
+	n.shape[axis+1] = size
+	for k := range n.strides {
+		insert(&n.strides[k], n.strides[k][axis]*size)
+	}
+}
+
 // coalesce brings the nest to its smallest rank: it drops axes of size 1 and
 // merges neighbours that every operand walks as one axis. The order of the
 // elements stays.

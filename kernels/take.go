@@ -42,7 +42,7 @@ func Take(p *Plan, t Type, in Layout, axis int, index Layout, first int) error {
 	}
 	n := takeNest(&shape, &in, axis, &index)
 	defer n.release()
-	return planTake(p, t.Size(), n, in.Shape[axis], in.Strides[axis], first, false)
+	return planTake(p, n, taking{size: t.Size(), length: in.Shape[axis], step: in.Strides[axis], first: first, cache: takeCache})
 }
 
 // TakeShape returns the layout of Take's result.
@@ -86,8 +86,18 @@ func takeNest(out, in *Layout, axis int, index *Layout) *nest {
 	return n
 }
 
-func planTake(p *Plan, size int, n *nest, length, step, first int, wide bool) error {
-	k := &takeKernel{access: n.takeAccess(size, step), per: 1}
+// A taking is what a nest does not say.
+type taking struct {
+	size         int  // bytes of an element
+	length, step int  // the operand's axis that is taken from, and its stride
+	first        int  // the number of the first index
+	cache        int  // takeCache, or less
+	wide         bool // piece numbers have 64 bits in any case
+}
+
+func planTake(p *Plan, n *nest, t taking) error {
+	size := t.size
+	k := &takeKernel{access: n.takeAccess(size, t.step), per: 1}
 	if last := n.rank - 1; k.access > size {
 		n.shape[last] /= k.access / size
 		for i := range n.strides {
@@ -97,12 +107,13 @@ func planTake(p *Plan, size int, n *nest, length, step, first int, wide bool) er
 			n.remove(last)
 		}
 	}
+	sliced := n.takeSlices(t.length, k.access, t.cache)
 	const many = 1 << 19 // pieces that fill a large GPU several times over
 	count := n.len()
-	if count >= many {
+	if count >= many && !sliced { // slices: short blocks keep to one better
 		k.per = 4
 	}
-	k.axes, k.wide = n.rank, wide || count >= math.MaxInt32-takeThreads*k.per
+	k.axes, k.wide = n.rank, t.wide || count >= math.MaxInt32-takeThreads*k.per
 	blocks := ceilDiv(count, takeThreads*k.per)
 	if blocks > math.MaxInt32 {
 		return fmt.Errorf("take of %d pieces of %d bytes is more than a grid can cover", count, k.access)
@@ -113,10 +124,10 @@ func planTake(p *Plan, size int, n *nest, length, step, first int, wide bool) er
 	l.pointer(2, n.offsets[takeIndex]*Int64.Size())
 	l.pointer(StatusOperand, 0)
 	l.index(count, k.wide)
-	l.value64(uint64(length))
-	l.value64(uint64(step * size))
-	l.value64(uint64(first))
-	l.axes(n, 0, n.rank, k.wide, []int{takeIn, takeIndex, takePlace}, []int{size, Int64.Size(), 1})
+	l.value64(uint64(t.length))
+	l.value64(uint64(t.step * size))
+	l.value64(uint64(t.first))
+	l.axes(n, 0, n.rank, k.wide, []int{takeOut, takeIn, takeIndex, takePlace}, []int{size, size, Int64.Size(), 1})
 	return nil
 }
 
@@ -134,8 +145,44 @@ func (n *nest) takeAccess(size, step int) int {
 	return max(all&-all, size)
 }
 
+// takeCache is how much of an operand is taken from at about the same time: what the
+// L2 cache of a large GPU surely keeps of it, besides what is written. Parts of rows
+// have at least takePart bytes: shorter ones cost more than what they save.
+const (
+	takeCache = 8 << 20
+	takePart  = 256
+)
+
+// takeSlices cuts the rows that are taken into parts, and walks all indices for one
+// part before the next, where the rows are more than the cache holds: a row that is
+// taken again is then found there. It says whether it did.
+func (n *nest) takeSlices(length, access, cache int) bool {
+	last, first, rows, step := n.rank-1, 0, 1, access // first: the indices' first axis; step: bytes that a row has for one along its last
+	if last < 1 || n.rank == MaxRank || n.strides[takePlace][last] != 0 {
+		return false
+	}
+	for i := last - 1; i >= 0; i-- {
+		if n.strides[takePlace][i] != 0 {
+			rows, first = rows*n.shape[i], i
+		} else if rows == 1 {
+			step *= n.shape[i]
+		}
+	}
+	all := min(rows, length) * step * n.shape[last]
+	if rows == 1 || all <= cache {
+		return false
+	}
+	for slices := ceilDiv(all, cache); slices*takePart <= n.shape[last]*access; slices++ {
+		if n.shape[last]%slices == 0 {
+			n.split(last, n.shape[last]/slices, first)
+			return true
+		}
+	}
+	return false
+}
+
 // A takeKernel copies pieces of 'access' bytes, 'per' to a thread. Pieces are
-// numbered as they lie in the result.
+// numbered in the order of the nest.
 type takeKernel struct {
 	access, per, axes int
 	wide              bool // piece numbers need 64 bits
@@ -181,6 +228,7 @@ func generateTake(key string, target int) (*ptx.Module, error) {
 // A takePiece is a piece on its way.
 type takePiece struct {
 	number, inside *ptx.Reg   // its number, or the last one's, and whether there is such a piece
+	to             *ptx.Reg   // where it goes
 	from           *ptx.Reg   // where its element 0 along the axis is
 	at             *ptx.Reg   // the index
 	found          *ptx.Reg   // whether that is in range
@@ -196,7 +244,7 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 	out, in, indices, status := b.Param("out", ptx.U64), b.Param("in", ptx.U64), b.Param("index", ptx.U64), b.Param("status", ptx.U64)
 	count := b.Ld(b.Param("count", index))
 	length, step, firstPlace := b.Ld(b.Param("length", ptx.U64)), b.Ld(b.Param("step", ptx.U64)), b.Param("first", ptx.U64)
-	axes := declareAxes(b, "axis", k.axes, k.wide, "in", "index", "place")
+	axes := declareAxes(b, "axis", k.axes, k.wide, "out", "in", "index", "place")
 	b.MaxThreads(takeThreads)
 
 	first := b.Op("cvt.u64.u32", b.Special("%tid.x"))
@@ -205,7 +253,7 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 	if !k.wide {
 		first = b.Op("cvt.u32.u64", first)
 	}
-	operands := []int{0, 1, 2}
+	operands := []int{takeOut, takeIn, takeIndex, takePlace}
 	pieces := make([]takePiece, k.per)
 	for j := range pieces {
 		p := &pieces[j]
@@ -215,8 +263,8 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 		}
 		p.inside = b.Op(pos("setp.lt"), p.number, count)
 		p.number = b.Op(pos("min"), p.number, last)
-		bases := emitOffsets(b, pickAxes(axes, operands, operands[:2]), p.number, k.wide, b.Ld(in), b.Ld(indices))
-		p.from, p.at = bases[0], b.Op("ld.global.u64", b.At(bases[1], 0))
+		bases := emitOffsets(b, pickAxes(axes, operands, operands[:takePlace]), p.number, k.wide, b.Ld(out), b.Ld(in), b.Ld(indices))
+		p.to, p.from, p.at = bases[takeOut], bases[takeIn], b.Op("ld.global.u64", b.At(bases[takeIndex], 0))
 	}
 	var wrong *ptx.Reg // whether an index is out of range
 	for j := range pieces {
@@ -232,12 +280,7 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 		}
 	}
 	for _, p := range pieces {
-		number := p.number
-		if !k.wide {
-			number = b.Op("cvt.u64.u32", number)
-		}
-		to := b.Op("mad.lo.u64", number, k.access, b.Ld(out))
-		b.DoIf(p.inside, "st.global."+k.unit(), b.At(to, 0), wordOperand(b, p.words))
+		b.DoIf(p.inside, "st.global."+k.unit(), b.At(p.to, 0), wordOperand(b, p.words))
 	}
 	report := b.NewLabel("report")
 	b.BraIf(wrong, report)
@@ -245,7 +288,7 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 	b.Bind(report)
 	base := b.Ld(firstPlace)
 	for _, p := range pieces {
-		place := emitOffsets(b, pickAxes(axes, operands, operands[2:]), p.number, k.wide, base)[0]
+		place := emitOffsets(b, pickAxes(axes, operands, operands[takePlace:]), p.number, k.wide, base)[0]
 		bad := b.Op("and.pred", p.inside, b.Not(p.found))
 		b.DoIf(bad, "atom.global.max.u64", b.Reg(ptx.U64), b.At(b.Ld(status), 0), b.Op("not.b64", place))
 	}

@@ -7,9 +7,10 @@ import (
 )
 
 // TestTake compares with a plain loop, over element sizes, axes, ranks of the
-// indices, views and bad indices.
+// indices, views, bad indices, and with rows that a cache does not hold.
 func TestTake(t *testing.T) {
 	r := newRand(t)
+	sliced := 0
 	for _, c := range []struct {
 		shape []int
 		axis  int
@@ -18,6 +19,7 @@ func TestTake(t *testing.T) {
 		{[]int{9}, 0, []int{20}}, {[]int{9}, 0, nil}, {[]int{9}, 0, []int{2, 3}}, {[]int{5, 64}, 0, []int{7}}, {[]int{5, 7}, 0, []int{2, 2}},
 		{[]int{3, 5, 12}, 1, []int{4}}, {[]int{3, 5, 2}, 2, []int{2, 3}}, {[]int{4, 3, 16}, 0, []int{1}}, {[]int{4, 1}, 1, []int{3}}, {[]int{0, 4}, 0, []int{2}},
 		{[]int{3, 0}, 0, []int{2}}, {[]int{3, 4}, 0, []int{0}}, {[]int{70, 3000}, 0, []int{900}},
+		{[]int{20, 2240}, 0, []int{25}}, {[]int{2, 9, 2, 1400}, 1, []int{5, 6}}, {[]int{2, 2, 2, 3, 2, 2, 2, 520}, 3, []int{4}},
 	} {
 		for _, typ := range []Type{Uint8, Float16, Int32, Float64} {
 			for variant := range 4 {
@@ -40,28 +42,35 @@ func TestTake(t *testing.T) {
 						where[i] = []uint64{uint64(n), uint64(-n - 1), 1 << 63, 1<<63 - 1}[r.IntN(4)]
 					}
 				}
-				for _, wide := range []bool{false, true} {
-					takeCase(t, typ, in, c.axis, index, data, where, wide)
+				const little = 40 << 10
+				whole := takeCase(t, typ, in, c.axis, index, data, where, false, takeCache)
+				if takeCase(t, typ, in, c.axis, index, data, where, false, little) != whole {
+					sliced++
 				}
+				takeCase(t, typ, in, c.axis, index, data, where, true, little)
 			}
 		}
+	}
+	if sliced < 20 {
+		t.Errorf("only %d takes were sliced", sliced)
 	}
 }
 
 // firstPlace is the number of the first index, of more than 32 bits.
 const firstPlace = 1 << 40
 
-func takeCase(t *testing.T, typ Type, in Layout, axis int, index Layout, data, where []uint64, wide bool) {
+// takeCase returns the kernel's key.
+func takeCase(t *testing.T, typ Type, in Layout, axis int, index Layout, data, where []uint64, wide bool, cache int) (key string) {
 	t.Helper()
 	shape, err := TakeShape(&in, axis, &index)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var p Plan
-	if wide && shape.Len() > 0 {
+	if (wide || cache != takeCache) && shape.Len() > 0 {
 		n := takeNest(&shape, &in, axis, &index)
 		defer n.release()
-		err = planTake(&p, typ.Size(), n, in.Shape[axis], in.Strides[axis], firstPlace, true)
+		err = planTake(&p, n, taking{typ.Size(), in.Shape[axis], in.Strides[axis], firstPlace, cache, wide})
 	} else {
 		err = Take(&p, typ, in, axis, index, firstPlace)
 	}
@@ -71,6 +80,7 @@ func takeCase(t *testing.T, typ Type, in Layout, axis int, index Layout, data, w
 	end := (shape.Len()*typ.Size() + 7) &^ 7
 	got := make([]byte, end+8) // and the status cell behind it
 	for i := range p.Launches {
+		key = p.Launches[i].Key
 		for j := range p.Launches[i].Args {
 			if a := &p.Launches[i].Args[j]; a.Pointer && a.Operand == StatusOperand {
 				a.Operand, a.Bits = 0, uint64(end)
@@ -79,7 +89,7 @@ func takeCase(t *testing.T, typ Type, in Layout, axis int, index Layout, data, w
 	}
 	newRunner(t).run(t, &p, typ, got, packElements(typ, data), packElements(Int64, where))
 	want, bad := takeModel(in, axis, index, data, where)
-	what := fmt.Sprintf("%v, axis %d of %v at %v of shape %v, wide %v", typ, axis, in, where, index.shape(), wide)
+	what := fmt.Sprintf("%v, axis %d of %v at %v of shape %v, wide %v, a cache of %d bytes", typ, axis, in, where, index.shape(), wide, cache)
 	elements := unpackElements(typ, got)
 	for i, w := range want {
 		if g := elements[i]; g != w {
@@ -89,6 +99,7 @@ func takeCase(t *testing.T, typ Type, in Layout, axis int, index Layout, data, w
 	if s := binary.LittleEndian.Uint64(got[end:]); shape.Len() > 0 && s != bad {
 		t.Fatalf("%s: status %x, want %x", what, s, bad)
 	}
+	return key
 }
 
 // takeModel returns the elements and the status.
@@ -133,5 +144,26 @@ func TestTakeErrors(t *testing.T) {
 		if err == nil || len(p.Launches) > 0 {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// TestTakeSlices asks for the parts that rows are cut into, in bytes; a whole row
+// where they are not.
+func TestTakeSlices(t *testing.T) {
+	for _, c := range []struct{ rows, row, taken, part int }{
+		{8192, 32 << 10, 8192, 1 << 10}, {8192, 32 << 10, 256, 32 << 10}, {256, 32 << 10, 8192, 32 << 10}, {1024, 256 << 10, 1024, 8 << 10},
+		{32768, 8 << 10, 32768, 256}, {65536, 8 << 10, 65536, 8 << 10}, {1 << 20, 256, 1 << 20, 256}, {8192, 1008, 16384, 1008}, {16384, 1008, 16384, 504},
+	} {
+		in, index := RowMajor(c.rows, c.row/4), RowMajor(c.taken)
+		shape, err := TakeShape(&in, 0, &index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := takeNest(&shape, &in, 0, &index)
+		n.takeSlices(c.rows, 4, takeCache)
+		if got := n.shape[n.rank-1] * 4; got != c.part {
+			t.Errorf("%d of %d rows of %d bytes: parts of %d bytes, want %d", c.taken, c.rows, c.row, got, c.part)
+		}
+		n.release()
 	}
 }
