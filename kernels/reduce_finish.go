@@ -68,14 +68,15 @@ func (f *finish) arrive(ticket *ptx.Reg, exit *ptx.Label) {
 	b.Do("bar.sync", 0)
 	skip := b.NewLabel("arrived")
 	b.BraIf(b.Op("setp.ne.u32", b.Special("%tid.x"), 0), skip)
-	// The barrier orders the block's stores before this thread; the fence, being
-	// cumulative, orders them before the ticket. The counter wraps to zero at
-	// the last block, so it is ready for the next launch.
-	b.Do("fence.acq_rel.gpu")
+	// The barrier orders the block's stores before this thread, the release orders
+	// them before the ticket. Only who comes last needs the fence, which empties
+	// the level-1 cache under blocks that still load. The counter wraps to zero
+	// at the last block, so it is ready for the next launch.
 	most := b.Op("sub.u32", b.Ld(f.parts), 1)
-	before := b.Op("atom.global.inc.u32", b.At(b.Op("mad.wide.u32", ticket, 4, b.Ld(f.tickets)), 0), most)
-	b.Do("fence.acq_rel.gpu")
-	b.Do("st.shared.u32", b.At(b.Addr(f.last), 0), b.Op("selp.u32", 1, 0, b.Op("setp.eq.u32", before, most)))
+	before := b.Op("atom.release.gpu.global.inc.u32", b.At(b.Op("mad.wide.u32", ticket, 4, b.Ld(f.tickets)), 0), most)
+	last := b.Op("setp.eq.u32", before, most)
+	b.DoIf(last, "fence.acq_rel.gpu")
+	b.Do("st.shared.u32", b.At(b.Addr(f.last), 0), b.Op("selp.u32", 1, 0, last))
 	b.Bind(skip)
 	b.Do("bar.sync", 0)
 	b.BraIf(b.Op("setp.eq.u32", b.Op("ld.shared.u32", b.At(b.Addr(f.last), 0)), 0), exit)

@@ -500,8 +500,8 @@ func (e *scanEmitter) leave() {
 	e.before = b.Reg(ptx.U32)
 	b.Do("mov.u32", e.before, 0)
 	b.BraIf(b.Op("setp.ne.u32", b.Special("%tid.x"), 0), skip)
-	b.Do("fence.acq_rel.gpu") // the barrier ordered the block's reads before this thread
-	b.Do("atom.global.inc.u32", e.before, b.At(b.Ld(e.tickets), 4), b.Op("sub.u32", b.Special("%nctaid.x"), 1))
+	// The barrier ordered the block's reads before this thread.
+	b.Do("atom.release.gpu.global.inc.u32", e.before, b.At(b.Ld(e.tickets), 4), b.Op("sub.u32", b.Special("%nctaid.x"), 1))
 	b.Bind(skip)
 }
 

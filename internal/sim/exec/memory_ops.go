@@ -21,6 +21,7 @@ type memOp struct {
 	strong  bool // volatile, relaxed, acquire, release
 	acquire bool // as if a fence followed
 	release bool // as if a fence came before
+	others  bool // those fences are for other blocks too
 	atomic  bool // strong, and others may see it: as one access of the machine
 	plain   bool // one element, as wide as its register
 	regs    []slot
@@ -44,6 +45,7 @@ type memOp struct {
 func (m *memOp) ordering(mods []string) {
 	m.acquire = oneOf(mods, "acquire", "acq_rel") != ""
 	m.release = oneOf(mods, "release", "acq_rel") != ""
+	m.others = !mod(mods, "cta")
 }
 
 // span computes the view's addresses into x.addrs and finds one region that

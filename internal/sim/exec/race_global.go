@@ -86,7 +86,7 @@ func (r *races) fence(warp int, lanes uint32, wide bool) {
 func (r *races) sync(at syncAt, warp, lane int, m *memOp) {
 	c := &r.warps[warp]
 	if m.release {
-		r.fence(warp, 1<<lane, true)
+		r.fence(warp, 1<<lane, m.others)
 	}
 	if m.update != nil || !m.store {
 		c.heard = union(c.heard, r.syncs[at])
@@ -105,7 +105,7 @@ func (r *races) sync(at syncAt, warp, lane int, m *memOp) {
 		}
 	}
 	if m.acquire {
-		r.fence(warp, 1<<lane, true)
+		r.fence(warp, 1<<lane, m.others)
 	}
 }
 

@@ -123,6 +123,8 @@ var globalRaceCases = []struct {
 	{"warps of a block", "mov.u32 %r9, %ctaid.x; mad.lo.u32 %r9, %r9, 64, %r1; mad.wide.u32 %d0, %r9, 4, %d0; st.global.u32 [%d0], %r0;", GlobalRace},
 	{"ticket", ticket("fence.acq_rel.gpu;", "bar.sync 0;", "fence.acq_rel.gpu;"), 0},
 	{"ticket, every thread fences", ticket("", "fence.acq_rel.gpu; bar.sync 0;", "fence.acq_rel.gpu;"), 0},
+	{"ticket that releases", strings.Replace(ticket("", "bar.sync 0;", "fence.acq_rel.gpu;"), "atom", "atom.release.gpu", 1), 0},
+	{"ticket that releases to the block", strings.Replace(ticket("", "bar.sync 0;", "fence.acq_rel.gpu;"), "atom", "atom.release.cta", 1), GlobalRace},
 	{"ticket without a fence", ticket("", "bar.sync 0;", "fence.acq_rel.gpu;"), GlobalRace},
 	{"ticket with a fence of the block only", ticket("fence.acq_rel.cta;", "bar.sync 0;", "fence.acq_rel.gpu;"), GlobalRace},
 	{"ticket without the fence after", ticket("fence.acq_rel.gpu;", "bar.sync 0;", ""), GlobalRace},

@@ -61,11 +61,13 @@ var mistakes = []mistake{
 	{"a barrier of the warp between writing a tile and reading it", "transpose", bar, 0, warpBar, is(exec.SharedRace, exec.Uninitialised)},
 
 	// Blocks that work together.
-	{"no fence before the ticket", "sum", `fence\.acq_rel\.gpu;`, 0, ``, is(exec.GlobalRace)},
-	{"no fence after the ticket", "sum", `fence\.acq_rel\.gpu;`, 1, ``, is(exec.GlobalRace)},
-	{"a fence of the block before the ticket", "columns", `fence\.acq_rel\.gpu;`, 0, `fence.acq_rel.cta;`, is(exec.GlobalRace)},
-	{"no fence before the ticket, positions", "argmax", `fence\.acq_rel\.gpu;`, 0, ``, is(exec.GlobalRace)},
-	{"a ticket that is not atomic", "sum", `atom\.global\.inc\.u32 (%r\d+), (\[%rd\d+\]), (%r\d+);`, 0, `ld.global.u32 $1, $2; st.global.u32 $2, $1;`, is(exec.GlobalRace)},
+	{"a relaxed ticket", "sum", `atom\.release`, 0, `atom.relaxed`, is(exec.GlobalRace)},
+	{"no fence after the ticket", "sum", `@%p\d+ fence\.acq_rel\.gpu;`, 0, ``, is(exec.GlobalRace)},
+	{"a fence of the block before a relaxed ticket", "columns", `atom\.release`, 0, `fence.acq_rel.cta; atom.relaxed`, is(exec.GlobalRace)},
+	{"a release to the block", "columns", `atom\.release\.gpu`, 0, `atom.release.cta`, is(exec.GlobalRace)},
+	{"a fence of the block after the ticket", "columns", `fence\.acq_rel\.gpu;`, 0, `fence.acq_rel.cta;`, is(exec.GlobalRace)},
+	{"a relaxed ticket, positions", "argmax", `atom\.release`, 0, `atom.relaxed`, is(exec.GlobalRace)},
+	{"a ticket that is not atomic", "sum", `atom\.release\.gpu\.global\.inc\.u32 (%r\d+), (\[%rd\d+\]), (%r\d+);`, 0, `ld.global.u32 $1, $2; st.global.u32 $2, $1;`, is(exec.GlobalRace)},
 	{"every block counts as the last", "rows", `@%p\d+ bra \$exit_0;`, 0, ``, is(exec.GlobalRace, exec.Uninitialised)},
 	{"all rows share their partial results", "rows", `(mul\.lo\.u32 %r33, %r\d+), %r\d+;`, 0, `$1, 0;`, is(exec.GlobalRace)},
 	{"every thread stores the partial result", "sum", `@%p\d+ (st\.global\.f32)`, 0, `$1`, is(exec.GlobalRace)},
