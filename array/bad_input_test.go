@@ -156,8 +156,11 @@ var operations = []operation{
 	{name: "Array.MinimumScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].MinimumScalar(2).Err() }, wrongType: func(o *operands) error { return o.b[0].MinimumScalar(true).Err() }},
 	{name: "Array.MaximumScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].MaximumScalar(2).Err() }, wrongType: func(o *operands) error { return o.b[0].MaximumScalar(true).Err() }},
 	{name: "Array.EqualScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].EqualScalar(2).Err() }},
+	{name: "Array.NotEqualScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].NotEqualScalar(2).Err() }},
 	{name: "Array.LessScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].LessScalar(2).Err() }},
+	{name: "Array.LessEqualScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].LessEqualScalar(2).Err() }},
 	{name: "Array.GreaterScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].GreaterScalar(2).Err() }},
+	{name: "Array.GreaterEqualScalar", alike: true, operands: 1, run: func(o *operands) error { return o.f[0].GreaterEqualScalar(2).Err() }},
 	{name: "Where", operands: 3, broadcasts: true, run: func(o *operands) error { return Where(o.b[0], o.f[1], o.f[2]).Err() }},
 	{name: "Cast", operands: 1, run: func(o *operands) error { return Cast[float64](o.f[0]).Err() }},
 	{name: "Cast", operands: 1, run: func(o *operands) error { return Cast[float32](o.f[0]).Err() }},
@@ -298,7 +301,7 @@ var operations = []operation{
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].PermuteDims(0, 2).Err() }},
 	}},
 	{name: "Array.ExpandDims", operands: 1, run: func(o *operands) error { return o.f[0].ExpandDims(-1).Err() }, misuses: []misuse{
-		{"bad place", ErrIndex, "axis 3", func(o *operands) error { return o.f[0].ExpandDims(3).Err() }},
+		{"bad place", ErrIndex, "axis 3 of a result of rank 3", func(o *operands) error { return o.f[0].ExpandDims(3).Err() }},
 		{"too many axes", ErrShape, "axes", func(o *operands) error { return Ones[float32](o.dev, 1, 1, 1, 1, 1, 1, 1, 1).ExpandDims(0).Err() }},
 	}},
 	{name: "Array.Squeeze", operands: 1, run: func(o *operands) error { return o.f[0].Squeeze().Err() }, misuses: []misuse{
@@ -380,7 +383,7 @@ var operations = []operation{
 	}},
 	{name: "Stack", operands: 2, run: func(o *operands) error { return Stack(-1, o.f[0], o.f[1]).Err() }, misuses: []misuse{
 		{"nothing", ErrShape, "no arrays", func(o *operands) error { return Stack[float32](0).Err() }},
-		{"bad axis", ErrIndex, "axis 3", func(o *operands) error { return Stack(3, o.f[0], o.f[1]).Err() }},
+		{"bad axis", ErrIndex, "axis 3 of a result of rank 3", func(o *operands) error { return Stack(3, o.f[0], o.f[1]).Err() }},
 		{"shapes differ", ErrShape, "(3, 4)", func(o *operands) error { return Stack(0, o.f[0], Ones[float32](o.dev, 3, 4)).Err() }},
 		{"too many axes", ErrShape, "axes", func(o *operands) error { return Stack(0, Ones[float32](o.dev, 1, 1, 1, 1, 1, 1, 1, 1)).Err() }},
 	}},

@@ -217,14 +217,29 @@ func (a *Array[T]) EqualScalar(x T) *Array[bool] {
 	return to[bool](withScalar("EqualScalar", kernels.OpEqual, a.h(), scalarOf(x)))
 }
 
+// NotEqualScalar returns a != x.
+func (a *Array[T]) NotEqualScalar(x T) *Array[bool] {
+	return to[bool](withScalar("NotEqualScalar", kernels.OpNotEqual, a.h(), scalarOf(x)))
+}
+
 // LessScalar returns a < x.
 func (a *Array[T]) LessScalar(x T) *Array[bool] {
 	return to[bool](withScalar("LessScalar", kernels.OpLess, a.h(), scalarOf(x)))
 }
 
+// LessEqualScalar returns a <= x.
+func (a *Array[T]) LessEqualScalar(x T) *Array[bool] {
+	return to[bool](withScalar("LessEqualScalar", kernels.OpLessEqual, a.h(), scalarOf(x)))
+}
+
 // GreaterScalar returns a > x.
 func (a *Array[T]) GreaterScalar(x T) *Array[bool] {
 	return to[bool](withScalar("GreaterScalar", kernels.OpGreater, a.h(), scalarOf(x)))
+}
+
+// GreaterEqualScalar returns a >= x.
+func (a *Array[T]) GreaterEqualScalar(x T) *Array[bool] {
+	return to[bool](withScalar("GreaterEqualScalar", kernels.OpGreaterEqual, a.h(), scalarOf(x)))
 }
 
 // IsNaN says where a is NaN. Of numbers.

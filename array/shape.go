@@ -330,9 +330,12 @@ func expand(l *layout, axis []int) (layout, error) {
 	if l.Rank == kernels.MaxRank {
 		return layout{}, because(ErrShape, "the array has %d axes already, more are not possible", l.Rank)
 	}
-	a, err := axisOf(axis[0], l.Rank+1)
-	if err != nil {
-		return layout{}, err
+	a := axis[0]
+	if a < 0 {
+		a += l.Rank + 1
+	}
+	if a < 0 || a > l.Rank {
+		return layout{}, because(ErrIndex, "axis %d of a result of rank %d; a new axis may be %d to %d", axis[0], l.Rank+1, -l.Rank-1, l.Rank)
 	}
 	r := *l
 	r.Rank++
