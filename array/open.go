@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,12 +18,13 @@ type Option func(*choice)
 type choice struct {
 	simulated bool
 	ordinal   int
-	fallback  bool // to the simulated device, where there is no GPU
+	fallback  bool   // to the simulated device, where there is no GPU
+	by        string // who says so
 }
 
 // CUDA chooses the n-th NVIDIA GPU, counted from 0, and nothing else: where it
 // cannot be had, Open returns an error.
-func CUDA(n int) Option { return func(c *choice) { *c = choice{ordinal: n} } }
+func CUDA(n int) Option { return func(c *choice) { *c = choice{ordinal: n, by: "the program"} } }
 
 // Simulated chooses the simulated device.
 func Simulated() Option { return func(c *choice) { *c = choice{simulated: true} } }
@@ -36,22 +38,22 @@ const DeviceVariable = "GPUARRAY_DEVICE"
 // machine has no NVIDIA driver or no GPU, the simulated device. A GPU or driver
 // that is there but does not work is an error that says what to check, never a
 // silent fallback. [Device.String] says what was taken. Each call makes a Device
-// with memory of its own; Close gives it back.
+// with memory of its own; Close gives it back. A nil Option names nothing.
 func Open(options ...Option) (*Device, error) {
 	c := directly("Open")
-	want := choice{fallback: true}
+	options = slices.DeleteFunc(slices.Clone(options), func(o Option) bool { return o == nil })
+	var want choice
+	var err error
 	if len(options) == 0 {
-		var err error
-		if want, err = chosenBy(os.Getenv(DeviceVariable)); err != nil {
-			return nil, c.fail(err)
-		}
+		want, err = chosenBy(os.Getenv(DeviceVariable))
 	}
 	for _, o := range options {
-		if o != nil {
-			o(&want)
-		}
+		o(&want)
 	}
-	d, err := want.open()
+	var d *Device
+	if err == nil {
+		d, err = want.open()
+	}
 	if err != nil {
 		return nil, c.fail(err)
 	}
@@ -72,7 +74,7 @@ func chosenBy(value string) (choice, error) {
 	case value == "":
 		return choice{fallback: true}, nil
 	case kind == "cuda":
-		return choice{ordinal: n}, nil
+		return choice{ordinal: n, by: DeviceVariable + "=" + value}, nil
 	case value == "sim":
 		return choice{simulated: true}, nil
 	}
@@ -93,7 +95,7 @@ func (want choice) open() (*Device, error) {
 	if want.fallback {
 		return openSimulated()
 	}
-	return nil, &reason{ErrDevice, "the program asks for a GPU and gets no other device", err}
+	return nil, &reason{ErrDevice, want.by + " asks for a GPU and gets no other device", err}
 }
 
 func openGPU(drv *driver.Driver, ordinal int) (*Device, error) {

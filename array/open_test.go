@@ -10,7 +10,7 @@ import (
 
 func TestDeviceVariable(t *testing.T) {
 	for value, want := range map[string]choice{
-		"": {fallback: true}, "cuda": {}, "cuda:0": {}, "cuda:3": {ordinal: 3}, "sim": {simulated: true},
+		"": {fallback: true}, "cuda": {by: "GPUARRAY_DEVICE=cuda"}, "cuda:0": {by: "GPUARRAY_DEVICE=cuda:0"}, "cuda:3": {ordinal: 3, by: "GPUARRAY_DEVICE=cuda:3"}, "sim": {simulated: true},
 	} {
 		if got, err := chosenBy(value); got != want || err != nil {
 			t.Errorf("%q chooses %+v, %v", value, got, err)
@@ -18,8 +18,10 @@ func TestDeviceVariable(t *testing.T) {
 	}
 	for _, value := range []string{"gpu", "CUDA", "cuda:", "cuda:x", "sim:1", ":1", " "} {
 		t.Setenv(DeviceVariable, value)
-		if d, err := Open(); !errors.Is(err, ErrDevice) || !strings.Contains(err.Error(), "open_test.go") || d != nil {
-			t.Errorf("%q: %v, %v", value, d, err)
+		for _, options := range [][]Option{nil, {nil}} { // a nil option leaves the choice to the variable
+			if d, err := Open(options...); !errors.Is(err, ErrDevice) || !strings.Contains(err.Error(), "open_test.go") || d != nil {
+				t.Errorf("%q: %v, %v", value, d, err)
+			}
 		}
 	}
 }
@@ -44,6 +46,25 @@ func TestNoFallback(t *testing.T) {
 		known := errors.Is(err, driver.ErrNoDriver) || errors.Is(err, driver.ErrNoDevice) || errors.As(err, &code)
 		if d != nil || !errors.Is(err, ErrDevice) || !known {
 			t.Errorf("GPU %d: %v, %v", n, d, err)
+		}
+	}
+}
+
+// TestWhoAsks shows that the error where a GPU is missing says who wanted it.
+func TestWhoAsks(t *testing.T) {
+	if _, err := driver.Open(); !errors.Is(err, driver.ErrNoDriver) && !errors.Is(err, driver.ErrNoDevice) {
+		t.Skip("there is a GPU here, or a driver that is broken")
+	}
+	t.Setenv(DeviceVariable, "cuda:1")
+	for _, c := range []struct {
+		options []Option
+		want    string
+	}{
+		{nil, "GPUARRAY_DEVICE=cuda:1 asks for a GPU"},
+		{[]Option{CUDA(1)}, "the program asks for a GPU"},
+	} {
+		if _, err := Open(c.options...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v; want %q", err, c.want)
 		}
 	}
 }
