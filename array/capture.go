@@ -60,7 +60,8 @@ type drawing struct {
 // done but recorded, as a graph that [Graph.Launch] does again and again, each time
 // by one call of the driver. It returns f's error, or the first one of an Assign or
 // a Keep on the Device. Operations run on their receiver's Device, so an Array x made
-// outside takes part as x.On(c), and a generator as r.On(c).
+// outside takes part as x.On(c), and a generator as r.On(c). What runs on another Device,
+// d included, is done at once, as ever, and not recorded: [Graph.String] says how much was.
 //
 // Arrays from outside that the work reads or writes are those of the launch, not of
 // the capture: an Assign to x.On(c) writes to x at each launch. Their memory stays

@@ -94,24 +94,30 @@
 // [Cast] converts. Div of integers truncates as in Go (FloorDivide and Remainder
 // are NumPy's); dividing an integer by zero gives 0. A float becomes an integer by
 // truncation that saturates, NaN giving 0. Shifts by the width or more give 0, or
-// the sign. Sum and Prod of bool and of 8- and 16-bit integers, and Mean of
-// integers, are errors that name [SumAs] and [MeanAs]; CumSum and CumProd too,
-// which take one axis and flatten nothing. Indices of Take are int64, and one that
-// is out of range is an error when the result is read. Repeat and Roll take an
-// axis, Pad a width for each axis. Add, Minimum, Maximum, Max, Min, ArgMax and
-// ArgMin do not take bool. Reductions take several axes or none for all, and their
-// axes come back with ExpandDims. Max and Min of an empty axis are errors. Slice
-// bounds beyond an axis are errors, [End] standing for its end. There are at most
-// 8 axes. Sums follow a fixed tree, so that their bits depend on type, shape and
-// axes only. float16 and bfloat16 sums and products accumulate in float32 and
-// round once. bool prints as true and false.
+// the sign. Integers to negative powers are truncated (0, but for bases of 1 and −1),
+// which NumPy refuses. Square roots, exponentials and their kin, Var, Std and Norm take
+// floating-point types only, logical operations bool only. Sum and Prod of bool and of
+// 8- and 16-bit integers, and Mean of integers, are errors that name [SumAs] and
+// [MeanAs]; those of int32 and uint32 stay 32 bits wide and wrap, where NumPy widens
+// them to 64. CumSum and CumProd do as Sum does; they take one axis and flatten nothing.
+// Indices of Take are int64, and one that is out of range is an error when the result
+// is read. Repeat and Roll take an axis, Pad a width for each axis. Add, Minimum,
+// Maximum, Max, Min, ArgMax and ArgMin do not take bool. Reductions take several axes
+// or none for all, and their axes come back with ExpandDims. Max and Min of an empty
+// axis are errors. Slice bounds beyond an axis are errors, [End] standing for its end.
+// There are at most 8 axes. Sums follow a fixed tree, so that their bits depend on
+// type, shape and axes only. float16 and bfloat16 sums and products accumulate in
+// float32 and round once. A seed of [NewRand] gives other numbers than NumPy's
+// generators. bool prints as true and false.
 //
-// # Differences from gonum
+// # Differences from gonum and package math
 //
-// Nothing panics: shapes that do not fit are errors. Var and Std divide by n, as
+// Nothing panics: shapes that do not fit are errors. Round takes ties to the even
+// number, as math.RoundToEven does, and Remainder has the sign of the divisor, unlike
+// math.Mod and Go's %. Var and Std divide by n, as
 // NumPy does, where gonum's stat divides by n−1. Norm does not scale: squares beyond
-// the type's range make it +Inf. Max and Min propagate NaN, and −0 is less than +0.
-// Results live on the device until they are asked for.
+// the type's range make it +Inf. Max and Min give NaN where there is one, ArgMax and
+// ArgMin its place, where gonum passes over it, and −0 is less than +0. Results live on the device until they are asked for.
 //
 // # Environment
 //

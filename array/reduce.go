@@ -13,7 +13,8 @@ import (
 // accumulated in float32 and rounded once.
 
 // Sum returns the sum over axes; 0 over no elements. For bool and for 8- and 16-bit
-// integers, which would wrap, it is ErrType: use [SumAs].
+// integers, which would wrap soon, it is ErrType: use [SumAs]. Sums of wider integers
+// have the elements' type and wrap beyond its range; SumAs[int64] of int32 does not.
 func (a *Array[T]) Sum(axes ...int) *Array[T] {
 	return to[T](reduce("Sum", kernels.OpSum, a.h(), typeOf[T](), axes))
 }

@@ -53,7 +53,7 @@ func FromVector[T Float](dev *array.Device, v mat.Vector) *array.Array[T] {
 func hostMatrix[T Float](m mat.Matrix) (data []T, shape []int, transposed bool, err error) {
 	defer recovered(&err)
 	if m == nil {
-		return nil, nil, false, fmt.Errorf("the matrix is nil: %w", array.ErrShape)
+		return nil, nil, false, unfit("the matrix is nil")
 	}
 	for {
 		u, ok := m.(mat.Untransposer)
@@ -90,7 +90,7 @@ func hostMatrix[T Float](m mat.Matrix) (data []T, shape []int, transposed bool, 
 func hostVector[T Float](v mat.Vector) (data []T, err error) {
 	defer recovered(&err)
 	if v == nil {
-		return nil, fmt.Errorf("the vector is nil: %w", array.ErrShape)
+		return nil, unfit("the vector is nil")
 	}
 	n := v.Len()
 	if r, ok := v.(mat.RawVectorer); ok {
@@ -130,7 +130,7 @@ func strided[T Float](from []float64, rows, columns, row, column int) ([]T, erro
 func room[T Float](rows, columns int) ([]T, error) {
 	hi, n := bits.Mul64(uint64(rows), uint64(columns))
 	if rows < 0 || columns < 0 || hi != 0 || n > math.MaxInt64/8 {
-		return nil, fmt.Errorf("the matrix says that it is %d × %d, which is no size that memory has addresses for: %w", rows, columns, array.ErrShape)
+		return nil, unfit("the matrix says that it is %d × %d, which is no size that memory has addresses for", rows, columns)
 	}
 	return make([]T, n), nil
 }
@@ -139,6 +139,14 @@ func room[T Float](rows, columns int) ([]T, error) {
 // methods break their promises, or that is too large for the host's memory.
 func recovered(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("the matrix cannot be read: %v: %w", p, array.ErrShape)
+		*err = unfit("the matrix cannot be read: %v", p)
 	}
 }
+
+// unfit makes an error that is array.ErrShape to errors.Is.
+func unfit(format string, args ...any) error { return unfitting(fmt.Sprintf(format, args...)) }
+
+type unfitting string
+
+func (u unfitting) Error() string { return string(u) }
+func (u unfitting) Unwrap() error { return array.ErrShape }

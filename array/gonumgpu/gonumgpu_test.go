@@ -263,6 +263,9 @@ func TestBadInput(t *testing.T) {
 			if !errors.Is(c.err, c.want) || e.Op != c.op || !strings.Contains(c.err.Error(), c.text) {
 				t.Errorf("%v\nwant %q of %s, naming %q", c.err, c.want, c.op, c.text)
 			}
+			if strings.Contains(c.err.Error(), array.ErrShape.Error()) {
+				t.Errorf("%v\nnames its kind besides the reason", c.err)
+			}
 			if file, _ := e.Caller(); !strings.HasSuffix(file, "gonumgpu_test.go") {
 				t.Errorf("%v\nnames a line of %q, not of the caller", c.err, file)
 			}

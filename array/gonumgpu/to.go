@@ -2,7 +2,6 @@ package gonumgpu
 
 import (
 	"errors"
-	"fmt"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -51,10 +50,10 @@ func host[T Float](a *array.Array[T], rank int) ([]float64, error) {
 	}
 	shape := a.Shape()
 	if len(shape) != rank {
-		return nil, fmt.Errorf("an array of shape %v and rank %d, where rank %d is needed; Reshape, Slice or Squeeze it first: %w", shape, len(shape), rank, array.ErrShape)
+		return nil, unfit("an array of shape %v and rank %d, where rank %d is needed; Reshape, Slice or Squeeze it first", shape, len(shape), rank)
 	}
 	if a.Size() == 0 && (shape[0] != 0 || shape[rank-1] != 0) {
-		return nil, fmt.Errorf("shape %v: gonum has no matrices without elements but 0 × 0: %w", shape, array.ErrShape)
+		return nil, unfit("shape %v: gonum has no matrices without elements but 0 × 0", shape)
 	}
 	values, err := a.ToSlice()
 	if err != nil {
