@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"unsafe"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
@@ -17,9 +18,10 @@ func (c *Context) CopyHtoD(dst Ptr, src []byte) error {
 	if len(src) == 0 {
 		return c.call("cuMemcpyHtoD", nothing)
 	}
-	return c.call("cuMemcpyHtoD", func(api abi.API) abi.Result {
+	err := c.call("cuMemcpyHtoD", func(api abi.API) abi.Result {
 		return landed(api, api.MemcpyHtoD(abi.DevicePtr(dst), unsafe.Pointer(&src[0]), uint64(len(src))))
 	})
+	return refused(err, "bytes", uint64(len(src)), dst, 0)
 }
 
 // landed waits for a copy from ordinary memory: CUDA's own call returns when it has
@@ -37,17 +39,36 @@ func (c *Context) CopyDtoH(dst []byte, src Ptr) error {
 	if len(dst) == 0 {
 		return c.call("cuMemcpyDtoH", nothing)
 	}
-	return c.call("cuMemcpyDtoH", func(api abi.API) abi.Result {
+	err := c.call("cuMemcpyDtoH", func(api abi.API) abi.Result {
 		return api.MemcpyDtoH(unsafe.Pointer(&dst[0]), abi.DevicePtr(src), uint64(len(dst)))
 	})
+	return refused(err, "bytes", uint64(len(dst)), 0, src)
 }
 
 // CopyDtoD copies bytes from src to dst, which must not overlap. Between memory
 // of one device it does not wait.
 func (c *Context) CopyDtoD(dst, src Ptr, bytes uint64) error {
-	return c.call("cuMemcpyDtoD", func(api abi.API) abi.Result {
+	err := c.call("cuMemcpyDtoD", func(api abi.API) abi.Result {
 		return api.MemcpyDtoD(abi.DevicePtr(dst), abi.DevicePtr(src), bytes)
 	})
+	return refused(err, "bytes", bytes, dst, src)
+}
+
+// refused says what a copy or a fill that the driver refuses was asked for. An address
+// of 0 is host memory, or none.
+func refused(err error, unit string, n uint64, dst, src Ptr) error {
+	e, ok := err.(*Error)
+	if !ok || e.Code != ErrorInvalidValue || e.Detail != "" {
+		return err
+	}
+	detail := fmt.Sprintf("%d %s", n, unit)
+	if src != 0 {
+		detail += fmt.Sprintf(" from %#x", uint64(src))
+	}
+	if dst != 0 {
+		detail += fmt.Sprintf(" to %#x", uint64(dst))
+	}
+	return &Error{Op: e.Op, Code: e.Code, Err: e.Err, Detail: detail + ": they must lie within one allocation, and be aligned as the elements are"}
 }
 
 // nothing is the call for nothing to do: the handles are checked, no more.
@@ -56,25 +77,28 @@ func nothing(abi.API) abi.Result { return abi.Success }
 // CopyHtoD puts a copy of bytes from src, from offset on, to dst into the
 // stream. The host memory must not be written before it is done.
 func (s *Stream) CopyHtoD(dst Ptr, src *PinnedMem, offset, bytes uint64) error {
-	return src.copyOn(s, "cuMemcpyHtoDAsync", offset, bytes, func(api abi.API, host unsafe.Pointer) abi.Result {
+	err := src.copyOn(s, "cuMemcpyHtoDAsync", offset, bytes, func(api abi.API, host unsafe.Pointer) abi.Result {
 		return api.MemcpyHtoDAsync(abi.DevicePtr(dst), host, bytes, s.handle)
 	})
+	return refused(err, "bytes", bytes, dst, 0)
 }
 
 // CopyDtoH puts a copy of bytes from src to dst, from offset on, into the
 // stream. The host memory holds it when it is done.
 func (s *Stream) CopyDtoH(dst *PinnedMem, offset uint64, src Ptr, bytes uint64) error {
-	return dst.copyOn(s, "cuMemcpyDtoHAsync", offset, bytes, func(api abi.API, host unsafe.Pointer) abi.Result {
+	err := dst.copyOn(s, "cuMemcpyDtoHAsync", offset, bytes, func(api abi.API, host unsafe.Pointer) abi.Result {
 		return api.MemcpyDtoHAsync(host, abi.DevicePtr(src), bytes, s.handle)
 	})
+	return refused(err, "bytes", bytes, 0, src)
 }
 
 // CopyDtoD puts a copy of bytes from src to dst, which must not overlap, into
 // the stream.
 func (s *Stream) CopyDtoD(dst, src Ptr, bytes uint64) error {
-	return s.base().call("cuMemcpyDtoDAsync", func(api abi.API) abi.Result {
+	err := s.base().call("cuMemcpyDtoDAsync", func(api abi.API) abi.Result {
 		return api.MemcpyDtoDAsync(abi.DevicePtr(dst), abi.DevicePtr(src), bytes, s.handle)
 	})
+	return refused(err, "bytes", bytes, dst, src)
 }
 
 // CopyPeer puts a copy of bytes from src in srcCtx's memory to dst in dstCtx's
@@ -88,31 +112,35 @@ func (s *Stream) CopyPeer(dst Ptr, dstCtx *Context, src Ptr, srcCtx *Context, by
 		}
 		defer c.life.exit()
 	}
-	return s.base().call(op, func(api abi.API) abi.Result {
+	err := s.base().call(op, func(api abi.API) abi.Result {
 		return api.MemcpyPeerAsync(abi.DevicePtr(dst), dstCtx.handle, abi.DevicePtr(src), srcCtx.handle, bytes, s.handle)
 	})
+	return refused(err, "bytes", bytes, dst, src)
 }
 
 // MemsetD8 puts a fill of n bytes into the stream.
 func (s *Stream) MemsetD8(dst Ptr, value uint8, n uint64) error {
-	return s.base().call("cuMemsetD8Async", func(api abi.API) abi.Result {
+	err := s.base().call("cuMemsetD8Async", func(api abi.API) abi.Result {
 		return api.MemsetD8Async(abi.DevicePtr(dst), value, n, s.handle)
 	})
+	return refused(err, "bytes", n, dst, 0)
 }
 
 // MemsetD16 puts a fill of n 16-bit words into the stream; dst must be even.
 func (s *Stream) MemsetD16(dst Ptr, value uint16, n uint64) error {
-	return s.base().call("cuMemsetD16Async", func(api abi.API) abi.Result {
+	err := s.base().call("cuMemsetD16Async", func(api abi.API) abi.Result {
 		return api.MemsetD16Async(abi.DevicePtr(dst), value, n, s.handle)
 	})
+	return refused(err, "words of 2 bytes", n, dst, 0)
 }
 
 // MemsetD32 puts a fill of n 32-bit words into the stream; dst must be a
 // multiple of 4.
 func (s *Stream) MemsetD32(dst Ptr, value uint32, n uint64) error {
-	return s.base().call("cuMemsetD32Async", func(api abi.API) abi.Result {
+	err := s.base().call("cuMemsetD32Async", func(api abi.API) abi.Result {
 		return api.MemsetD32Async(abi.DevicePtr(dst), value, n, s.handle)
 	})
+	return refused(err, "words of 4 bytes", n, dst, 0)
 }
 
 // Side is one side of a Copy2D: device memory, or, where Pinned or Host is set,

@@ -194,8 +194,27 @@ func TestMemset(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			r.Error(diff)
 		}
+		r.want(s.MemsetD32(m.Ptr()+1, 1, 3), ErrorInvalidValue, "3 words of 4 bytes", fmt.Sprintf("to %#x", uint64(m.Ptr()+1)), "aligned")
+		r.want(s.MemsetD16(m.Ptr()+1, 1, 3), ErrorInvalidValue, "3 words of 2 bytes")
 		r.closes(m, s)
 	})
+}
+
+// TestSimulatedConfig gives the simulated device values that mean nothing.
+func TestSimulatedConfig(t *testing.T) {
+	for says, cfg := range map[string]SimulatedConfig{"ComputeCapability=86": {ComputeCapability: 86}, "Devices=-1": {Devices: -1}, "Workers=-2": {Workers: -2}} {
+		if drv, err := Simulated(cfg); drv != nil || !errors.Is(err, ErrorInvalidValue) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, %v; want %q", drv, err, says)
+		}
+	}
+	for variable, value := range map[string]string{"GPUARRAY_SIM_CC": "86", "GPUARRAY_SIM_RACES": "yes", "GPUARRAY_SIM_LATE": "now"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, value)
+			if drv, err := Simulated(SimulatedConfig{}); drv != nil || !errors.Is(err, ErrorInvalidValue) || !strings.Contains(err.Error(), variable+"="+value) {
+				t.Errorf("%v, %v; want %s=%s", drv, err, variable, value)
+			}
+		})
+	}
 }
 
 // TestCopy2D copies random rectangles between all kinds of sides and holds them

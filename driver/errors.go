@@ -86,7 +86,7 @@ var hints = map[Code]string{
 	ErrorUnknown:                    "check nvidia-smi and the kernel's log (dmesg); after a suspend, reload the nvidia_uvm module",
 	ErrorOperatingSystem:            "check the permissions of /dev/nvidia* and the kernel's log (dmesg)",
 	ErrorInvalidImage:               "the image is neither PTX text nor a cubin",
-	ErrorLaunchOutOfResources:       "too many threads for the kernel's registers, or more shared memory than allowed: see Kernel.MaxThreads and Kernel.SetMaxDynamicShared",
+	ErrorLaunchOutOfResources:       "too many threads for the kernel's registers, or more shared memory than allowed: see Kernel.Info and Kernel.SetMaxDynamicShared",
 	ErrorDeviceUnavailable:          "another process holds the GPU exclusively: see the compute mode in nvidia-smi",
 	ErrorStubLibrary:                "what was loaded is the toolkit's stub: install the driver",
 	ErrorCompatNotSupportedOnDevice: "the CUDA compatibility package does not serve this GPU: remove it from the library path",

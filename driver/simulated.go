@@ -44,11 +44,17 @@ type SimulatedConfig struct {
 // they execute PTX, check every access to memory, and need no GPU. Each call
 // makes devices of its own. A kernel that faults makes only those unusable.
 //
+// A field or a variable with a value that means nothing is ErrorInvalidValue.
+//
 // A program that does not call this function does not carry the simulator, but
 // for some of its tables.
 func Simulated(cfg SimulatedConfig) (*Driver, error) {
-	return initialise(sim.New(sim.Options{
+	options, err := sim.Options{
 		Devices: cfg.Devices, ComputeCapability: cfg.ComputeCapability, MemoryLimit: cfg.MemoryLimit,
 		Workers: cfg.Workers, Seed: cfg.Seed, Fuel: cfg.Fuel, Late: cfg.Late, Races: cfg.Races, GlobalRaces: cfg.GlobalRaces, Perturb: cfg.Perturb, CountsTo: cfg.Counts,
-	}), simulatedSource)
+	}.Environment()
+	if err != nil {
+		return nil, invalid("Simulated", "%v", err)
+	}
+	return initialise(sim.New(options), simulatedSource)
 }

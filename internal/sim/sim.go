@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -101,28 +102,71 @@ type device struct {
 	faultReport string
 }
 
-// New makes simulated devices that share nothing with those of other calls.
-func New(o Options) abi.API {
-	caps := capabilityTable[o.ComputeCapability]
-	if caps == nil {
-		cc, _ := strconv.Atoi(os.Getenv("GPUARRAY_SIM_CC"))
-		if caps = capabilityTable[cc]; caps == nil {
-			caps = &capability90
+// Environment returns o with what it leaves open taken from the variables
+// GPUARRAY_SIM_…. What means nothing, there or in o, stays open and is in the error.
+func (o Options) Environment() (Options, error) {
+	var errs []error
+	wrong := func(what, value string, means string) {
+		errs = append(errs, fmt.Errorf("%s=%s, which is %s", what, value, means))
+	}
+	number := func(variable string, into *uint64) {
+		text := os.Getenv(variable)
+		if *into != 0 || text == "" {
+			return
+		}
+		var err error
+		if *into, err = strconv.ParseUint(text, 0, 64); err != nil {
+			*into = 0
+			wrong(variable, text, "no number from 0 to 2⁶⁴−1")
 		}
 	}
-	if o.Seed == 0 {
-		o.Seed, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_SEED"), 0, 64)
+	for what, n := range map[string]*int{"Devices": &o.Devices, "Workers": &o.Workers} {
+		if *n < 0 {
+			wrong(what, strconv.Itoa(*n), "negative")
+			*n = 0
+		}
 	}
-	if o.Late == 0 {
-		o.Late, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_LATE"), 0, 64)
+	const capabilities = "none of 75, 80 and 90"
+	if cc := o.ComputeCapability; cc != 0 && capabilityTable[cc] == nil {
+		wrong("ComputeCapability", strconv.Itoa(cc), capabilities)
+		o.ComputeCapability = 0
 	}
-	if o.Perturb == 0 {
-		o.Perturb, _ = strconv.ParseUint(os.Getenv("GPUARRAY_SIM_PERTURB"), 0, 64)
+	if text := os.Getenv("GPUARRAY_SIM_CC"); o.ComputeCapability == 0 && text != "" {
+		if cc, err := strconv.Atoi(text); err == nil && capabilityTable[cc] != nil {
+			o.ComputeCapability = cc
+		} else {
+			wrong("GPUARRAY_SIM_CC", text, capabilities)
+		}
 	}
-	races, _ := strconv.Atoi(os.Getenv("GPUARRAY_SIM_RACES"))
-	o.Races, o.GlobalRaces = o.Races || races >= 1, o.GlobalRaces || races >= 2
-	if o.CountsTo == nil && os.Getenv("GPUARRAY_SIM_COUNTS") == "1" {
+	number("GPUARRAY_SIM_SEED", &o.Seed)
+	number("GPUARRAY_SIM_LATE", &o.Late)
+	number("GPUARRAY_SIM_PERTURB", &o.Perturb)
+	switch text := os.Getenv("GPUARRAY_SIM_RACES"); text {
+	case "", "0":
+	case "1":
+		o.Races = true
+	case "2":
+		o.Races, o.GlobalRaces = true, true
+	default:
+		wrong("GPUARRAY_SIM_RACES", text, "none of 0, 1 and 2")
+	}
+	switch text := os.Getenv("GPUARRAY_SIM_COUNTS"); {
+	case text == "1" && o.CountsTo == nil:
 		o.CountsTo = os.Stderr
+	case text != "" && text != "0" && text != "1":
+		wrong("GPUARRAY_SIM_COUNTS", text, "neither 0 nor 1")
+	}
+	return o, errors.Join(errs...)
+}
+
+// New makes simulated devices that share nothing with those of other calls. What
+// the options leave open the environment decides: who wants to know whether it means
+// something asks Options.Environment.
+func New(o Options) abi.API {
+	o, _ = o.Environment()
+	caps := &capability90
+	if o.ComputeCapability != 0 {
+		caps = capabilityTable[o.ComputeCapability]
 	}
 	if o.CountsTo != nil && o.Counts == nil {
 		o.Counts = new(exec.Counter)

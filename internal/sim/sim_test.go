@@ -544,6 +544,25 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("GPUARRAY_SIM_CC=%q, option %d: %d.%d, want %d.%d", c.env, c.option, major, minor, c.major, c.minor)
 		}
 	}
+	t.Setenv("GPUARRAY_SIM_CC", "")
+	for variable, values := range map[string][]string{
+		"GPUARRAY_SIM_CC": {"61", "86", "x", "-1"}, "GPUARRAY_SIM_SEED": {"x", "-1", "1e3"}, "GPUARRAY_SIM_LATE": {"yes", "18446744073709551616"},
+		"GPUARRAY_SIM_PERTURB": {"1.5"}, "GPUARRAY_SIM_RACES": {"yes", "3", "-1"}, "GPUARRAY_SIM_COUNTS": {"true"},
+	} {
+		old := os.Getenv(variable)
+		for _, v := range values {
+			t.Setenv(variable, v)
+			if o, err := (Options{}).Environment(); err == nil || !strings.Contains(err.Error(), variable+"="+v) || o != (Options{Late: o.Late, Perturb: o.Perturb}) {
+				t.Errorf("%s=%s: %+v, %v", variable, v, o, err)
+			}
+		}
+		t.Setenv(variable, old)
+	}
+	for what, o := range map[string]Options{"ComputeCapability=86": {ComputeCapability: 86}, "Devices=-1": {Devices: -1}, "Workers=-2": {Workers: -2}} {
+		if _, err := o.Environment(); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 	t.Setenv("GPUARRAY_SIM_SEED", "0x12")
 	if e := open(t, Options{}); e.opts.Seed != 18 || e.workers() != 1 {
 		t.Errorf("GPUARRAY_SIM_SEED=0x12: seed %d, %d workers", e.opts.Seed, e.workers())
