@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -241,5 +242,12 @@ func TestProbeText(t *testing.T) {
 		if gbs, err := r.limit(p); err != nil || gbs <= 0 {
 			t.Errorf("%+v: %v GB/s, %v", p, gbs, err)
 		}
+	}
+}
+
+func TestNoSuchRow(t *testing.T) {
+	o := options{rows: regexp.MustCompile("^add_f23$"), simulated: true, json: filepath.Join(t.TempDir(), "x.json")}
+	if err := o.run(); err == nil || !strings.Contains(err.Error(), `no task matches "^add_f23$"`) {
+		t.Error(err)
 	}
 }

@@ -27,11 +27,14 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "few samples")
 	flag.BoolVar(&o.simulated, "sim", os.Getenv("GPUARRAY_DEVICE") == "sim", "use the simulated device")
 	flag.Parse()
-	if garbage.length > 0 {
-		exit(garbage.open(o.simulated))
-	}
 	var err error
-	if o.rows, err = regexp.Compile(*pattern); err == nil {
+	switch o.rows, err = regexp.Compile(*pattern); {
+	case err != nil:
+	case flag.NArg() > 0:
+		err = fmt.Errorf("%q is no flag; -h lists them", flag.Arg(0))
+	case garbage.length > 0:
+		err = garbage.open(o.simulated)
+	default:
 		err = o.run()
 	}
 	exit(err)
@@ -55,6 +58,10 @@ func (o *options) run() (err error) {
 	if o.from != "" {
 		return o.redraw()
 	}
+	rows := o.chosen()
+	if len(rows) == 0 {
+		return fmt.Errorf("no task matches %q; without -rows all are measured", o.rows)
+	}
 	r, err := open(o.simulated)
 	if err != nil {
 		return err
@@ -71,7 +78,6 @@ func (o *options) run() (err error) {
 	if o.quick {
 		pairs = quickPairs
 	}
-	rows := o.chosen()
 	if o.check {
 		err = r.check(rows) // and measure all the same: other rows are right
 	}
