@@ -29,7 +29,7 @@ type shared struct {
 	ctx       *driver.Context
 	name      string
 	simulated bool
-	cc        int    // compute capability, major·10 + minor
+	cc        int    // compute capability that kernels are chosen for, major·10 + minor
 	total     uint64 // bytes of the device's memory
 	announces bool   // blocks are announced with MarkMemory
 
@@ -69,6 +69,16 @@ type counts struct {
 // leastCC is the compute capability that kernels are written for at least.
 const leastCC = 75
 
+// kernelCapability is the compute capability that kernels are chosen for. Those of
+// clusters are of PTX 8.1, which drivers before CUDA 12.1 refuse: there they are not
+// used.
+func kernelCapability(cc int, v driver.Version) int {
+	if cc >= 90 && v < 12010 {
+		return 89
+	}
+	return cc
+}
+
 // newDevice takes hold of a device of the driver.
 func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	major, minor, err := dev.ComputeCapability()
@@ -90,7 +100,7 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	sh := &shared{ctx: ctx, simulated: simulated, announces: simulated, cc: 10*major + minor, total: total, segments: map[uint64]*driver.Mem{}}
+	sh := &shared{ctx: ctx, simulated: simulated, announces: simulated, cc: kernelCapability(10*major+minor, dev.Driver().Version()), total: total, segments: map[uint64]*driver.Mem{}}
 	sh.idle.L = &sh.mu
 	if !simulated {
 		sh.limit = platformOf(dev, ctx).defaultLimit()

@@ -3,6 +3,7 @@ package array
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,49 @@ func TestOldGPU(t *testing.T) {
 	}
 	if _, err := openGPU(drv, 0); err == nil || strings.Contains(err.Error(), "nvidia-smi") {
 		t.Errorf("Open: %v", err)
+	}
+}
+
+// versioned is a driver of a CUDA version.
+type versioned struct {
+	abi.API
+	version int32
+}
+
+func (v versioned) DriverGetVersion() (int32, abi.Result) { return v.version, abi.Success }
+
+// TestOldDriver: a driver that does not know the PTX of clusters is given none, and
+// the result is the same.
+func TestOldDriver(t *testing.T) {
+	var want []float32
+	for _, c := range []struct {
+		version      int32
+		capability   int
+		cc, launches int
+	}{{12040, 90, 90, 1}, {12010, 90, 90, 1}, {12000, 90, 89, 4}, {11080, 90, 89, 4}, {12000, 80, 80, 4}} {
+		api := abitest.Wrap(versioned{sim.New(sim.Options{Workers: 1, ComputeCapability: c.capability}), c.version})
+		d, err := openAPI(api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := make([]float32, 40000)
+		for i := range x {
+			x[i] = float32(i%100) / 8
+		}
+		s := FromSlice(d, x, len(x)).Softmax(0)
+		got := values(t, s)
+		if n := d.Stats().Launches; d.sh.cc != c.cc || n != uint64(c.launches) {
+			t.Errorf("a driver of CUDA %d and a device of %d: kernels for %d, %d launches", c.version, c.capability, d.sh.cc, n)
+		}
+		if want == nil {
+			want = got
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("a driver of CUDA %d and a device of %d: another result", c.version, c.capability)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

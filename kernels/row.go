@@ -21,6 +21,7 @@ type rowKernel struct {
 	out, in        int    // bytes of an access
 	scales         [2]int // bytes of an access to weight and bias; 0: there is none
 	kept           int    // axes
+	whole          bool   // no element is missing, in several passes of vectors
 	split          bool   // a variance: a block takes a piece of the row, the last one combines them
 	tail           Op     // of a variance
 }
@@ -76,7 +77,7 @@ func (k *rowKernel) key() string {
 		w = newKey("row").word(rowKinds[k.kind])
 	}
 	w.word(k.t.String()).number("n", k.run).number("p", k.passes).
-		number("l", k.lanes).number("t", k.threads).number("o", k.out).number("i", k.in).number("k", k.kept)
+		number("l", k.lanes).number("t", k.threads).number("o", k.out).number("i", k.in).number("k", k.kept).flag("whole", k.whole)
 	if k.kind >= rowLayerNorm {
 		w.number("w", k.scales[0]).number("b", k.scales[1])
 	}
@@ -99,6 +100,7 @@ func parseRowKernel(key string) (*rowKernel, error) {
 	}
 	k.t, k.run, k.passes = r.elem(), r.number("n", 16), r.number("p", 16)
 	k.lanes, k.threads, k.out, k.in, k.kept = r.number("l", clusterBlocks*clusterThreads), r.number("t", 512), r.number("o", 16), r.number("i", 128), r.number("k", MaxRank)
+	k.whole = r.flag("whole")
 	if k.kind >= rowLayerNorm {
 		k.scales = [2]int{r.number("w", 16), r.number("b", 16)}
 	}
@@ -121,6 +123,9 @@ func parseRowKernel(key string) (*rowKernel, error) {
 		if n < 1 || n&(n-1) != 0 {
 			return nil, fmt.Errorf("kernel key %q: sizes must be powers of two", key)
 		}
+	}
+	if k.whole && (!k.plain() || k.split || k.passes == 1 || k.lanes < k.threads || !k.inVectors()) {
+		return nil, fmt.Errorf("kernel key %q: such rows need not be whole", key)
 	}
 	if cluster {
 		return k, k.checkCluster(key)
@@ -156,8 +161,9 @@ type rowEmitter struct {
 	most, sum          *reducer
 	outBase, outStride *ptx.Reg
 	lane, inside       *ptx.Reg
-	rank               *ptx.Reg // of the block in its cluster
-	exchanges          int      // between the blocks of a cluster, so far
+	rank               *ptx.Reg   // of the block in its cluster
+	arrivals           []*ptx.Reg // barriers of the exchanges between the blocks of a cluster
+	exchanges          int        // so far
 
 	row, part *ptx.Reg // of a split
 	piece     *ptx.Var // its elements
@@ -310,6 +316,10 @@ func (e *rowEmitter) mean(sum *ptx.Reg) *ptx.Reg {
 func (e *rowEmitter) deviations(xs [][]*ptx.Reg) {
 	mean := e.mean(e.total(passesOf(xs)))
 	for p, run := range xs {
+		if e.whole {
+			xs[p] = each(run, func(x *ptx.Reg) *ptx.Reg { return e.float("sub", x, mean) })
+			continue
+		}
 		left := e.b.Op("sub.s32", e.n, e.starts[p])
 		for j, x := range run {
 			inside := e.b.Op("setp.gt.s32", left, j)
@@ -331,14 +341,22 @@ func (e *rowEmitter) storeNorm(xs [][]*ptx.Reg) {
 	b := e.b
 	mean := e.float("div", e.total(e.squares(xs)), e.count)
 	inverse := emitOp(b, OpRsqrt, e.c, e.c, e.float("add", mean, e.eps))
-	norm := func(x *ptx.Reg, scales [2]*ptx.Reg) *ptx.Reg {
-		y := e.float("mul", x, inverse)
-		for k, s := range scales {
-			if s != nil {
-				y = e.float([]string{"mul", "add"}[k], y, s)
+	norm := func(xs []*ptx.Reg, scales [2][]*ptx.Reg) []*ptx.Reg {
+		ys := make([]*ptx.Reg, len(xs))
+		for j, x := range xs {
+			ys[j] = e.float("mul", x, inverse)
+			for k, s := range scales {
+				if s != nil {
+					ys[j] = e.float([]string{"mul", "add"}[k], ys[j], s[j])
+				}
 			}
 		}
-		return y
+		return ys
+	}
+	if e.whole {
+		scales := e.scalesAhead()
+		e.storePasses(func(p int) []*ptx.Reg { return norm(xs[p], scales(p)) })
+		return
 	}
 	exit := b.NewLabel("exit")
 	b.BraUnless(e.inside, exit)
@@ -348,28 +366,18 @@ func (e *rowEmitter) storeNorm(xs [][]*ptx.Reg) {
 			for k, s := range e.scale {
 				if s.access > 0 {
 					scales[k] = b.Regs(e.c.reg(), e.run)
-					e.loadWhole(scales[k], i, b.Ld(s.base), b.Ld(s.stride), s.access)
+					e.loadWhole(scales[k], e.address(i, b.Ld(s.base), b.Ld(s.stride)), 0, b.Ld(s.stride), s.access)
 				}
 			}
-			ys := make([]*ptx.Reg, e.run)
-			for j, x := range xs[p] {
-				var one [2]*ptx.Reg
-				for k := range scales {
-					if scales[k] != nil {
-						one[k] = scales[k][j]
-					}
-				}
-				ys[j] = norm(x, one)
-			}
-			e.storeWhole(ys, i)
+			e.storeWhole(norm(xs[p], scales), e.address(i, e.outBase, e.outStride), 0)
 		}, func(j int, at *ptx.Reg) {
-			var one [2]*ptx.Reg
+			var scales [2][]*ptx.Reg
 			for k, s := range e.scale {
 				if s.access > 0 {
-					one[k] = loadOne(b, e.t, e.address(at, b.Ld(s.base), b.Ld(s.stride)))
+					scales[k] = []*ptx.Reg{loadOne(b, e.t, e.address(at, b.Ld(s.base), b.Ld(s.stride)))}
 				}
 			}
-			e.storeAt(norm(xs[p][j], one), at)
+			e.storeAt(norm(xs[p][j:j+1], scales)[0], at)
 		})
 	}
 	b.Bind(exit)
@@ -407,6 +415,9 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 	if !e.plain() {
 		return e.compute(first, floatConst(e.c, none))
 	}
+	if e.whole {
+		return e.loadPasses(first)
+	}
 	xs := make([][]*ptx.Reg, e.passes)
 	for p := range xs {
 		i := addConst(b, first, p*reduceSlots)
@@ -428,7 +439,7 @@ func (e *rowEmitter) load() [][]*ptx.Reg {
 		b.BraUni(done)
 		b.Bind(whole)
 		for p, i := range e.starts {
-			e.loadWhole(xs[p], i, e.base, e.stride, e.in)
+			e.loadWhole(xs[p], e.address(i, e.base, e.stride), 0, e.stride, e.in)
 		}
 		b.Bind(done)
 	}
@@ -448,16 +459,16 @@ func (e *rowEmitter) compute(first *ptx.Reg, none any) [][]*ptx.Reg {
 // loadRun loads a run of an operand from element i on, as far as the row goes.
 func (e *rowEmitter) loadRun(xs []*ptx.Reg, i, base, stride *ptx.Reg, access int) {
 	b := e.b
-	e.eachRun(i, func() { e.loadWhole(xs, i, base, stride, access) }, func(j int, at *ptx.Reg) {
+	e.eachRun(i, func() { e.loadWhole(xs, e.address(i, base, stride), 0, stride, access) }, func(j int, at *ptx.Reg) {
 		loadElement(b, e.t, xs[j], b.At(e.address(at, base, stride), 0), nil)
 	})
 }
 
-// loadWhole loads a run that lies in the row.
-func (e *rowEmitter) loadWhole(xs []*ptx.Reg, i, base, stride *ptx.Reg, access int) {
-	at, piece := e.address(i, base, stride), min(access/e.t.Size(), e.run)
+// loadWhole loads a run that lies in the row, 'far' bytes behind at.
+func (e *rowEmitter) loadWhole(xs []*ptx.Reg, at *ptx.Reg, far int64, stride *ptx.Reg, access int) {
+	piece := min(access/e.t.Size(), e.run)
 	for j := 0; j < e.run; j += piece {
-		loadVector(e.b, e.t, xs[j:j+piece], e.b.At(e.advance(at, j, access, stride), e.offset(j, access)))
+		loadVector(e.b, e.t, xs[j:j+piece], e.b.At(e.advance(at, j, access, stride), far+e.offset(j, access)))
 	}
 }
 
@@ -617,33 +628,38 @@ func each(xs []*ptx.Reg, do func(x *ptx.Reg) *ptx.Reg) []*ptx.Reg {
 
 // store writes the results of each pass, as far as the row goes.
 func (e *rowEmitter) store(results func(p int) []*ptx.Reg) {
+	if e.whole {
+		e.storePasses(results)
+		return
+	}
 	b := e.b
 	exit := b.NewLabel("exit")
 	b.BraUnless(e.inside, exit)
 	for p, i := range e.starts {
 		ys := results(p)
-		e.eachRun(i, func() { e.storeWhole(ys, i) }, func(j int, at *ptx.Reg) { e.storeAt(ys[j], at) })
+		e.eachRun(i, func() { e.storeWhole(ys, e.address(i, e.outBase, e.outStride), 0) }, func(j int, at *ptx.Reg) { e.storeAt(ys[j], at) })
 	}
 	b.Bind(exit)
 	b.Do("ret")
 }
 
-// storeWhole rounds and stores a run that lies in the row, storeAt one element.
-func (e *rowEmitter) storeWhole(ys []*ptx.Reg, i *ptx.Reg) {
-	at, piece := e.address(i, e.outBase, e.outStride), min(e.out/e.t.Size(), e.run)
+// storeWhole rounds and stores a run that lies in the row, 'far' bytes behind at,
+// storeAt one element.
+func (e *rowEmitter) storeWhole(ys []*ptx.Reg, at *ptx.Reg, far int64) {
+	piece := min(e.out/e.t.Size(), e.run)
 	if e.packed && e.t.Size() < 4 && piece > 1 {
 		for j := 0; j < e.run; j += piece {
 			words := e.b.Regs(ptx.B32, piece/2)
 			for k, w := range words {
 				e.b.Do("cvt.rn."+map[Type]string{Float16: "f16x2", BFloat16: "bf16x2"}[e.t]+".f32", w, ys[j+2*k+1], ys[j+2*k])
 			}
-			e.b.Do("st.global."+strings.ReplaceAll(wordAccess(e.t, piece), "u32", "b32"), e.b.At(at, e.offset(j, e.out)), wordOperand(e.b, words))
+			e.b.Do("st.global."+strings.ReplaceAll(wordAccess(e.t, piece), "u32", "b32"), e.b.At(at, far+e.offset(j, e.out)), wordOperand(e.b, words))
 		}
 		return
 	}
 	ys = each(ys, func(y *ptx.Reg) *ptx.Reg { return emitFit(e.b, e.t, y) })
 	for j := 0; j < e.run; j += piece {
-		storeVector(e.b, e.t, ys[j:j+piece], e.b.At(e.advance(at, j, e.out, e.outStride), e.offset(j, e.out)))
+		storeVector(e.b, e.t, ys[j:j+piece], e.b.At(e.advance(at, j, e.out, e.outStride), far+e.offset(j, e.out)))
 	}
 }
 
@@ -744,6 +760,7 @@ func (s *rowPlan) planRows(p *Plan) error {
 	if s.r.tooHeavy(k.run * k.passes) {
 		return ErrApart
 	}
+	k.whole = k.plain() && !k.split && k.passes > 1 && s.n == k.passes*k.run*k.lanes && k.inVectors()
 	before := *p
 	l := p.launch(k.key(), [3]uint32{uint32(grid), 1, 1}, [3]uint32{uint32(k.threads), 1, 1}, 0)
 	s.r.pointers(l)

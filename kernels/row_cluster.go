@@ -66,16 +66,59 @@ func (s *rowPlan) inCluster(p *Plan) bool {
 // another's shared memory before that block runs: its arrival says so.
 func (e *rowEmitter) enterCluster() {
 	e.b.Cluster(e.blocks())
-	e.b.MinBlocks(clusterThreads / e.threads)
+	together := clusterThreads
+	if e.t.Size() < 4 && e.plain() {
+		together += clusterThreads / 4 // 96 registers a thread are enough
+	}
+	e.b.MinBlocks(together / e.threads)
 }
 
 // placeInCluster returns the row, and makes lane the thread's number in it.
 func (e *rowEmitter) placeInCluster() (row *ptx.Reg) {
 	b, block := e.b, e.b.Special("%ctaid.x")
-	b.Do("barrier.cluster.arrive.aligned")
+	e.beginExchanges()
 	e.rank = b.Op("and.b32", block, e.blocks()-1)
 	e.lane = b.Op("mad.lo.u32", e.rank, e.threads, b.Special("%tid.x"))
 	return b.Op("shr.u32", block, log2(e.blocks()))
+}
+
+// beginExchanges has each block's barriers, one for each exchange, wait for a part
+// of every warp of the row, and tells the cluster that they do. Nothing but they
+// needs to be seen by others, so that the arrival orders nothing else.
+func (e *rowEmitter) beginExchanges() {
+	b, begun := e.b, e.b.NewLabel("begun")
+	e.arrivals = make([]*ptx.Reg, 2)
+	if e.kind == rowRMSNorm {
+		e.arrivals = e.arrivals[:1]
+	}
+	for k := range e.arrivals {
+		e.arrivals[k] = b.Addr(b.Shared(fmt.Sprintf("arrivals%d", k), ptx.U64, 8, 1))
+	}
+	b.BraIf(b.Op("setp.ne.u32", b.Special("%tid.x"), 0), begun)
+	for _, at := range e.arrivals {
+		b.Do("mbarrier.init.shared::cta.b64", b.At(at, 0), 1)
+	}
+	b.Do("fence.mbarrier_init.release.cluster")
+	for _, at := range e.arrivals {
+		b.Op("mbarrier.arrive.expect_tx.shared::cta.b64", b.At(at, 0), e.lanes/32*e.c.Size())
+	}
+	b.Bind(begun)
+	b.Do("barrier.cluster.arrive.relaxed.aligned")
+}
+
+// exchange stores p, which all lanes of a warp have, at the same place of all
+// blocks' shared memory, and waits for what all warps of the row store in this
+// block's. A block that has waited for the last exchange may leave: nobody
+// touches its memory any more, and those it stores to wait for it.
+func (e *rowEmitter) exchange(r *reducer, lane, at *ptx.Reg, p partial) {
+	b, arrivals, again := e.b, e.arrivals[e.exchanges], e.b.NewLabel("await")
+	e.exchanges++
+	block := b.Op("and.b32", lane, e.blocks()-1)
+	there := b.Op("mapa.shared::cluster.u32", at, block)
+	barrier := b.Op("mapa.shared::cluster.u32", arrivals, block)
+	b.DoIf(b.Op("setp.lt.u32", lane, e.blocks()), "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes."+r.acc.suffix(), b.At(there, 0), p.v, b.At(barrier, 0))
+	b.Bind(again)
+	b.BraUnless(b.Op("mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64", b.At(arrivals, 0), 0), again)
 }
 
 // firstElement returns the first element of a slot.
@@ -112,15 +155,9 @@ func (e *rowEmitter) fold(r *reducer, p partial) {
 	// Memory of its own for each exchange: a block that is ahead must not
 	// overwrite what others still read.
 	parts := b.Addr(b.Shared(fmt.Sprintf("parts%d", e.exchanges), r.acc.reg(), 16, warps))
-	e.exchanges++
 	lane := b.Op("and.b32", b.Special("%tid.x"), 31)
 	at := b.Op("mad.lo.u32", b.Op("shr.u32", e.lane, 5), size, parts)
-	there := b.Op("mapa.shared::cluster.u32", at, b.Op("and.b32", lane, e.blocks()-1))
-	b.DoIf(b.Op("setp.lt.u32", lane, e.blocks()), "st.shared::cluster."+r.acc.suffix(), b.At(there, 0), p.v)
-	// Arriving orders the stores before what follows the wait. After the last of
-	// these barriers nobody touches another block's memory: blocks may leave.
-	b.Do("barrier.cluster.arrive.aligned")
-	b.Do("barrier.cluster.wait.aligned")
+	e.exchange(r, lane, at, p)
 	each := max(warps/32, 1)
 	first := b.Op("and.b32", b.Op("mul.lo.u32", lane, each), warps-1)
 	from := b.Op("mad.lo.u32", first, size, parts)

@@ -287,7 +287,7 @@ func generatedRows() []string {
 	var keys []string
 	for _, t := range []Type{BFloat16, Float32, Float64} {
 		keys = append(keys, plannedKeys("row", func(p *Plan) error { return Variance(p, t, 1, RowMajor(), RowMajor(longestRow(t)+1), 1) })...)
-		for _, n := range []int{100, 2048, longestRow(t)} {
+		for _, n := range []int{100, 2048, longestRow(t) - 16, longestRow(t)} { // the last one's rows are whole
 			x, row := RowMajor(10, n), RowMajor(n)
 			keys = append(keys, plannedKeys("row", func(p *Plan) error {
 				return errors.Join(
@@ -302,7 +302,7 @@ func generatedRows() []string {
 func generatedSoftmaxes() []string {
 	var keys []string
 	for _, t := range []Type{Float16, BFloat16, Float32, Float64} {
-		for _, n := range []int{300, 4096, longestRow(t)} {
+		for _, n := range []int{300, 4096, longestRow(t) - 16, longestRow(t)} {
 			for _, log := range []bool{false, true} {
 				keys = append(keys, plannedKeys("softmax", func(p *Plan) error { return softmax(p, log, t, RowMajor(10, n), RowMajor(10, n), 1) })...)
 			}
@@ -311,22 +311,25 @@ func generatedSoftmaxes() []string {
 	return keys
 }
 
-// generatedClusters lists every kernel over long rows that lie contiguous.
+// generatedClusters lists every kernel over long rows that lie contiguous, whole and
+// not.
 func generatedClusters() []string {
 	var keys []string
 	for _, t := range []Type{BFloat16, Float16, Float32, Float64} {
-		for n := longestClusterRow(t); n > longestRow(t); n /= 2 {
-			x, row := RowMajor(10, n), RowMajor(n)
-			for _, o := range rowOperations {
-				keys = append(keys, plannedKeys("cluster", func(p *Plan) error {
-					p.Capability = clusterCapability
-					out := x
-					if o.statistic {
-						out = RowMajor(10)
-					}
-					weight, bias := o.scales(&row)
-					return o.plan(p, t, out, x, weight, bias)
-				})...)
+		for long := longestClusterRow(t); long > longestRow(t); long /= 2 {
+			for _, n := range []int{long, long - 16} {
+				x, row := RowMajor(10, n), RowMajor(n)
+				for _, o := range rowOperations {
+					keys = append(keys, plannedKeys("cluster", func(p *Plan) error {
+						p.Capability = clusterCapability
+						out := x
+						if o.statistic {
+							out = RowMajor(10)
+						}
+						weight, bias := o.scales(&row)
+						return o.plan(p, t, out, x, weight, bias)
+					})...)
+				}
 			}
 		}
 	}
