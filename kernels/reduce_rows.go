@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -236,8 +237,8 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	kept := declareAxes(b, "kept", k.kept, k.wide, append([]string{"out"}, e.load.names(e.load.all())...)...)
 	e.axes = declareAxes(b, "axis", k.red, k.wide, e.load.names(e.again)...)
 	b.MaxThreads(k.threads)
-	if isArg(k.op) && k.form == rowsSplit && k.threads == 512 && k.plain() && k.access > 0 && e.acc.Size() == 4 && !k.wide {
-		b.MinBlocks(4) // two registers fewer than without: a third more loads in flight
+	if k.form == rowsSplit && k.registers(k.unroll()) <= splitRegisters {
+		b.MinBlocks(1024 / k.threads)
 	}
 	if k.lanes > 32 {
 		e.exchange(k.threads / 32)
@@ -430,11 +431,52 @@ func (e *rowsEmitter) loadAt(run [][]*ptx.Reg, ks []int, i *ptx.Reg) {
 
 // unroll is the number of passes whose loads are in flight at once.
 func (k *rowsKernel) unroll() int {
-	n := 4
-	for n > 1 && (n*k.loads() > 8 || n*k.run*k.weight() > 256) {
+	n, split := 4, k.form == rowsSplit
+	if split && k.registers(8) <= splitRegisters {
+		n = 8
+	}
+	for n > 1 && (n*k.loads() > 8 || n*k.run*k.weight() > 256 || split && n*k.words() > splitWords) {
 		n /= 2
 	}
 	return n
+}
+
+// A thread of the split form has up to 128 bytes in flight, and, where it does with
+// them, the registers that leave room for 1024 threads on a multiprocessor: fewer
+// bytes and more threads, or the reverse, are slower. Left alone, the assembler
+// takes 32 registers, and so waits for half of the loads before it starts the rest.
+const splitWords, splitRegisters = 32, 64
+
+// words is the number of registers that the loads of a pass fill.
+func (k *rowsKernel) words() int {
+	n := 0
+	for o, f := range k.forms[:k.index()] {
+		switch f {
+		case contiguous:
+			n += ceilDiv(k.run*k.operand(o).Size(), 4)
+		case strided:
+			n += k.run * registersOf(k.operand(o))
+		case broadcast:
+			n += registersOf(k.operand(o))
+		}
+	}
+	return n
+}
+
+// registers is about how many a thread takes that has the loads of n passes in
+// flight, if these are vectors.
+func (k *rowsKernel) registers(n int) int {
+	if k.access == 0 {
+		return math.MaxInt
+	}
+	slot, others := registersOf(accumulator(k.op, k.in, k.out)), 20
+	if isArg(k.op) {
+		slot++
+	}
+	if k.wide {
+		others += 10
+	}
+	return k.run*slot + n*k.words() + others + 10*(max(k.red, 1)-1)
 }
 
 // widen brings a U32 to the type of positions, narrow back.

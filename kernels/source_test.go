@@ -252,13 +252,16 @@ func generatedKeys(prefix string) []string {
 // generatedReductions lists reductions of expressions, and variances of columns.
 func generatedReductions(prefix string) []string {
 	var keys []string
+	shapes := slices.Clone(embeddedShapes)
+	shapes = append(shapes, shapes[0])
+	shapes[len(shapes)-1].shape = []int{1 << 24}
 	for _, t := range []Type{BFloat16, Float32, Float64} {
 		for name, e := range usualExpressions(t) {
 			op, u := OpSum, t
 			if name == "less" {
 				op, u = OpAny, Bool
 			}
-			for _, s := range embeddedShapes {
+			for _, s := range shapes {
 				in := RowMajor(s.shape...)
 				keys = append(keys, plannedKeys(prefix, func(p *Plan) error {
 					return ReduceExpr(p, op, e, u, reducedRowMajor(s.shape, s.axes), []Layout{in, in}, s.axes)
