@@ -244,7 +244,7 @@ func (g *graph) launch(c call) *Error {
 	}
 	for _, s := range g.reads {
 		if s.err != nil {
-			return s.err
+			return c.early(s.err)
 		}
 	}
 	for _, s := range g.writes {

@@ -43,9 +43,19 @@ func (s *storage) usable(c call) *Error {
 	case s.freed.op != "":
 		return c.useOf(s.freed)
 	case s.err != nil:
-		return s.err
+		return c.early(s.err)
 	}
 	return nil
+}
+
+// early names the call and not the capture where it is too early to use what a graph
+// computes. Other errors stay what they are.
+func (c call) early(err *Error) *Error {
+	if !errors.Is(err, ErrCapture) {
+		return err
+	}
+	file, line := lineOf(err.pc)
+	return c.fail(because(ErrCapture, "a graph that was not launched yet computes it, of %s at %s:%d; Graph.Launch comes first", err.Op, filepath.Base(file), line))
 }
 
 // useOf is the error of using what an earlier call gave back.
