@@ -66,7 +66,8 @@ func TestHugeArrays(t *testing.T) {
 }
 
 // TestHalvesRoundOnce shows that composite operations on 16-bit types compute in
-// float32 and round their result.
+// float32 and round their result. The last bits of that may differ from float32's own,
+// as its exponential is another, and so may the rounding of what lies next to a tie.
 func TestHalvesRoundOnce(t *testing.T) {
 	rng := seeded(t)
 	half := newSampleOf(t, rng, []int{5, 40}, 0, func() Float16 { return F16(float32(rng.NormFloat64())) })
@@ -85,7 +86,9 @@ func TestHalvesRoundOnce(t *testing.T) {
 	} {
 		want := values(t, c.want)
 		for i, got := range values(t, c.got) {
-			if rounded := F16(want[i]); got != rounded {
+			const near = 0x1p-17
+			one, other := F16(want[i]*(1-near)).Float32(), F16(want[i]*(1+near)).Float32()
+			if got := got.Float32(); got < min(one, other) || got > max(one, other) {
 				t.Fatalf("%s: element %d is %v, want %v rounded once", c.name, i, got, want[i])
 			}
 		}
