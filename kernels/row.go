@@ -576,6 +576,9 @@ func (e *rowEmitter) storeSoftmax(xs [][]*ptx.Reg, sum *ptx.Reg) {
 		finish, sum = "sub", emitOp(e.b, OpLog, e.c, e.c, sum)
 	case e.t.Size() < 4:
 		finish, sum = "mul", emitOp(e.b, OpReciprocal, e.c, e.c, sum)
+	case e.t == Float32 && e.whole && e.blocks() > 1:
+		e.storeDivided(xs, sum)
+		return
 	}
 	e.store(func(p int) []*ptx.Reg {
 		return each(xs[p], func(x *ptx.Reg) *ptx.Reg { return e.float(finish, x, sum) })

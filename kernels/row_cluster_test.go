@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -106,6 +107,46 @@ func TestClusters(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Quotients without a division are those of a division: of rows whose terms are all
+// large, or some small, subnormal or 0, at every distance from the largest.
+func TestClusterQuotients(t *testing.T) {
+	on := newRunner(t)
+	if on.cc < clusterCapability {
+		t.Skipf("compute capability %d has no clusters", on.cc)
+	}
+	r := newRand(t)
+	const n = 65536
+	spreads := []float64{0, 1, 50, 54.7, 54.8, 60, 90, 105, 105}
+	x := RowMajor(len(spreads), n)
+	data := make([]float32, x.Len())
+	for i := range data {
+		row := i / n
+		data[i] = float32(7 - spreads[row]*r.Float64())
+		if (row == 2 || row == len(spreads)-1) && r.IntN(9) == 0 {
+			data[i] = float32(math.Inf(-1))
+		}
+	}
+	p, long := Plan{Capability: on.cc}, Plan{Capability: on.cc}
+	if err := Softmax(&p, Float32, x, x, 1); err != nil {
+		t.Fatal(err)
+	}
+	if key := p.Launches[0].Key; !strings.HasPrefix(key, "cluster ") || !strings.Contains(key, " whole") {
+		t.Errorf("the kernel is %s", key)
+	}
+	s := &rowPlan{t: Float32, n: n}
+	if err := s.planLong(&long, x, x, 1); err != nil {
+		t.Fatal(err)
+	}
+	got, want := make([]float32, len(data)), make([]float32, len(data))
+	runPlan(t, &p, got, data, none)
+	runPlan(t, &long, want, data, none)
+	for i, y := range want {
+		if got[i] != y {
+			t.Fatalf("spread %v: element %d is %v, want %v", spreads[i/n], i%n, got[i], y)
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/seed6486a2bb/gpuarray/internal/ptx"
+import (
+	"math"
+
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
+)
 
 // Rows that fill their lanes have kernels without code for elements that may be
 // missing. That code puts a branch around every run, across which the assembler
@@ -71,4 +75,38 @@ func (e *rowEmitter) storePasses(results func(p int) []*ptx.Reg) {
 		e.storeWhole(results(p), at, e.passBytes(p))
 	}
 	e.b.Do("ret")
+}
+
+// storeDivided stores the quotients of a whole float32 row by its sum, which is 1 or
+// more: by divider, unless they may be too small for it.
+func (e *rowEmitter) storeDivided(xs [][]*ptx.Reg, sum *ptx.Reg) {
+	const edge = (127 - 79) << 23 // the bits of 2⁻⁷⁹
+	b, small := e.b, e.b.NewLabel("small")
+	least := b.Op("mov.u32", math.MaxUint32)
+	for _, run := range xs {
+		for _, x := range run {
+			least = b.Op("min.u32", least, b.Op("sub.u32", floatBits(b, e.c, x), 1)) // 0 becomes the largest
+		}
+	}
+	b.BraIf(b.Op("setp.lt.u32", least, edge), small)
+	divide := newFunction(b, e.c).divider(sum)
+	e.storePasses(func(p int) []*ptx.Reg { return each(xs[p], divide) })
+	b.Bind(small)
+	e.storePasses(func(p int) []*ptx.Reg {
+		return each(xs[p], func(x *ptx.Reg) *ptx.Reg { return e.float("div", x, sum) })
+	})
+}
+
+// divider returns a function that divides by y without the branch and the call of a
+// rounded division. With y's rounded inverse and what that lacks, a product is within
+// an ulp of the quotient, and one step of correction rounds it (as in mean), if the
+// remainder is exact: it is for float32, where y is 1 to 2¹⁸ and x is above 2⁻⁷⁹ and
+// at most 1, or 0.
+func (f *function) divider(y *ptx.Reg) func(x *ptx.Reg) *ptx.Reg {
+	minus, inverse := f.neg(y), f.op("rcp.rn"+f.s, y)
+	rest := f.mul(f.fma(minus, inverse, 1.0), inverse)
+	return func(x *ptx.Reg) *ptx.Reg {
+		q := f.fma(x, inverse, f.mul(x, rest))
+		return f.fma(f.fma(q, minus, x), inverse, q)
+	}
 }

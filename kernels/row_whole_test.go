@@ -3,9 +3,13 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
 
 // Rows that fill their block have kernels without code for missing elements, which
@@ -106,4 +110,71 @@ func spread(typ Type, l *Layout, xs []uint64) []byte {
 	all, i := make([]uint64, last+1), 0
 	l.each(func(at int) { all[at], i = xs[i], i+1 })
 	return packElements(typ, all)
+}
+
+// Quotients are rounded where that is hardest: as near as can be to the middle
+// between two numbers.
+func TestDivider(t *testing.T) {
+	m := ptx.NewModule("sm_75")
+	b := m.Entry("divide")
+	var at [3]*ptx.Reg
+	for i := range at {
+		at[i] = b.Ld(b.Param(fmt.Sprintf("p%d", i), ptx.U64))
+	}
+	thread := b.Op("mad.lo.u32", b.Special("%ctaid.x"), 128, b.Special("%tid.x"))
+	for i := range at {
+		at[i] = b.Op("mad.wide.u32", thread, 4, at[i])
+	}
+	f := newFunction(b, Float32)
+	b.Do("st.global.f32", b.At(at[0], 0), f.divider(b.Op("ld.global.f32", b.At(at[2], 0)))(b.Op("ld.global.f32", b.At(at[1], 0))))
+	b.Do("ret")
+
+	r, on := newRand(t), newRunner(t)
+	const n = 1 << 16
+	xs, ys := make([]float32, n), make([]float32, n)
+	for i := range xs {
+		x, y := hardQuotient(r)
+		xs[i], ys[i] = float32(math.Ldexp(float64(x), -24-r.IntN(77))), float32(math.Ldexp(float64(y), r.IntN(18)-23))
+	}
+	var p Plan
+	l := p.launch("divide", [3]uint32{n / 128, 1, 1}, [3]uint32{128, 1, 1}, 0)
+	for i := range at {
+		l.pointer(i, 0)
+	}
+	for _, r := range []*planRunner{on, on.twin} {
+		if r == nil {
+			continue
+		}
+		loaded, err := r.ctx.LoadModule([]byte(m.String()), driver.LoadConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.kernels["divide"], err = loaded.Kernel("divide"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make([]float32, n)
+	runPlan(t, &p, got, xs, ys)
+	for i, x := range xs {
+		if want := x / ys[i]; got[i] != want {
+			t.Fatalf("%v/%v is %v, want %v", x, ys[i], got[i], want)
+		}
+	}
+}
+
+// hardQuotient returns numbers of up to 24 bits whose quotient, scaled, is one of 25
+// bits, more or less 1/(y·2²⁵).
+func hardQuotient(r *rand.Rand) (x, y int64) {
+	for {
+		y = 1<<23 + 2*r.Int64N(1<<22) + 1
+		inverse := y // modulo 8; each step doubles the bits
+		for range 4 {
+			inverse *= 2 - y*inverse
+		}
+		off := 1 - 2*r.Int64N(2)
+		middle := inverse * off & (1<<25 - 1)
+		if x = (y*middle - off) >> 25; middle >= 1<<24 {
+			return x, y
+		}
+	}
 }
