@@ -39,17 +39,27 @@ func zero(b *ptx.Builder, t Type, r *ptx.Reg) {
 	}
 }
 
+// The loads of vectors: streamed ones leave nothing in the level-1 cache, and are
+// for what nobody reads again. A sector of 32 bytes that is not read at once would
+// be fetched twice.
+const cached, streamed = "ld.global.", "ld.global.L1::no_allocate."
+
 // loadVector loads consecutive elements, as many as there are registers, with
 // one access of at most 16 bytes, to which the address is aligned.
 func loadVector(b *ptx.Builder, t Type, dst []*ptx.Reg, from ptx.Operand) {
+	loadVectorAs(b, cached, t, dst, from)
+}
+
+// loadVectorAs is loadVector with a kind of loads.
+func loadVectorAs(b *ptx.Builder, load string, t Type, dst []*ptx.Reg, from ptx.Operand) {
 	switch {
 	case len(dst) == 1:
 		loadElement(b, t, dst[0], from, nil)
 	case t.Size() >= 4:
-		b.Do("ld.global.v"+strconv.Itoa(len(dst))+"."+t.mem(), vector(b, dst), from)
+		b.Do(load+"v"+strconv.Itoa(len(dst))+"."+t.mem(), vector(b, dst), from)
 	default:
 		words := packedWords(b, t, len(dst))
-		b.Do("ld.global."+wordAccess(t, len(dst)), wordOperand(b, words), from)
+		b.Do(load+wordAccess(t, len(dst)), wordOperand(b, words), from)
 		perWord := 4 / t.Size()
 		for e, d := range dst {
 			unpack(b, t, d, words[e/perWord], e%perWord)

@@ -401,10 +401,15 @@ func (r *reducer) store(pred *ptx.Reg, at ptx.Operand, p partial, count *ptx.Reg
 // loadRun loads n neighbouring elements of type t, 'far' bytes behind p; that address
 // is a multiple of access bytes, and the pieces have that size.
 func loadRun(b *ptx.Builder, t Type, n int, p *ptx.Reg, far int64, access int) []*ptx.Reg {
+	return loadRunAs(b, cached, t, n, p, far, access)
+}
+
+// loadRunAs is loadRun with a kind of loads.
+func loadRunAs(b *ptx.Builder, load string, t Type, n int, p *ptx.Reg, far int64, access int) []*ptx.Reg {
 	xs := b.Regs(t.reg(), n)
 	piece := max(min(access/t.Size(), n), 1)
 	for i := 0; i < n; i += piece {
-		loadVector(b, t, xs[i:i+piece], b.At(p, far+int64(i*t.Size())))
+		loadVectorAs(b, load, t, xs[i:i+piece], b.At(p, far+int64(i*t.Size())))
 	}
 	return xs
 }

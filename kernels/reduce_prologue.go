@@ -122,6 +122,7 @@ type prologue struct {
 	constants []*ptx.Var // immediates, by node
 	uniform   []bool     // by node: the same for all elements of a thread
 	shared    []*ptx.Reg // by node: values of those
+	once      bool       // the kernel reads no element twice
 }
 
 func newPrologue(b *ptx.Builder, s source) *prologue {
@@ -255,7 +256,8 @@ func (p *prologue) load(run [][]*ptx.Reg, k int, at *ptx.Reg, access int, step a
 			p.set(run[s], k, r)
 		}
 	case p.forms[k] == contiguous:
-		for s, r := range loadRun(p.b, p.operand(k), len(run), at, 0, access) {
+		t := p.operand(k)
+		for s, r := range loadRunAs(p.b, p.vectors(len(run)*t.Size(), access), t, len(run), at, 0, access) {
 			p.set(run[s], k, r)
 		}
 	default:
@@ -264,6 +266,15 @@ func (p *prologue) load(run [][]*ptx.Reg, k int, at *ptx.Reg, access int, step a
 			p.set(run[s], k, r)
 		}
 	}
+}
+
+// vectors is how a thread loads neighbours that have so many bytes, in accesses of
+// the size given.
+func (p *prologue) vectors(bytes, access int) string {
+	if p.once && access >= bytes {
+		return streamed
+	}
+	return cached
 }
 
 // value computes the expression's value for an element.

@@ -175,7 +175,7 @@ func (w *walk) load(s *stretch) {
 		if w.forms[k] == contiguous {
 			piece := min(w.elems, len(raw))
 			for j := 0; j < len(raw); j += piece {
-				loadVector(w.b, t, raw[j:j+piece], w.b.At(s.at[k], s.far[k]+int64(j*t.Size())))
+				loadVectorAs(w.b, w.vectors(len(raw)*t.Size(), piece*t.Size()), t, raw[j:j+piece], w.b.At(s.at[k], s.far[k]+int64(j*t.Size())))
 			}
 			continue
 		}

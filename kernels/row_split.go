@@ -41,6 +41,7 @@ func (e *rowEmitter) declareSplit() {
 	e.moments.form, e.moments.memory = momentsPartial, e.sum.memory
 	e.moments.exchange(e.threads / 32)
 	e.finish = declareFinish(e.moments)
+	e.walk.once = true
 }
 
 // splitVariance stores the variance of a row that blocks share.
@@ -140,7 +141,7 @@ func (e *rowEmitter) loadFar(at *ptx.Reg, p int) []*ptx.Reg {
 		at, far = b.Op("mad.lo.u64", e.stride, p*reduceSlots, at), 0
 	}
 	for j := 0; j < e.run; j += piece {
-		loadVector(b, e.t, xs[j:j+piece], b.At(e.advance(at, j, e.in, e.stride), far+e.offset(j, e.in)))
+		loadVectorAs(b, e.walk.vectors(e.run*e.t.Size(), piece*e.t.Size()), e.t, xs[j:j+piece], b.At(e.advance(at, j, e.in, e.stride), far+e.offset(j, e.in)))
 	}
 	return xs
 }
