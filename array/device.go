@@ -81,6 +81,10 @@ func kernelCapability(cc int, v driver.Version) int {
 
 // newDevice takes hold of a device of the driver.
 func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
+	noCache, err := withoutCache()
+	if err != nil {
+		return nil, err
+	}
 	major, minor, err := dev.ComputeCapability()
 	if err != nil {
 		return nil, err
@@ -109,7 +113,7 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	if simulated {
 		sh.name = fmt.Sprintf("%s, compute capability %d.%d; no GPU is used", model, major, minor)
 	}
-	sh.arena.init(sh, os.Getenv("GPUARRAY_NO_CACHE") == "1")
+	sh.arena.init(sh, noCache)
 	sh.staging.init()
 	st, err := sh.newStream()
 	if err != nil {
@@ -118,6 +122,16 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	sh.root = &Device{sh: sh, stream: st}
 	watchCollections()
 	return sh.root, nil
+}
+
+// withoutCache reads the variable that turns the cache of device memory off.
+func withoutCache() (bool, error) {
+	const variable = "GPUARRAY_NO_CACHE"
+	value := os.Getenv(variable)
+	if value != "" && value != "0" && value != "1" {
+		return false, because(ErrDevice, "%s=%s is neither 0 nor 1", variable, value)
+	}
+	return value == "1", nil
 }
 
 // newStream makes a stream with its event.

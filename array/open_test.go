@@ -26,6 +26,13 @@ func TestDeviceVariable(t *testing.T) {
 	}
 }
 
+func TestCacheVariable(t *testing.T) {
+	t.Setenv("GPUARRAY_NO_CACHE", "yes")
+	if d, err := Open(Simulated()); d != nil || !errors.Is(err, ErrDevice) || !strings.Contains(err.Error(), "GPUARRAY_NO_CACHE=yes is neither 0 nor 1") {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
 // TestOptionsDecide shows that what the program asks for wins over the variable.
 func TestOptionsDecide(t *testing.T) {
 	t.Setenv(DeviceVariable, "cuda:99")
