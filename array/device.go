@@ -37,7 +37,7 @@ type shared struct {
 	staging staging
 
 	mu        sync.Mutex // guards all below, and all storages, blocks and streams
-	idle      sync.Cond  // signalled when busy becomes 0
+	idle      sync.Cond  // signalled when busy, or a stream's transfers, become 0
 	busy      int        // operations in progress
 	closed    bool
 	root      *Device
@@ -337,6 +337,9 @@ func (d *Device) closeFork(c call) *Error {
 	sh := d.sh
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	for d.stream.transfers > 0 && !sh.closed {
+		sh.idle.Wait()
+	}
 	if sh.closed || d.stream.closed {
 		return nil
 	}

@@ -63,9 +63,10 @@
 // Operations of several goroutines are queued one after another, under a lock that
 // a Device and its forks share. On a GPU it is held for microseconds; closing a
 // fork holds it until the fork's work is done, and a Take, a Launch or a Trim that
-// waits holds it too. The simulated device computes within the call that queues,
-// under the lock: there an operation returns when it is done, and operations of other
-// goroutines wait for it.
+// waits holds it too. Large copies from and to the host are queued in parts, among
+// which other operations may come. The simulated device computes within the call that
+// queues, under the lock: there an operation returns when it is done, and operations of
+// other goroutines wait for it.
 //
 // # Memory
 //

@@ -21,6 +21,8 @@ type stream struct {
 	tickets  *block // counters that kernels find zero and leave zero, or nil
 	closed   bool
 
+	transfers int // host copies under way that put their parts into it without the lock
+
 	waiting weak.Pointer[node] // the latest product, while operations after it may become its epilogue
 }
 

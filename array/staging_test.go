@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
@@ -78,6 +79,109 @@ func TestHostCopiesAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
+// TestLateHostCopies copies both ways, in parts of a few bytes, on a device whose
+// copies run as late as CUDA allows: a buffer that is filled or emptied too early, or
+// memory that is, shows as wrong bytes.
+func TestLateHostCopies(t *testing.T) {
+	const part = 64
+	first := rand.Uint64N(1<<63) + 1
+	for seed := first; seed < first+20; seed++ {
+		d := openLate(t, seed)
+		d.sh.staging.small.init(2, 16)
+		d.sh.staging.large.init(5, part)
+		d.sh.staging.workers = 2
+		var wg sync.WaitGroup
+		for g := range 3 {
+			wg.Go(func() {
+				f, err := d.Fork()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				rng := rand.New(rand.NewPCG(seed, uint64(g)))
+				for _, n := range []int{1, 15, 16, 17, part - 1, part, part + 1, 9*part - 1, 9 * part, 30*part + 5} {
+					data, on := make([]uint8, n), []*Device{d, f}
+					for i := range data {
+						data[i] = uint8(rng.Uint32())
+					}
+					want := slices.Clone(data)
+					x := FromSlice(on[rng.IntN(2)], data)
+					clear(data)
+					y := x.On(on[rng.IntN(2)]).AddScalar(1).Eval()
+					x.Free()
+					if err := y.On(on[rng.IntN(2)]).CopyTo(data); err != nil {
+						t.Error(err)
+					}
+					y.Free()
+					for i := range want {
+						want[i]++
+					}
+					if !slices.Equal(data, want) {
+						t.Errorf("seed %d: %d bytes come back as others", seed, n)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestHostCopiesBesideTheLock copies while others have the device's lock.
+func TestHostCopiesBesideTheLock(t *testing.T) {
+	d, _ := newRecorded(t)
+	data := make([]byte, 3*largeBytes)
+	x := FromSlice(d, data)
+	for _, up := range []bool{true, false} {
+		c := transfer{dev: d, store: x.node.store, host: data, up: up}
+		if err := c.begin(call{}, ""); err != nil {
+			t.Fatal(err)
+		}
+		d.sh.mu.Lock()
+		done := make(chan error)
+		go func() { done <- c.run() }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("up %v: a copy waits for the device's lock", up)
+		}
+		d.sh.mu.Unlock()
+		c.end()
+	}
+	runtime.KeepAlive(x)
+}
+
+// TestDeviceFaultDuringHostCopies poisons the context in the middle of a large copy:
+// it ends with the driver's code, and its buffers are back.
+func TestDeviceFaultDuringHostCopies(t *testing.T) {
+	for _, method := range []string{"MemcpyHtoDAsync", "MemcpyDtoHAsync"} {
+		for nth := 1; nth <= 9; nth += 4 {
+			api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
+			d, err := openAPI(api)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.sh.staging.workers = 2
+			api.Inject(abitest.Fault{Method: method, Nth: nth, Result: abi.ErrorIllegalAddress})
+			_, err = FromSlice(d, make([]byte, 10*largeBytes)).ToSlice()
+			if !errors.Is(err, ErrDevice) || !errors.Is(err, driver.ErrorIllegalAddress) {
+				t.Errorf("%s %d: %v, want ErrDevice with the driver's code", method, nth, err)
+			}
+			if r := &d.sh.staging.large; len(r.buffers) != cap(r.buffers) {
+				t.Errorf("%s %d: %d of %d buffers are back", method, nth, len(r.buffers), cap(r.buffers))
+			}
+			if err := d.Close(); !errors.Is(err, driver.ErrorIllegalAddress) {
+				t.Errorf("%s %d: Close: %v", method, nth, err)
+			}
+		}
+	}
+}
+
 // TestFaultsOfHostCopies fails each driver call of large copies in turn.
 func TestFaultsOfHostCopies(t *testing.T) {
 	t.Setenv("GPUARRAY_NO_CACHE", "") // which frees with each array: a fault then is reported by Close
@@ -146,6 +250,47 @@ func TestCloseDuringHostCopies(t *testing.T) {
 		if leaks := api.Leaks(); leaks != "" {
 			t.Errorf("leaks:\n%s", leaks)
 		}
+	}
+}
+
+// TestForkClosesDuringHostCopies closes a fork under copies, which it waits for.
+func TestForkClosesDuringHostCopies(t *testing.T) {
+	d, _ := newRecorded(t)
+	d.sh.staging.workers = 2
+	for range 5 {
+		f, err := d.Fork()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := make([]byte, 3*largeBytes)
+		x := FromSlice(f, data)
+		c := transfer{dev: f, store: x.node.store, host: data}
+		if err := errors.Join(asError(c.begin(call{}, "")), asError(d.enter(call{}))); err != nil { // the second one is of no concern to the fork
+			t.Fatal(err)
+		}
+		closed := make(chan error)
+		go func() { closed <- f.Close() }()
+		go func() { closed <- f.Close() }()
+		for range 100 { // for Close to come to its wait
+			runtime.Gosched()
+		}
+		if err := c.run(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-closed:
+			t.Error("a fork is closed while its stream has copies")
+		default:
+		}
+		c.end()
+		if err := errors.Join(<-closed, <-closed); err != nil {
+			t.Error(err)
+		}
+		if err := x.CopyTo(data); !errors.Is(err, ErrDevice) {
+			t.Errorf("a read on a closed fork: %v", err)
+		}
+		d.leave()
+		x.Free()
 	}
 }
 
