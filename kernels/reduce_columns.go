@@ -189,6 +189,24 @@ func generateReduceColumns(key string, target int) (*ptx.Module, error) {
 	return m, nil
 }
 
+// resident is how many blocks are to fit on a multiprocessor, where the assembler,
+// left alone, saves registers by spilling some; 0 leaves it alone. Sums have what they
+// need, and lose where fewer threads run.
+func (k *columnsKernel) resident() int {
+	threads := k.lanes * k.groups
+	switch {
+	case k.moments != noMoments:
+		return 2
+	case !k.split || !k.plain() || threads > 256:
+		return 0
+	case k.op == OpAny || k.op == OpAll:
+		return 768 / threads
+	case isArg(k.op):
+		return 512 / threads
+	}
+	return 0
+}
+
 // columnsEmitter is the state of writing a columnsKernel.
 type columnsEmitter struct {
 	*reducer
@@ -228,6 +246,7 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 	}
 	var f *finish
 	if k.split {
+		e.load.once = k.lanes*k.vec*k.in.Size() >= 128 // whole lines
 		f = declareFinish(e.reducer)
 		f.columns = e.narrow(b.Ld(columns))
 	}
@@ -239,8 +258,8 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 	kept := declareAxes(b, "kept", k.kept, k.wide, append([]string{"out"}, e.load.names(e.load.all())...)...)
 	e.axes = declareAxes(b, "axis", k.red, k.wide, e.load.names(e.again)...)
 	b.MaxThreads(k.lanes * k.groups)
-	if k.moments != noMoments {
-		b.MinBlocks(2) // or the assembler saves registers by spilling some
+	if n := k.resident(); n > 0 {
+		b.MinBlocks(n)
 	}
 	if k.groups > 1 {
 		e.exchange(k.lanes * k.groups * k.vec)

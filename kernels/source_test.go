@@ -274,6 +274,16 @@ func generatedReductions(prefix string) []string {
 			}
 		}
 	}
+	for _, shape := range [][]int{{64, 1024, 1024}, {1, 8192, 8192}, {1, 1 << 20, 64}, {1, 1 << 20, 16}} { // many blocks to a column
+		in, out := RowMajor(shape...), RowMajor(shape[0], shape[2])
+		for _, t := range []Type{Int8, Int32, BFloat16, Float32, Float64} {
+			for _, op := range []Op{OpSum, OpMax, OpAny, OpArgMax} {
+				if op != OpSum || t != Int8 {
+					keys = append(keys, plannedKeys(prefix, func(p *Plan) error { return Reduce(p, op, t, out, in, 2) })...)
+				}
+			}
+		}
+	}
 	for _, t := range []Type{BFloat16, Float32, Float64} {
 		for _, n := range []int{1000, 5000} {
 			in := RowMajor(n, 64)
