@@ -32,6 +32,7 @@ func (idle) MemcpyHtoD(abi.DevicePtr, unsafe.Pointer, uint64) abi.Result        
 func (idle) MemsetD32Async(abi.DevicePtr, uint32, uint64, abi.Stream) abi.Result          { return 0 }
 func (idle) ModuleLoadDataEx([]byte, *abi.JitOptions) (abi.Module, abi.Result)            { return 1, 0 }
 func (idle) ModuleGetFunction(abi.Module, string) (abi.Function, abi.Result)              { return 1, 0 }
+func (idle) FuncGetAttribute(abi.FunctionAttribute, abi.Function) (int32, abi.Result)     { return 1024, 0 }
 func (idle) GraphCreate(uint32) (abi.Graph, abi.Result)                                   { return 1, 0 }
 func (idle) GraphInstantiate(abi.Graph, uint64) (abi.GraphExec, abi.Result)               { return 1, 0 }
 func (idle) GraphLaunch(abi.GraphExec, abi.Stream) abi.Result                             { return 0 }

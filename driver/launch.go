@@ -1,6 +1,10 @@
 package driver
 
-import "github.com/seed6486a2bb/gpuarray/internal/abi"
+import (
+	"fmt"
+
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+)
 
 // Dim is a size in up to three directions, x first. Zeros after the first mean 1.
 type Dim [3]uint32
@@ -158,7 +162,11 @@ func (k *Kernel) failed(op string, r abi.Result, cfg *LaunchConfig) error {
 	if poisons[Code(r)] {
 		return err
 	}
-	return named(err, "kernel %s, grid %v, block %v, %d bytes of dynamic shared memory", k.name, cfg.Grid.full(), cfg.Block.full(), cfg.Shared)
+	most, block := "", cfg.Block.full()
+	if n, unknown := k.attribute(abi.FunctionAttributeMaxThreadsPerBlock); unknown == nil && float64(block[0])*float64(block[1])*float64(block[2]) > float64(n) {
+		most = fmt.Sprintf(" (this kernel takes at most %d threads)", n)
+	}
+	return named(err, "kernel %s, grid %v, block %v%s, %d bytes of dynamic shared memory", k.name, cfg.Grid.full(), block, most, cfg.Shared)
 }
 
 // configure writes cfg down as the driver wants it, in memory of a's.

@@ -53,7 +53,7 @@ func TestLaunchWithoutCurrent(t *testing.T) {
 		{12000, abi.ErrorInvalidContext, 2, 4, 9, abi.Success},
 		{12000, abi.ErrorInvalidHandle, 2, 4, 9, abi.Success},
 		{11080, abi.ErrorInvalidContext, 1, 3, 9, abi.Success},
-		{13000, abi.ErrorLaunchOutOfResources, 1, 3, 0, abi.ErrorLaunchOutOfResources},
+		{13000, abi.ErrorLaunchOutOfResources, 1, 3, 9, abi.ErrorLaunchOutOfResources}, // the error asks what the kernel takes
 	} {
 		api := strict{version: c.version, refusal: c.refusal, current: new(abi.Context), launches: new(int), others: new(int)}
 		drv, err := OpenAPI(api)

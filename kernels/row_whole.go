@@ -82,7 +82,7 @@ func (e *rowEmitter) storePasses(results func(p int) []*ptx.Reg) {
 func (e *rowEmitter) storeDivided(xs [][]*ptx.Reg, sum *ptx.Reg) {
 	const edge = (127 - 79) << 23 // the bits of 2⁻⁷⁹
 	b, small := e.b, e.b.NewLabel("small")
-	least := b.Op("mov.u32", math.MaxUint32)
+	least := b.Op("mov.u32", int64(math.MaxUint32))
 	for _, run := range xs {
 		for _, x := range run {
 			least = b.Op("min.u32", least, b.Op("sub.u32", floatBits(b, e.c, x), 1)) // 0 becomes the largest
