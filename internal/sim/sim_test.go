@@ -474,7 +474,7 @@ func TestLaunchAttributes(t *testing.T) {
 		{"unknown", 80, abi.LaunchAttribute{ID: 99}, abi.ErrorInvalidValue},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := open(t, Options{ComputeCapability: c.cc})
+			e := open(t, Options{ComputeCapability: c.cc, Workers: 1}) // the kernel's blocks all write one word
 			f := e.kernel(variousPTX, "count")
 			l := abi.LaunchConfig{GridDimX: 16, GridDimY: 1, GridDimZ: 1, BlockDimX: 1, BlockDimY: 1, BlockDimZ: 1, Attrs: &c.attr, NumAttrs: 1}
 			e.want(e.LaunchKernelEx(&l, f, nil), c.want)

@@ -82,13 +82,16 @@ func accesses() (list []*draft) {
 			}
 		}
 	}
-	for _, ld := range strings.Fields("ld.volatile.global.u32 ld.relaxed.gpu.global.u32 ld.acquire.gpu.global.u32 ld.relaxed.cta.global.u16 ld.global.nc.u32 ld.global.nc.v4.f32 ld.global.ca.u32 ld.global.cg.u32 ld.global.cs.u32 ld.global.cv.s16 ld.global.lu.u32 ld.weak.global.u32 ld.global.L1::no_allocate.v4.f32") {
-		n := 1
-		if strings.Contains(ld, ".v4") {
-			n = 4
+	for _, ld := range strings.Fields("ld.volatile.global.u32 ld.relaxed.gpu.global.u32 ld.acquire.gpu.global.u32 ld.relaxed.cta.global.u16 ld.global.nc.u32 ld.global.nc.v4.f32 ld.global.ca.u32 ld.global.cg.u32 ld.global.cs.u32 ld.global.cv.s16 ld.global.lu.u32 ld.weak.global.u32 ld.global.L1::no_allocate.v4.f32 ld.global.L1::no_allocate.v4.s32 ld.global.L1::no_allocate.v4.u32 ld.global.L1::no_allocate.v2.u32 ld.global.L1::no_allocate.v2.f64 ld.global.L1::no_allocate.v2.s64") {
+		n, out := 1, b32
+		if i := strings.Index(ld, ".v"); i > 0 && ld[i+2] <= '4' {
+			n = int(ld[i+2] - '0')
+		}
+		if strings.HasSuffix(ld, "64") {
+			out = b64
 		}
 		if known(ld) {
-			list = append(list, &draft{name: ld, ins: in, outs: types(n, b32), body: fmt.Sprintf("\tmul.wide.u32 %%y0, %%g, 8;\n\tsub.u64 %%y0, %%ia, %%y0;\n\tmul.wide.u32 %%y1, %%g, 16;\n\tadd.u64 %%y0, %%y0, %%y1;\n\t%s %s, [%%y0];\n", ld, regs("%o", n))})
+			list = append(list, &draft{name: ld, ins: in, outs: types(n, out), body: fmt.Sprintf("\tmul.wide.u32 %%y0, %%g, 8;\n\tsub.u64 %%y0, %%ia, %%y0;\n\tmul.wide.u32 %%y1, %%g, 16;\n\tadd.u64 %%y0, %%y0, %%y1;\n\t%s %s, [%%y0];\n", ld, regs("%o", n))})
 		}
 	}
 	for _, t := range strings.Fields(memTypes) {
@@ -235,6 +238,12 @@ func atomics() (list []*draft) {
 						d.name += ", generic"
 					}
 					list = append(list, d)
+					if name == "atom.global.inc.u32" { // by which the last block of a grid is found
+						ticket := *d
+						ticket.name = "atom.release.gpu.global.inc.u32"
+						ticket.body = strings.Replace(d.body, name, ticket.name, 1)
+						list = append(list, &ticket)
+					}
 					if _, float := layoutOf(t); !float && op != "exch" && op != "cas" && space != "" {
 						list = append(list, crowd(d.name, kind, t, space))
 					}
