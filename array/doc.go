@@ -118,7 +118,8 @@
 // math.Mod and Go's %. Var and Std divide by n, as
 // NumPy does, where gonum's stat divides by n−1. Norm does not scale: squares beyond
 // the type's range make it +Inf. Max and Min give NaN where there is one, ArgMax and
-// ArgMin its place, where gonum passes over it, and −0 is less than +0. Results live on the device until they are asked for.
+// ArgMin its place, where gonum passes over it, and −0 is less than +0. Results live on
+// the device until they are asked for.
 //
 // # Environment
 //
