@@ -594,6 +594,103 @@ func TestOnForeignDevice(t *testing.T) {
 	}
 }
 
+// TestTwoDevices computes on two devices by turns, from goroutines that change
+// between them and carry data across: nothing depends on which device's context
+// a thread used last. Without two GPUs, on two simulated devices.
+func TestTwoDevices(t *testing.T) {
+	drv := dev.sh.ctx.Device().Driver()
+	n, err := drv.DeviceCount()
+	simulated := n < 2
+	if simulated && err == nil {
+		drv, err = driver.Simulated(driver.SimulatedConfig{Devices: 2})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var devices [2]*Device
+	for i := range devices {
+		gpu, err := drv.Device(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if devices[i], err = newDevice(gpu, simulated); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s", devices[i])
+	}
+	const size = 1 << 16
+	weights := make([]float32, size)
+	for i := range weights {
+		weights[i] = float32(i % 7)
+	}
+	var shared [2]*Array[float32]
+	for i, d := range devices {
+		shared[i] = FromSlice(d, weights, 256, 256)
+	}
+	rounds := 40
+	if testing.Short() || simulated {
+		rounds = 4
+	}
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			values := make([]float32, size)
+			for i := range values {
+				values[i] = float32(g)
+			}
+			want := float32(g)
+			for round := range rounds {
+				i := (g + round) % 2
+				d := devices[i]
+				if g%4 == 3 {
+					fork, err := d.Fork()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					d = fork
+				}
+				x := FromSlice(d, values, 256, 256)
+				y := x.MulScalar(2).Add(shared[i].On(d)).Sub(shared[i].On(d)).SubScalar(want - 1) // want + 1
+				identity := Eye[float32](d, 256)
+				product := y.MatMul(identity)
+				want++
+				sum, err := product.Sum().Item()
+				if sum != want*size || err != nil {
+					t.Errorf("goroutine %d, round %d, %s: a sum of %v, %v; want %v", g, round, d, sum, err, want*size)
+				}
+				if err := product.CopyTo(values); err != nil {
+					t.Error(err)
+				}
+				for j, v := range values {
+					if v != want {
+						t.Errorf("goroutine %d, round %d, %s: element %d is %v, want %v", g, round, d, j, v, want)
+						return
+					}
+				}
+				if round%2 == 0 {
+					x.Free()
+					y.Free()
+					identity.Free()
+					product.Free()
+				}
+				if g%4 == 3 {
+					if err := d.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, d := range devices {
+		shared[i].Free()
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestGoroutines computes on one device and its forks from several goroutines.
 func TestGoroutines(t *testing.T) {
 	d, _ := newRecorded(t)
