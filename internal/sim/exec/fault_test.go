@@ -185,6 +185,41 @@ func TestMarks(t *testing.T) {
 	}
 }
 
+// TestMarksModel holds parts that overlap in any manner against a list with an
+// entry for each byte: which mark touched it last.
+func TestMarksModel(t *testing.T) {
+	const bytes, seed = 600, 31
+	r := newRand(seed)
+	m := NewMemory(1 << 20)
+	base, err := m.Alloc(bytes, func() string { return "mark 0" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last [bytes]int
+	states := []abi.MemoryState{abi.MemoryLive}
+	for id := 1; id < 2000; id++ {
+		at, s := r.IntN(bytes), abi.MemoryState(r.IntN(3))
+		n := 1 + r.IntN(bytes/(1+r.IntN(30)))
+		m.Mark(base+uint64(at), uint64(n), s, func() string { return fmt.Sprint("mark ", id) })
+		states = append(states, s)
+		for i := at; i < min(at+n, bytes); i++ {
+			last[i] = id
+		}
+		for i := 0; i < bytes; {
+			end := i
+			for end < bytes && last[end] == last[i] {
+				end++
+			}
+			want := Block{Addr: base + uint64(i), Bytes: uint64(end - i), AllocAddr: base, AllocBytes: bytes,
+				Label: fmt.Sprint("mark ", last[i]), State: states[last[i]]}
+			if got, _ := m.Find(base + uint64(i+r.IntN(end-i))); got != want {
+				t.Fatalf("seed %d, after %d marks, bytes %d to %d: %+v, want %+v", seed, id, i, end, got, want)
+			}
+			i = end
+		}
+	}
+}
+
 func TestMemory(t *testing.T) {
 	m := NewMemory(1000)
 	a, err := m.Alloc(600, func() string { return "first" })

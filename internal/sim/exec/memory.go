@@ -269,45 +269,36 @@ func (m *Memory) Mark(addr, n uint64, s abi.MemoryState, label func() string) {
 		return
 	}
 	n = min(n, a.size-(addr-a.base))
-	var rs []*region
+	old := *a.regions.Load()
+	first, last := regionAt(old, addr), regionAt(old, addr+n-1)
+	whole, rest := old[first], old[last]
+	if s == abi.MemoryDead && label == nil && (whole.size < a.size || whole.state == abi.MemoryPoisoned) {
+		label = whole.label // of what it was
+	}
+	// A segment may have thousands of parts: all but those concerned are copied at once.
+	rs := append(make([]*region, 0, len(old)+2), old[:first]...)
 	add := func(old *region, from, to uint64, s abi.MemoryState, label func() string) {
 		if from < to {
 			rs = append(rs, &region{base: from, size: to - from, data: old.at(from), init: old.init, initOff: from - a.base,
 				state: s, readOnly: old.readOnly, label: label})
 		}
 	}
-	old := *a.regions.Load()
-	for i, r := range old {
-		from, to := max(r.base, addr), min(r.base+r.size, addr+n)
-		if from >= to {
-			rs = append(rs, r)
-			continue
-		}
-		add(r, r.base, from, r.state, r.label)
-		if r.base+r.size >= addr+n || i == len(old)-1 {
-			whole := r0(old, addr)
-			if s == abi.MemoryDead && label == nil && (whole.size < a.size || whole.state == abi.MemoryPoisoned) {
-				label = whole.label // of what it was
-			}
-			add(whole, addr, addr+n, s, label)
-		}
-		add(r, to, r.base+r.size, r.state, r.label)
-	}
+	add(whole, whole.base, addr, whole.state, whole.label)
+	add(whole, addr, addr+n, s, label)
+	add(rest, addr+n, rest.base+rest.size, rest.state, rest.label)
+	rs = append(rs, old[last+1:]...)
 	if s == abi.MemoryPoisoned {
-		old[0].init.clear(addr-a.base, n)
+		whole.init.clear(addr-a.base, n)
 	}
 	a.regions.Store(&rs)
-	for _, r := range old {
-		if r.base < addr+n && addr < r.base+r.size {
-			r.stale.Store(true)
-		}
+	for _, r := range old[first : last+1] {
+		r.stale.Store(true)
 	}
 }
 
-// r0 is the region of rs that holds addr.
-func r0(rs []*region, addr uint64) *region {
-	i := sort.Search(len(rs), func(i int) bool { return rs[i].base > addr })
-	return rs[i-1]
+// regionAt is the place in rs of the region that holds addr.
+func regionAt(rs []*region, addr uint64) int {
+	return sort.Search(len(rs), func(i int) bool { return rs[i].base > addr }) - 1
 }
 
 // Find looks an address up, for reports and address-range queries; ok is false
