@@ -564,6 +564,57 @@ func TestReuseWaits(t *testing.T) {
 	}
 }
 
+// TestTicketsAndGraphsWait gives ticket memory away that its stream may still use,
+// and makes a graph of memory that another stream may still use.
+func TestTicketsAndGraphsWait(t *testing.T) {
+	d, api := newRecorded(t)
+	f, err := d.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Ones[float32](d, 100_000)
+	total := x.Sum()             // beside its tickets
+	x.On(f).AddScalar(1).Eval() // waits for those to be cleared
+	again := x.Sum()
+	old := d.stream.tickets.address
+	d.sh.mu.Lock()
+	err = d.stream.needTickets(d.sh, minTickets+1)
+	d.sh.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken []*Array[uint8]
+	for found := false; !found; {
+		if len(taken) == 64 {
+			t.Fatal("the old tickets are not used again")
+		}
+		counted(api)
+		taken = append(taken, Zeros[uint8](f, minTickets))
+		b := taken[len(taken)-1].node.store.block
+		found = b.address <= old && old < b.address+b.bytes
+	}
+	runtime.KeepAlive(taken)
+	runtime.KeepAlive(total)
+	runtime.KeepAlive(again)
+	if got := counted(api); got["StreamWaitEvent"] != 1 {
+		t.Errorf("%d waits for tickets of another stream, want 1", got["StreamWaitEvent"])
+	}
+
+	last := Zeros[float32](d)
+	big := Zeros[float32](f, 3<<20)
+	at := big.node.store.block.address
+	big.Free()
+	g := capture(t, d, func(c *Device) error { return last.On(c).Assign(Full(c, float32(2), 3<<20).Eval().Slice(I(-1))) })
+	if !slices.ContainsFunc(g.blocks, func(b *block) bool { return b.address == at }) {
+		t.Fatal("the graph has other memory")
+	}
+	counted(api)
+	launch(t, g)
+	if got := counted(api); got["StreamWaitEvent"] != 1 {
+		t.Errorf("%d waits for memory of another stream, want 1", got["StreamWaitEvent"])
+	}
+}
+
 // TestCloseOfACopy closes a copy of the Device that was opened.
 func TestCloseOfACopy(t *testing.T) {
 	api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
