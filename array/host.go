@@ -127,9 +127,6 @@ func (r *reading) fetch(dst []byte) error {
 	if r.copied {
 		defer r.handle.free(r.call)
 	}
-	if len(dst) == 0 {
-		return nil
-	}
 	n := r.node
 	return asError(r.of(r.dev.download(r.call, dst, n.root().store, uint64(n.Offset)*uint64(n.typ.Size())), r.handle))
 }

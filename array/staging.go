@@ -286,6 +286,9 @@ func (d *Device) download(c call, dst []byte, src *storage, at uint64) *Error {
 		return err
 	}
 	defer t.end()
+	if len(dst) == 0 {
+		return nil
+	}
 	if err := t.run(); err != nil {
 		return c.deviceError(err)
 	}
