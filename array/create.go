@@ -30,7 +30,8 @@ func Full[T Element](d *Device, value T, shape ...int) *Array[T] {
 	return to[T](full("Full", d, scalarOf(value), shape))
 }
 
-// Scalar returns an array of rank 0.
+// Scalar returns an array of rank 0, a constant where an elementwise operation takes
+// it: 1 − x is Scalar(d, 1.0).Sub(x).
 func Scalar[T Element](d *Device, value T) *Array[T] {
 	return to[T](full("Scalar", d, scalarOf(value), nil))
 }

@@ -114,6 +114,14 @@ func (a *Array[T]) MaximumScalar(x T) *Array[T] {
 	return to[T](withScalar("MaximumScalar", kernels.OpMaximum, a.h(), scalarOf(x)))
 }
 
+// Clip returns a limited to the range from lo to hi: what MaximumScalar(lo) and then
+// MinimumScalar(hi) give, so that NaN stays NaN, and all is hi where lo is above it. Of
+// numbers.
+func (a *Array[T]) Clip(lo, hi T) *Array[T] {
+	raised := withScalar("Clip", kernels.OpMaximum, a.h(), scalarOf(lo))
+	return to[T](withScalar("Clip", kernels.OpMinimum, raised, scalarOf(hi)))
+}
+
 // Neg returns −a. Of numbers.
 func (a *Array[T]) Neg() *Array[T] { return to[T](unary("Neg", kernels.OpNegative, a.h())) }
 

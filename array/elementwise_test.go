@@ -33,6 +33,7 @@ func unaryRow[T Element](name string, op func(a *Array[T]) *Array[T], want func(
 }
 
 func floatRows[T Element](two T) []floatRow[T] {
+	var zero T
 	return []floatRow[T]{
 		{"Add", (*Array[T]).Add, func(x, y float64) float64 { return x + y }, 0.5},
 		{"Sub", (*Array[T]).Sub, func(x, y float64) float64 { return x - y }, 0.5},
@@ -73,6 +74,7 @@ func floatRows[T Element](two T) []floatRow[T] {
 		unaryRow("DivScalar", func(a *Array[T]) *Array[T] { return a.DivScalar(two) }, func(x float64) float64 { return x / 2 }, 0.5),
 		unaryRow("PowScalar", func(a *Array[T]) *Array[T] { return a.PowScalar(two) }, func(x float64) float64 { return math.Pow(x, 2) }, looseBound[T]()),
 		unaryRow("MinimumScalar", func(a *Array[T]) *Array[T] { return a.MinimumScalar(two) }, func(x float64) float64 { return min(x, 2) }, 0),
+		unaryRow("Clip", func(a *Array[T]) *Array[T] { return a.Clip(zero, two) }, func(x float64) float64 { return min(max(x, 0), 2) }, 0),
 		unaryRow("MaximumScalar", func(a *Array[T]) *Array[T] { return a.MaximumScalar(two) }, func(x float64) float64 { return max(x, 2) }, 0),
 	}
 }
@@ -362,6 +364,23 @@ func TestCast(t *testing.T) {
 	y.Free()
 	if x.Err() != nil {
 		t.Error("Free of a cast to the same type freed its operand")
+	}
+}
+
+// What Clip does where comparing does not say it: NaN, and a range that is empty.
+func TestClip(t *testing.T) {
+	x := FromSlice(dev, []float32{float32(math.NaN()), float32(math.Inf(1)), -3, 0.5})
+	got := values(t, x.Clip(-1, 2))
+	if want := [3]float32{2, -1, 0.5}; got[0] == got[0] || [3]float32(got[1:]) != want {
+		t.Errorf("got %v, want NaN and %v", got, want)
+	}
+	got = values(t, x.Slice(R(1, End)).Clip(2, 1))
+	if want := [3]float32{1, 1, 1}; [3]float32(got) != want {
+		t.Errorf("to an empty range: %v, want %v", got, want)
+	}
+	u := values(t, FromSlice(dev, []uint64{0, 1 << 60, math.MaxUint64}).Clip(5, 1<<63))
+	if want := [3]uint64{5, 1 << 60, 1 << 63}; [3]uint64(u) != want {
+		t.Errorf("uint64: %v, want %v", u, want)
 	}
 }
 

@@ -1,8 +1,8 @@
 package array
 
 import (
+	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/x448/float16"
 )
@@ -26,7 +26,10 @@ func (x Float16) Bits() uint16 { return x.bits }
 func (x Float16) Float32() float32 { return float16.Frombits(x.bits).Float32() }
 
 // String formats x with the fewest digits that tell its float32 apart.
-func (x Float16) String() string { return strconv.FormatFloat(float64(x.Float32()), 'g', -1, 32) }
+func (x Float16) String() string { return fmt.Sprint(x.Float32()) }
+
+// Format implements fmt.Formatter: x is formatted as its float32 is.
+func (x Float16) Format(f fmt.State, verb rune) { formatNumber(f, verb, x.Float32()) }
 
 // BFloat16 is the upper half of a float32: its exponent range with 8 bits of
 // precision. It is a struct for the reason that Float16 is one.
@@ -51,4 +54,16 @@ func (x BFloat16) Bits() uint16 { return x.bits }
 func (x BFloat16) Float32() float32 { return math.Float32frombits(uint32(x.bits) << 16) }
 
 // String formats x with the fewest digits that tell its float32 apart.
-func (x BFloat16) String() string { return strconv.FormatFloat(float64(x.Float32()), 'g', -1, 32) }
+func (x BFloat16) String() string { return fmt.Sprint(x.Float32()) }
+
+// Format implements fmt.Formatter: x is formatted as its float32 is.
+func (x BFloat16) Format(f fmt.State, verb rune) { formatNumber(f, verb, x.Float32()) }
+
+// formatNumber formats x by a verb for floating-point numbers, and as %v where the verb
+// is for what has a String method.
+func formatNumber(f fmt.State, verb rune, x float32) {
+	if verb == 's' {
+		verb = 'v'
+	}
+	fmt.Fprintf(f, fmt.FormatString(f, verb), x)
+}

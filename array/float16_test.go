@@ -1,6 +1,7 @@
 package array
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"testing"
@@ -36,5 +37,23 @@ func TestHalvesRoundTrip(t *testing.T) {
 		if f := b.Float32(); f == f && BF16(f) != b {
 			t.Fatalf("BF16(%v) = %#x, want %#x", f, BF16(f).Bits(), bits)
 		}
+	}
+}
+
+// Halves print as their float32 does, by every verb.
+func TestHalvesFormat(t *testing.T) {
+	for _, x := range []float32{0, 1.5, -2.25, 1 << 20, float32(math.Inf(1)), float32(math.NaN())} {
+		for _, format := range []string{"%v", "%.2f", "%8.3e", "%+g", "%06.1f", "%d"} {
+			b, h := BF16(x), F16(min(x, 1<<14))
+			if got, want := fmt.Sprintf(format, b), fmt.Sprintf(format, b.Float32()); got != want {
+				t.Errorf("BFloat16 %s: %q, want %q", format, got, want)
+			}
+			if got, want := fmt.Sprintf(format, h), fmt.Sprintf(format, h.Float32()); got != want {
+				t.Errorf("Float16 %s: %q, want %q", format, got, want)
+			}
+		}
+	}
+	if got := fmt.Sprintf("%s %v", F16(1.5), []BFloat16{BF16(2)}); got != "1.5 [2]" {
+		t.Errorf("got %q", got)
 	}
 }

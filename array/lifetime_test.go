@@ -573,7 +573,7 @@ func TestTicketsAndGraphsWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := Ones[float32](d, 100_000)
-	total := x.Sum()             // beside its tickets
+	total := x.Sum()            // beside its tickets
 	x.On(f).AddScalar(1).Eval() // waits for those to be cleared
 	again := x.Sum()
 	old := d.stream.tickets.address

@@ -23,16 +23,40 @@ const (
 // String formats the array like NumPy: nested brackets, columns aligned, long axes
 // of large arrays elided. It waits for the elements that it shows. An Array that
 // carries an error prints the error.
-func (a *Array[T]) String() string { return a.text(printing(), -1) }
+func (a *Array[T]) String() string { return a.text(printing(), style{digits: -1}) }
 
-// Format implements fmt.Formatter: every verb prints what String returns; a
-// precision, as in "%.3f", is the number of digits after the decimal point.
+// Format implements fmt.Formatter: %e, %f and %g write each floating-point element,
+// %d, %x, %o and %b each integer, as package fmt does, with the width, precision and
+// flags given, and all as wide as the widest. Other verbs print what String returns,
+// with the precision, as in "%.3v", as the number of digits after the decimal point.
 func (a *Array[T]) Format(f fmt.State, verb rune) {
-	digits := -1
+	how := style{digits: -1}
 	if p, ok := f.Precision(); ok {
-		digits = p
+		how.digits = p
 	}
-	fmt.Fprint(f, a.text(printing(), digits))
+	if strings.ContainsRune(verbsOf(typeOf[T]()), verb) {
+		how.verb = fmt.FormatString(f, verb)
+		how.width, _ = f.Width()
+	}
+	fmt.Fprint(f, a.text(printing(), how))
+}
+
+// style is how elements are formatted.
+type style struct {
+	digits int    // after the decimal point, -1 for as many as tell elements apart
+	verb   string // of package fmt, with its flags, where it formats the elements
+	width  int    // that the verb has
+}
+
+// verbsOf is the verbs that format elements of type t as package fmt does.
+func verbsOf(t kernels.Type) string {
+	switch {
+	case t.IsFloat():
+		return "eEfFgG"
+	case t == kernels.Bool:
+		return ""
+	}
+	return "dxXob"
 }
 
 // printing is here for what package fmt may have called: the caller is who called
@@ -49,7 +73,7 @@ func printing() call {
 	return call{op: "String"}
 }
 
-func (a *Array[T]) text(c call, digits int) string {
+func (a *Array[T]) text(c call, how style) string {
 	h, shown, err := c.summary(a.h())
 	if err != nil {
 		return c.failure(err, h)
@@ -69,7 +93,7 @@ func (a *Array[T]) text(c call, digits int) string {
 	for i, v := range values {
 		scalars[i] = scalarOf(v)
 	}
-	return formatted(scalars, &h.node.layout, &shown.node.layout, digits)
+	return formatted(scalars, &h.node.layout, &shown.node.layout, how)
 }
 
 // failure is what is printed of h where an error shows: the call's own errors name
@@ -83,14 +107,14 @@ func (c call) failure(err error, h handle) string {
 }
 
 // formatted prints the values shown of an array.
-func formatted(values []scalar, all, shown *layout, digits int) string {
+func formatted(values []scalar, all, shown *layout, how style) string {
 	switch {
 	case all.Len() == 0:
 		return "[]"
-	case all.Rank == 0 && values[0].typ.IsFloat() && values[0].finite() && digits < 0:
+	case all.Rank == 0 && values[0].typ.IsFloat() && values[0].finite() && how == style{digits: -1}:
 		return single(values[0])
 	}
-	p := printer{words: words(values, digits), full: *all, shown: *shown}
+	p := printer{words: words(values, how), full: *all, shown: *shown}
 	return p.array(0, " ", printWidth)
 }
 
@@ -189,24 +213,49 @@ func (p *printer) array(axis int, indent string, width int) string {
 }
 
 // words formats values of one type to one width.
-func words(values []scalar, digits int) []string {
+func words(values []scalar, how style) []string {
 	list := make([]string, len(values))
 	if len(values) == 0 {
 		return list
 	}
-	if t := values[0].typ; t.IsFloat() {
-		floatWords(list, values, digits)
+	if t := values[0].typ; t.IsFloat() && how.verb == "" {
+		floatWords(list, values, how.digits)
 		return list
 	}
-	width := 0
 	for i, v := range values {
-		list[i] = v.integerWord()
-		width = max(width, len(list[i]))
+		if how.verb != "" {
+			list[i] = v.verbWord(how.verb)
+		} else {
+			list[i] = v.integerWord()
+		}
+	}
+	rightAlign(list, how.width)
+	return list
+}
+
+// rightAlign widens words to the widest, and to width at least.
+func rightAlign(list []string, width int) {
+	for _, w := range list {
+		width = max(width, len(w))
 	}
 	for i, w := range list {
 		list[i] = strings.Repeat(" ", width-len(w)) + w
 	}
-	return list
+}
+
+// verbWord formats a number as package fmt does; NaN and infinities as String does.
+func (s scalar) verbWord(verb string) string {
+	switch {
+	case s.typ.IsFloat() && !s.finite():
+		return floatWord(s, 'f', -1)
+	case s.typ == kernels.Float64:
+		return fmt.Sprintf(verb, s.float())
+	case s.typ.IsFloat():
+		return fmt.Sprintf(verb, float32(s.float()))
+	case s.typ.IsSigned():
+		return fmt.Sprintf(verb, s.int())
+	}
+	return fmt.Sprintf(verb, s.bits)
 }
 
 // integerWord formats an integer or bool.
@@ -235,16 +284,12 @@ func floatWords(list []string, values []scalar, digits int) {
 			wide = decimal{max(wide.point, d.point), max(wide.fraction, d.fraction), max(wide.exponent, d.exponent)}
 		}
 	}
-	width := wide.point + wide.fraction + wide.exponent
 	for i, v := range values {
 		if v.finite() {
 			list[i] = align(list[i], wide)
 		}
-		width = max(width, len(list[i]))
 	}
-	for i, w := range list {
-		list[i] = strings.Repeat(" ", width-len(w)) + w
-	}
+	rightAlign(list, wide.point+wide.fraction+wide.exponent)
 }
 
 // decimal is how many columns the parts of a number take: before the point, from

@@ -90,6 +90,14 @@ func TestFormat(t *testing.T) {
 		{fmt.Sprintf("%.0f", x.Slice(R(0, 2))), "[1 2]"},
 		{fmt.Sprintf("%.1f", Scalar(dev, 0.25)), "0.2"},
 		{fmt.Sprintf("%.3f", FromSlice(dev, []int8{1, -2})), "[ 1 -2]"},
+		{fmt.Sprintf("%.3v", x), "[ 1.000  2.500 -0.333]"},
+		{fmt.Sprintf("%f", x), "[ 1.000000  2.500000 -0.333333]"},
+		{fmt.Sprintf("%.1e", FromSlice(dev, []float64{1e-9, -250, math.NaN()})), "[ 1.0e-09 -2.5e+02      nan]"},
+		{fmt.Sprintf("%.3g|%g", FromSlice(dev, []float32{1e-9, 1234.5}), Scalar(dev, float32(0.1))), "[   1e-09 1.23e+03]|0.1"},
+		{fmt.Sprintf("%8.2f|%+.1f", Scalar(dev, 3.14159), Scalar(dev, BF16(2))), "    3.14|+2.0"},
+		{fmt.Sprintf("%6.2f|%5.1f", x.Slice(R(0, 2)), Scalar(dev, math.Inf(-1))), "[  1.00   2.50]| -inf"},
+		{fmt.Sprintf("%4d|%#x|%03d", FromSlice(dev, []int8{1, -20}), FromSlice(dev, []uint8{255, 1}), Scalar(dev, int64(7))), "[   1  -20]|[0xff  0x1]|007"},
+		{fmt.Sprintf("%d|%x", x, FromSlice(dev, []bool{true, false})), "[ 1.          2.5        -0.33333334]|[ true false]"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
