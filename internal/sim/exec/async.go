@@ -4,8 +4,8 @@ import (
 	"unsafe"
 )
 
-// cp.async: a copy is made when its thread waits for it, which is as late as
-// PTX allows, and its source is read then, too. Until then who touches the
+// cp.async: a copy is made when its thread waits for it, or somebody for the barrier
+// at which it arrives, which is as late as PTX allows; its source is read then, too. Until then who touches the
 // destination is reported, and so is who of the block overwrites the source.
 
 // asyncCopies is a worker's copies in flight.
@@ -18,6 +18,7 @@ type asyncCopies struct {
 
 type asyncThread struct {
 	copies []asyncCopy // in the order of their issue
+	made   int         // copies before those
 	group  uint32      // that is not committed
 }
 
@@ -27,6 +28,7 @@ type asyncCopy struct {
 	from, to *region
 	src, dst uint64
 	n        uint32 // bytes taken from the source; zeros follow
+	arrives  bool   // at a barrier in shared memory, too, for which others may wait
 }
 
 // copyAsync is cp.async: from global memory (the instruction in mem.from) to
@@ -81,11 +83,26 @@ func (x *ctx) land(lane int, before uint32) {
 	}
 	t := x.asyncThread(lane)
 	done := 0
-	for i := range t.copies {
-		c := &t.copies[i]
-		if int32(c.group-before) >= 0 {
-			break
+	for done < len(t.copies) && int32(t.copies[done].group-before) < 0 {
+		if c := &t.copies[done]; !c.arrives {
+			x.raceCopy(c, lane)
 		}
+		done++
+	}
+	x.landFirst(t, done)
+}
+
+// raceCopy notes what a copy writes.
+func (x *ctx) raceCopy(c *asyncCopy, lane int) {
+	if x.races != nil {
+		x.raceLane(c.in, c.to, lane, c.dst, uint64(c.in.mem.bytes))
+	}
+}
+
+// landFirst makes a thread's first copies.
+func (x *ctx) landFirst(t *asyncThread, done int) {
+	for i := range done {
+		c := &t.copies[i]
 		bytes := uint64(c.in.mem.bytes)
 		off := c.dst - c.to.base
 		x.async.flying.clear(off, bytes)
@@ -97,14 +114,11 @@ func (x *ctx) land(lane int, before uint32) {
 			c.to.init.clear(off, n)
 			c.to.init.copyFrom(off, c.from.init, c.src-c.from.base+c.from.initOff, n)
 		}
-		if x.races != nil {
-			x.raceLane(c.in, c.to, lane, c.dst, bytes)
-		}
-		done++
 	}
 	if x.async.count -= done; x.async.count == 0 {
 		x.async.sources = extent{}
 	}
+	t.made += done
 	t.copies = t.copies[:copy(t.copies, t.copies[done:])]
 }
 
@@ -113,6 +127,35 @@ func (x *ctx) landAll(lane int) {
 	if x.async.count > 0 {
 		x.land(lane, x.asyncThread(lane).group+1)
 	}
+}
+
+// asyncMark is the copies that a thread had issued when it let them arrive at a
+// barrier in shared memory.
+type asyncMark struct {
+	thread *asyncThread
+	copies int
+}
+
+// left is how many of them are still in flight.
+func (m *asyncMark) left() int { return max(m.copies-m.thread.made, 0) }
+
+// mark lets the copies that a lane has in flight arrive at a barrier: they are made
+// when somebody waits there. It is nil where there are none.
+func (x *ctx) mark(lane int) *asyncMark {
+	if x.async.count == 0 {
+		return nil
+	}
+	t := x.asyncThread(lane)
+	for i := range t.copies {
+		if c := &t.copies[i]; !c.arrives {
+			x.raceCopy(c, lane)
+			c.arrives = true
+		}
+	}
+	if len(t.copies) == 0 {
+		return nil
+	}
+	return &asyncMark{t, t.made + len(t.copies)}
 }
 
 // decodeAsyncGroup is commit_group, wait_group and wait_all.
@@ -195,8 +238,12 @@ func (x *ctx) copyInFlight(in *inst, r *region, lane int, addr, n uint64) {
 			}
 			t := x.thread(&wave{}, i)
 			at := x.k.code.places[c.in.place]
-			x.fail(in, AsyncMisuse, lane, addr, uint32(n), name, "%s: a copy of thread (%d,%d,%d) at line %d (%s) %s: no cp.async.wait_group of that thread covers it yet",
-				name, t[0], t[1], t[2], at.pos.Line, x.k.code.text[at.from:at.to], what)
+			missing := "no cp.async.wait_group of that thread covers it yet"
+			if c.arrives {
+				missing = "nobody has waited for the barrier at which it arrives"
+			}
+			x.fail(in, AsyncMisuse, lane, addr, uint32(n), name, "%s: a copy of thread (%d,%d,%d) at line %d (%s) %s: %s",
+				name, t[0], t[1], t[2], at.pos.Line, x.k.code.text[at.from:at.to], what, missing)
 		}
 	}
 }
@@ -205,7 +252,7 @@ func (x *ctx) copyInFlight(in *inst, r *region, lane int, addr, n uint64) {
 // nobody can know when the data is there.
 func (x *ctx) checkAsyncExit(in *inst) {
 	x.active(func(lane int) {
-		if c := x.asyncThread(lane).copies; len(c) > 0 {
+		if c := x.asyncThread(lane).copies; len(c) > 0 && !c[len(c)-1].arrives {
 			at := x.k.code.places[c[0].in.place]
 			x.fail(in, AsyncMisuse, lane, c[0].dst, c[0].in.mem.bytes, "", "the thread ends with %d copies in flight, the first from line %d (%s)",
 				len(c), at.pos.Line, x.k.code.text[at.from:at.to])

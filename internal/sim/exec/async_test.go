@@ -2,6 +2,8 @@ package exec
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,8 +43,33 @@ var asyncCases = []struct {
 	{"over what is still read", "st.shared.u32 [%r3], %r0; bar.sync 0; ld.shared.u32 %r9, [%r5]; " + copyWord + "cp.async.wait_all;", SharedRace, ""},
 }
 
+// copyArrives is a copy by each thread that arrives at a barrier in shared memory.
+func copyArrives(count int, arrive, then string) string {
+	return fmt.Sprintf("@%%p0 mbarrier.init.shared.b64 [tile+512], %d; bar.sync 0; %s cp.async.mbarrier.arrive.%sshared.b64 [tile+512]; %s", count, copyWord, arrive, then)
+}
+
+const useWord = "ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9;"
+
+var arrivingCases = []struct {
+	name, body string
+	want       FaultKind
+	says       string
+}{
+	{"arrival waited for", copyArrives(64, "noinc.", waitAll+useWord), 0, ""},
+	{"arrival not waited for", copyArrives(64, "noinc.", useWord+waitAll), AsyncMisuse, "nobody has waited for the barrier at which it arrives"},
+	{"arrival, but the thread waits itself", copyArrives(64, "noinc.", "cp.async.wait_all;"+useWord), 0, ""},
+	{"arrival, both wait", copyArrives(64, "noinc.", "cp.async.wait_all;"+waitAll+useWord), 0, ""},
+	{"arrival that nobody waits for", copyArrives(64, "noinc.", ""), AsyncMisuse, "without waiting for the barrier"},
+	{"arrival besides the thread's own", copyArrives(64, "", arriveAll+waitAll+useWord), 0, ""},
+	{"arrival in place of the thread's own", copyArrives(64, "", waitAll+useWord), Deadlock, "64 of 64 arrivals"},
+	{"other warp's, after its arrival", copyArrives(64, "noinc.", waitAll+"ld.shared.u32 %r9, [%r5];") + useWord, 0, ""},
+	{"copy after the arrival", copyArrives(64, "noinc.", "cp.async.ca.shared.global [%r3+256], [%d0], 4;"+waitAll+"ld.shared.u32 %r9, [%r3+256];"), AsyncMisuse, "no cp.async.wait_group"},
+	{"two phases", copyArrives(64, "noinc.", waitAll+"bar.sync 0;"+copyWord+"cp.async.mbarrier.arrive.noinc.shared.b64 [tile+512]; more: mbarrier.try_wait.parity.shared.b64 %p5, [tile+512], 1; @!%p5 bra more;"+useWord), 0, ""},
+	{"two phases, the first waited for again", copyArrives(64, "noinc.", waitAll+"bar.sync 0;"+copyWord+"cp.async.mbarrier.arrive.noinc.shared.b64 [tile+512]; more: mbarrier.try_wait.parity.shared.b64 %p5, [tile+512], 0; @!%p5 bra more;"+useWord), AsyncMisuse, "nobody has waited"},
+}
+
 func TestAsyncCopies(t *testing.T) {
-	for _, c := range asyncCases {
+	for _, c := range slices.Concat(asyncCases, arrivingCases) {
 		d := newDevice(t, asyncKernel(c.body))
 		in := make([]uint32, 128)
 		for i := range 64 {

@@ -97,6 +97,7 @@ type code struct {
 	caches int     // memory instructions
 	async  bool    // some instructions access shared memory by the asynchronous proxy
 	remote bool    // some access another block's shared memory
+	mbars  bool    // some are about barriers in shared memory
 	places []place // of the PTX instructions
 	text   string  // of the PTX instructions, one after the other
 }

@@ -46,7 +46,9 @@
 // them too (race_cluster.go).
 // Barriers of the block, of a warp's lanes and in shared memory order; a shuffle
 // does not, because PTX promises no order of memory for it. Within a warp each
-// lane counts as a thread of its own. With Options.GlobalRaces also accesses to
+// lane counts as a thread of its own: where one arrives or waits at a barrier in
+// shared memory for its warp, a bar.warp.sync must stand before or after. With
+// Options.GlobalRaces also accesses to
 // global memory, within and between blocks, that no barrier and no fences around
 // atomic operations order (race_global.go).
 //
@@ -65,7 +67,8 @@
 // # Asynchronous instructions
 //
 // cp.async, bulk and tensor copies and wgmma take effect when their threads wait
-// for them, which is as late as PTX allows. Until then whoever touches what they
+// for them, or somebody for the barrier at which they arrive, which is as late as
+// PTX allows. Until then whoever touches what they
 // write (accumulators, too), or overwrites what they read (registers of A, too),
 // is reported; so is work that nobody waits for. A wait for a barrier in shared
 // memory fails at once the first time.
@@ -79,10 +82,11 @@
 //
 // # What it does not do
 //
-// Of the readers of a word since its last write, two warps are remembered. The
-// arrival of one lane at a barrier in shared memory stands for all its warp did.
-// Between the blocks of a cluster no fence of the proxies is asked for. What another cluster's blocks do to the global memory that a copy
-// in flight reads or writes is not seen, nor the proxies of global memory.
+// Of the reads and atomic operations on a word of global memory since its last
+// write, three are remembered; on a word of shared memory, all. Between the blocks
+// of a cluster no fence of the proxies is asked for. What another cluster's blocks
+// do to the global memory that a copy in flight reads or writes is not seen, nor
+// the proxies of global memory.
 //
 // Tensor maps have no interleaved layouts and no im2col, and there are no sparse
 // products. It is not looked for whether a wgmma.fence stands before every product,

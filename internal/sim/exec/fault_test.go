@@ -64,6 +64,7 @@ func TestFaults(t *testing.T) {
 		{"barrier numbers", BarrierMisuse, "shr.u32 %r2, %r1, 1;\nbar.sync %r2;", 2, 2, "differs between lanes"},
 		{"barrier 16", BarrierMisuse, "mov.u32 %r2, 16;\nbar.sync %r2;", 2, 0, "there are 16"},
 		{"barrier counts", BarrierMisuse, "and.b32 %r2, %r1, 32;\nadd.u32 %r2, %r2, 64;\nbar.sync 1, %r2;\n", 3, 32, "expects 96 threads here, others arrived expecting 64 threads"},
+		{"kinds of barriers", BarrierMisuse, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra L;\nbar.sync 1, 64;\nbra M;\nL:\nbar.red.popc.u32 %r2, 1, 64, %p1;\nM:", 6, 0, "another bar.red"},
 		{"divergent barrier", BarrierMisuse, "and.b32 %r2, %r1, 1;\nsetp.eq.u32 %p1, %r2, 0;\n@%p1 bra L;\nbar.sync 0;\nbra M;\nL:\nbar.sync 0;\nM:", 0, 0, "must be executed by all threads of a warp"},
 		{"deadlock", Deadlock, "setp.lt.u32 %p1, %r1, 32;\n@%p1 bra L;\nbar.sync 1, 64;\nL:\nbar.sync 2, 64;", 0, 0, "waits for barrier"},
 		{"missing lanes", Deadlock, "setp.lt.u32 %p1, %r1, 32;\nand.b32 %r2, %r1, 1;\nsetp.eq.u32 %p2, %r2, 0;\n@%p2 bra L;\nbar.sync 0;\nL:\n@%p2 bra M;\nret;\nM: bar.warp.sync 0xffffffff;\nbar.sync 0;", 0, 0, "waits for"},

@@ -20,10 +20,11 @@ type bulkCopy struct {
 	at    uint64
 	size  uint64
 	make  func(src *region)
-	by    *inst    // of a group's: the source's holder
-	holds [2]*hold // of the source and the destination; nil: none
-	fault *Fault   // where it was issued
-	told  *news    // by its thread, where races are looked for
+	by    *inst      // of a group's: the source's holder
+	holds [2]*hold   // of the source and the destination; nil: none
+	fault *Fault     // where it was issued
+	after *asyncMark // no bulk copy but an arrival, which comes after these
+	told  *news      // by its thread, where races are looked for
 }
 
 // finish makes the copy.
@@ -198,6 +199,10 @@ func (op *bulkOp) issue(x *ctx, in *inst) {
 		c := bulkCopy{src: src, at: s, size: n, fault: x.issued(in, lane)}
 		if op.bar == nil {
 			x.laneAccess(&op.dst, dst, lane, a, n)
+			x.defined(in, lane, src, s, n)
+			if op.update != nil {
+				x.defined(in, lane, dst, a, n)
+			}
 			c.by, c.make = &op.src, func(src *region) { op.move(dst, a, src, s, n) }
 			c.hold(x, in, lane, source, src, x.part(src, s, n))
 			op.flight(x, in, lane, &c, dst, a)
@@ -213,6 +218,20 @@ func (op *bulkOp) issue(x *ctx, in *inst) {
 			x.await(lane, m, b, &c)
 		})
 	})
+}
+
+// defined reports bytes that nobody wrote and that leave the block's shared memory
+// for global memory, or take part in a reduction.
+func (x *ctx) defined(in *inst, lane int, r *region, a, n uint64) {
+	off := a - r.base + r.initOff
+	if r.init.all(off, n) {
+		return
+	}
+	for ; r.init.few(off, 1) != 0; off++ {
+		a++
+	}
+	name := x.memoryName(r, a)
+	x.fail(in, Uninitialised, lane, a, uint32(n), name, "it copies or reduces memory that nobody wrote: %s", name)
 }
 
 // eachTarget calls f for each block that a copy to [a, a+n) goes to, with the
@@ -257,7 +276,7 @@ func (x *ctx) await(lane int, m *ctx, b *mbarrier, c *bulkCopy) {
 	if x.races != nil {
 		// Who waits for the barrier comes after the copy, as after an arrival.
 		c.told = new(news)
-		x.races.tell(c.told, m.races, x.wave.first+(x.lane0+lane)/32)
+		x.races.tell(c.told, m.races, x.wave.first+(x.lane0+lane)/32, 1<<(lane&31))
 	}
 	b.copies = append(b.copies, c)
 }
@@ -367,6 +386,14 @@ func (x *ctx) deliver(b *mbarrier) {
 		if c.told != nil {
 			b.came.pass(c.told)
 		}
+		if c.after != nil {
+			if b.pending == 0 {
+				c.fault.Kind, c.fault.Detail = BarrierMisuse, fmt.Sprintf("an arrival at a barrier whose phase %d expects no more of %d", b.phase, b.expected)
+				panic(c.fault)
+			}
+			b.pending--
+			b.next()
+		}
 		if b.tx -= c.bytes; b.tx < -maxTransactions {
 			c.fault.Detail = fmt.Sprintf("%d bytes came to a barrier that did not expect them", -b.tx)
 			panic(c.fault)
@@ -409,6 +436,9 @@ func (x *ctx) checkEnd() {
 	var first *Fault
 	found := func(list []*bulkCopy, what string) {
 		for _, c := range list {
+			if c.after != nil && c.after.left() == 0 {
+				continue // the thread has waited itself
+			}
 			if first == nil || c.fault.Pos.Line < first.Pos.Line {
 				first = c.fault
 				first.Detail = what

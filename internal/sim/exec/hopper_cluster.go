@@ -212,7 +212,11 @@ func (x *ctx) clusterBarrier(f *frag, in *inst, pc int32) int32 {
 			}
 			s.arrived |= f.mask
 			if x.races != nil {
-				x.races.arriveAtCluster(&x.cluster.came, v.first+f.warp+k, in.bar.relaxed)
+				lanes := f.mask
+				if v.live[f.warp+k]&^lanes == 0 {
+					lanes = math.MaxUint32
+				}
+				x.races.arriveAtCluster(&x.cluster.came, v.first+f.warp+k, lanes, in.bar.relaxed)
 			}
 			continue
 		}
@@ -232,7 +236,7 @@ func (x *ctx) clusterBarrier(f *frag, in *inst, pc int32) int32 {
 	for k := range f.warps {
 		v.cluster[f.warp+k].passed &^= f.mask
 		if x.races != nil {
-			x.races.learn(&x.cluster.complete, v.first+f.warp+k)
+			x.races.learn(&x.cluster.complete, v.first+f.warp+k, f.mask, v.live[f.warp+k])
 		}
 	}
 	x.met = true

@@ -3,6 +3,7 @@ package exec
 import (
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -33,11 +34,7 @@ const (
 // who waits.
 func (x *ctx) advance(b *mbarrier) {
 	x.cluster.timeouts = 0
-	if b.pending == 0 && b.tx == 0 {
-		b.phase++
-		b.complete = b.came.copy()
-		b.pending = b.expected
-	}
+	b.next()
 	for _, v := range x.blk.waves {
 		for _, f := range v.frags {
 			f.polls = 0
@@ -45,6 +42,15 @@ func (x *ctx) advance(b *mbarrier) {
 				f.state = ready
 			}
 		}
+	}
+}
+
+// next begins the next phase if nothing is missing in this one.
+func (b *mbarrier) next() {
+	if b.pending == 0 && b.tx == 0 {
+		b.phase++
+		b.complete = b.came.copy()
+		b.pending = b.expected
 	}
 }
 
@@ -88,6 +94,7 @@ func (x *ctx) mbar(in *inst, lane int) (*ctx, *mbarrier) {
 	case m.shared.init.few(at, 8) != 0:
 		x.fail(in, BarrierMisuse, lane, at, 8, "", "the barrier's memory was written to since mbarrier.init")
 	}
+	x.raceBarrier(in, m, at, lane, true)
 	return m, b
 }
 
@@ -105,6 +112,7 @@ func (x *ctx) mbarText(at uint32) string {
 // operand that is one.
 func decodeMbarrier(d *decoder) error {
 	mods, args := d.in.Mods, d.in.Args
+	d.c.mbars = true
 	specs := d.form.Specs(len(args))
 	if mods[0] == "pending_count" {
 		n, _ := scalar(func(a uint64) uint64 { return a & math.MaxUint32 })
@@ -172,6 +180,7 @@ func mbarInit(x *ctx, in *inst) {
 		case m.mbars[at] != nil:
 			x.fail(in, BarrierMisuse, lane, at, 8, "", "there is a barrier already: mbarrier.inval must come first")
 		}
+		x.raceBarrier(in, m, at, lane, false)
 		if m.mbars == nil {
 			m.mbars = map[uint64]*mbarrier{}
 		}
@@ -194,6 +203,7 @@ func mbarInval(x *ctx, in *inst) {
 				}
 			}
 		}
+		x.raceBarrier(in, m, at, lane, false)
 		delete(m.mbars, at)
 	})
 }
@@ -266,32 +276,47 @@ func (x *ctx) phaseDone(in *inst, lane int, b *mbarrier) bool {
 	return v>>32 != b.phase
 }
 
-// mbarWait is test_wait and try_wait. If the phase is not complete, both fail at
-// once the first time, as they may, so that a kernel which does not ask again is
-// found. The next time the copies that the barrier waits for are made, as late
+// mbarWait is test_wait and try_wait. If the phase is not complete, or where races
+// are looked for may not be as far as the thread can know, both fail at once the
+// first time, as they may, so that a kernel which does not ask again is found. The next time the copies that the barrier waits for are made, as late
 // as may be, and try_wait parks a fragment none of whose lanes can go on; if
 // nothing else can happen it gives up again.
 func (x *ctx) mbarWait(f *frag, in *inst, pc int32) int32 {
 	var done [maxLanes / 32]uint32
+	var at [maxLanes]*mbarrier
 	some := false
 	x.active(func(lane int) {
 		m, b := x.mbar(in, lane)
 		if m != x {
 			x.fail(in, BarrierMisuse, lane, 0, 0, "", "a wait for a barrier of another block")
 		}
-		ok := x.phaseDone(in, lane, b)
+		ok := x.phaseDone(in, lane, b) && (f.polls > 0 || x.raceKnown(b, lane))
 		if !ok && len(b.copies) > 0 && f.polls > 0 {
 			x.deliver(b)
 			ok = x.phaseDone(in, lane, b)
 		}
 		if ok {
-			x.raceWait(b, lane)
+			at[lane] = b
 			done[lane/32] |= 1 << (lane & 31)
 			some = true
 		}
 	})
-	_, at := x.mbarAddress(in, x.firstActive())
-	f.need = uint32(at)
+	if x.races != nil {
+		for k := range x.n / 32 {
+			for left := done[k]; left != 0; {
+				first, lanes := at[32*k+bits.TrailingZeros32(left)], uint32(0)
+				for m := left; m != 0; m &= m - 1 {
+					if l := bits.TrailingZeros32(m); at[32*k+l] == first {
+						lanes |= 1 << l
+					}
+				}
+				x.raceWait(first, k, lanes)
+				left &^= lanes
+			}
+		}
+	}
+	_, place := x.mbarAddress(in, x.firstActive())
+	f.need = uint32(place)
 	if !some && in.bar.blocking && f.polls > 0 {
 		f.pc, f.state = pc, atMbar
 		return -1
@@ -380,8 +405,11 @@ func decodeCpArrive(d *decoder) error {
 			if b.pending += more; b.pending > maxArrivals {
 				x.fail(in, BarrierMisuse, lane, 0, 0, "", "a barrier that expects more than %d arrivals", maxArrivals)
 			}
-			x.landAll(lane)
-			x.arrive(in, lane, m, b, 1)
+			if after := x.mark(lane); after != nil {
+				x.await(lane, m, b, &bulkCopy{make: func(*region) { x.landFirst(after.thread, after.left()) }, after: after, fault: x.issued(in, lane)})
+			} else {
+				x.arrive(in, lane, m, b, 1)
+			}
 		})
 	}
 	d.emit(n)

@@ -185,6 +185,7 @@ func (op *tensorCopy) issue(x *ctx, in *inst) {
 		if op.bar == nil {
 			x.laneAccess(&op.shared, to, lane, at, n)
 			update := b.reduction(x, in, lane, op.reduce)
+			b.defined(x, in, lane, to, at, update != nil)
 			c.by, c.make = &op.shared, func(src *region) { b.store(src, at, update) }
 			c.hold(x, in, lane, source, to, b.inShared(to, at))
 			if op.reduce == "" {
@@ -375,6 +376,20 @@ func (b *box) store(from *region, at uint64, update func(old, v uint64) uint64) 
 		}
 		storeElement(b.global.at(g), b.unit, v)
 		b.global.init.copyFrom(g-b.global.base+b.global.initOff, from.init, a-from.base+from.initOff, b.unit)
+	})
+}
+
+// defined reports elements inside the tensor that are stored or reduced and have no
+// value.
+func (b *box) defined(x *ctx, in *inst, lane int, from *region, at uint64, reduced bool) {
+	b.each(func(g, off uint64, inside bool) {
+		if !inside {
+			return
+		}
+		x.defined(in, lane, from, swizzle(b.Swizzle, at-from.base+off)+from.base, b.unit)
+		if reduced {
+			x.defined(in, lane, b.global, g, b.unit)
+		}
 	})
 }
 

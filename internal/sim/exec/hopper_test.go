@@ -77,6 +77,8 @@ func TestHopperFaults(t *testing.T) {
 		{"bulk, no such block", OutOfBounds, 1, leader("mov.u16 %h1, 3;\n" + strings.Replace(strings.Replace(copyIn, "64, [bar];", "64, [bar], %h1;", 1), "::bytes", "::bytes.multicast::cluster", 1) + wait0), "blocks 0x3 of a cluster of 1"},
 		{"bulk, no wait for the group", AsyncMisuse, 1, leader("st.shared.v4.u32 [sh], {%r1, %r1, %r1, %r1};\ncp.async.bulk.global.shared::cta.bulk_group [%rd1], [sh], 16;\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 1;"), "without a cp.async.bulk.wait_group"},
 		{"bulk, no group", AsyncMisuse, 1, leader("st.shared.v4.u32 [sh], {%r1, %r1, %r1, %r1};\ncp.async.bulk.global.shared::cta.bulk_group [%rd1], [sh], 16;\ncp.async.bulk.wait_group 0;"), "commit_group"},
+		{"bulk store of what nobody wrote", Uninitialised, 1, leader("st.shared.v2.u32 [sh], {%r1, %r1};\nst.shared.u32 [sh+12], %r1;\ncp.async.bulk.global.shared::cta.bulk_group [%rd1], [sh], 16;\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;"), "nobody wrote: sh+8"},
+		{"bulk reduction of what nobody wrote", Uninitialised, 1, leader("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%rd1], [sh], 16;\ncp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;"), "nobody wrote: sh+0"},
 		{"cluster arrive twice", BarrierMisuse, 2, "barrier.cluster.arrive;\nbarrier.cluster.arrive;", "second time"},
 		{"cluster wait alone", BarrierMisuse, 2, "barrier.cluster.wait;", "without having arrived"},
 		{"cluster, half a warp", Deadlock, 2, "setp.lt.u32 %p1, %r1, 7;\n@%p1 bra A;\nbarrier.cluster.arrive.aligned;\nbra B;\nA:\nbarrier.cluster.arrive.aligned;\nB:\nbarrier.cluster.wait;", "waits for lanes 0xffffff80"},

@@ -384,7 +384,7 @@ func TestPipeline(t *testing.T) {
 		{"no fence of the proxies before the store", "fence.proxy.async.shared::cta;", "", "without fence.proxy.async"},
 		{"no barrier before the store", "bar.sync 1, 128;", "", "nobody wrote|race"},
 		{"the store is not waited for", "cp.async.bulk.wait_group.read 0;", "", "wait_group for this copy"},
-		{"no cluster barrier at the end", "barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;\n", "", "have all exited"},
+		{"no cluster barrier at the end", "barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;\n", "", "exited"},
 		{"parity not turned", "xor.b32 %r5, %r5, 1;", "", "arrivals"},
 	} {
 		_, _, err := run(func(s string) string {

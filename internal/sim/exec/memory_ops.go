@@ -468,7 +468,7 @@ func updateRows(x *ctx, in *inst) {
 	if !r.init.all(lo-r.base+r.initOff, hi-lo) {
 		x.active(func(lane int) {
 			if n := uint64(m.bytes); r.init.few(x.addrs[lane]-r.base+r.initOff, n) != 1<<n-1 {
-				x.fail(in, Uninitialised, lane, x.addrs[lane], m.bytes, text(r.label), "an atomic operation on memory of %s that nobody wrote", text(r.label))
+				x.fail(in, Uninitialised, lane, x.addrs[lane], m.bytes, text(r.label), "an atomic operation on memory of %s that nobody wrote", x.memoryName(r, x.addrs[lane]))
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -22,32 +23,42 @@ import (
 
 // stamp is a set of accesses by lanes of one warp at one time.
 type stamp struct {
-	time  uint32 // 0: none
-	lanes uint32
-	block uint32 // in order of execution; 0 for shared memory, which belongs to one
-	warp  uint16
-	// For writes: the instruction's number, by which two lanes of the same one are known.
+	time   uint32 // 0: none
+	lanes  uint32
+	block  uint32 // in order of execution; 0 for shared memory, which belongs to one
+	warp   uint16
 	atomic bool
+	wrote  bool
 	proxy  proxy
 	group  bool // of a product of four warps, warp being the first
 	place  int32
-	issue  uint32
-	remote bool // to another block's shared memory
+	issue  uint32 // the instruction's number, by which two lanes of the same one are known
+	remote bool   // to another block's shared memory
 }
 
-// cell is what the detector knows of a word or byte: its last write, and two
-// reads since, of different warps where there were such.
+// cell is what the detector knows of a word or byte: its last write that was not
+// atomic, and the reads and atomic operations since, the latest of each lane.
 type cell struct {
 	write stamp
-	reads [2]stamp
-	split bool // its bytes have cells of their own, in shadow.bytes
+	since [fewSince]stamp
+	n     uint8  // of since
+	more  uint32 // 1 + where in shadow.more those beyond fewSince are; 0: nowhere yet
+	split bool   // its bytes have cells of their own, in shadow.bytes
 }
+
+// What a cell remembers since its last write. In shared memory that is enough for
+// all warps of a block; in global memory any number of blocks may read a word.
+const (
+	fewSince  = 3
+	mostSince = 64
+)
 
 // shadow is the cells of a region, one a 32-bit word; words that are accessed in
 // parts have cells for their bytes.
 type shadow struct {
 	pages []*[pageWords]cell
 	bytes map[uint64]*[4]cell
+	more  [][]stamp
 }
 
 const pageWords = 1 << 10
@@ -93,18 +104,51 @@ func (s *shadow) parts(c *cell, i uint64) *[4]cell {
 		if s.bytes == nil {
 			s.bytes = map[uint64]*[4]cell{}
 		}
-		s.bytes[i] = &[4]cell{*c, *c, *c, *c}
+		parts := &[4]cell{*c, *c, *c, *c}
+		for i := 1; i < 4 && c.more != 0; i++ {
+			s.more = append(s.more, slices.Clone(s.more[c.more-1]))
+			parts[i].more = uint32(len(s.more))
+		}
+		s.bytes[i] = parts
 		c.split = true
 	}
 	return s.bytes[i]
 }
 
+// at is the ith access since the last write.
+func (s *shadow) at(c *cell, i uint8) *stamp {
+	if i < fewSince {
+		return &c.since[i]
+	}
+	return &s.more[c.more-1][i-fewSince]
+}
+
+// add puts one behind the others.
+func (s *shadow) add(c *cell, a stamp) {
+	if c.n < fewSince {
+		c.since[c.n] = a
+	} else {
+		if c.more == 0 {
+			s.more = append(s.more, nil)
+			c.more = uint32(len(s.more))
+		}
+		list := &s.more[c.more-1]
+		if i := int(c.n) - fewSince; i < len(*list) {
+			(*list)[i] = a
+		} else {
+			*list = append(*list, a)
+		}
+	}
+	c.n++
+}
+
 // clock is what a warp knows.
 type clock struct {
 	now   uint32   // the time of what it does now
-	seen  []uint32 // by warp: up to when its accesses come before this warp's
-	full  uint32   // up to when all lanes of the warp itself are ordered
-	floor uint32   // up to when everything that the block did comes before this: the least of all these
+	seen  []uint32 // by warp: up to when its accesses come before this warp's; and by lane, see laneTime
+	own   [32]*lore
+	full  uint32 // up to when all lanes of the warp itself are ordered
+	floor uint32 // up to when everything that the block did comes before this: the least of all these
 	part  *[32][32]uint32
 	// part[l][m], where it is not nil: up to when what lane m did comes before what
 	// lane l does, from barriers of parts of the warp since full.
@@ -116,8 +160,16 @@ type clock struct {
 	near   []uint32  // the same of the own block, for any fence
 }
 
+// lore is what one lane of a warp knows and the others do not, as it alone waited
+// for a barrier.
+type lore struct {
+	seen   []uint32
+	others known
+}
+
 // races is a worker's detector.
 type races struct {
+	lanes   int // where times of lanes begin, behind those of warps; 0: there are none
 	time    uint32
 	base    uint32         // when the block began
 	proxies [][]proxyFence // by warp
@@ -137,17 +189,22 @@ type races struct {
 }
 
 // start begins a block of a number of warps, with bytes of shared memory. async
-// says that its kernel has asynchronous accesses to that.
-func (r *races) start(warps int, shared uint64, async bool) {
+// says that its kernel has asynchronous accesses to that, lanes that a lane alone
+// may arrive at a barrier.
+func (r *races) start(warps int, shared uint64, async, lanes bool) {
 	r.time++
 	base := r.time
 	r.base = base
 	if len(r.warps) != warps {
+		n := warps
+		if lanes {
+			r.lanes, n = warps, 33*warps
+		}
 		r.warps, r.proxies = make([]clock, warps), make([][]proxyFence, warps)
 		for i := range r.warps {
-			r.warps[i].seen = make([]uint32, warps)
+			r.warps[i].seen = make([]uint32, n)
 			for s := range r.warps[i].fences {
-				r.warps[i].fences[s].times = make([]uint32, warps)
+				r.warps[i].fences[s].times = make([]uint32, n)
 			}
 		}
 	}
@@ -161,7 +218,7 @@ func (r *races) start(warps int, shared uint64, async bool) {
 			clear(c.fences[s].times)
 		}
 		c.full, c.floor, c.part, c.wrote = base, base, nil, 0
-		c.others, c.heard, c.near = nil, nil, nil
+		c.others, c.heard, c.near, c.own = nil, nil, nil, [32]*lore{}
 		r.proxies[i] = r.proxies[i][:0]
 		c.now = base + 1
 	}
@@ -197,9 +254,80 @@ func (r *races) knows(warp int, into []uint32) []uint32 {
 	return into
 }
 
+// laneTime is where the time of a lane of a warp is in a clock: what the lane did
+// comes before where the warp as a whole may not have.
+func (r *races) laneTime(warp, lane int) int { return r.lanes + 32*warp + lane }
+
+// laneKnows is what some lanes of a warp have seen: of their own warp what they
+// did, and what all lanes had done when they last met.
+func (r *races) laneKnows(warp int, lanes uint32, into []uint32) []uint32 {
+	c := &r.warps[warp]
+	if into = joined(into, c.seen); r.lanes == 0 {
+		into[warp] = max(into[warp], c.now)
+		return into
+	}
+	into[warp] = max(into[warp], c.full)
+	for m := lanes; m != 0; m &= m - 1 {
+		l := bits.TrailingZeros32(m)
+		if c.own[l] != nil {
+			join(into, c.own[l].seen)
+		}
+		if c.part != nil {
+			join(into[r.laneTime(warp, 0):][:32], c.part[l][:])
+		}
+		into[r.laneTime(warp, l)] = c.now
+	}
+	return into
+}
+
+// share makes what single lanes know known to their warp.
+func (c *clock) share() {
+	for l, own := range c.own {
+		if own != nil {
+			join(c.seen, own.seen)
+			c.others = union(c.others, own.others)
+			c.own[l] = nil
+		}
+	}
+}
+
+// covers reports whether all of a stamp's accesses come before someone with a
+// clock, or the private one of a lane (nil: none); else it names a lane whose do
+// not.
+func (r *races) covers(seen, own []uint32, s *stamp) (other int, ok bool) {
+	at := func(i int) (t uint32) {
+		if seen != nil {
+			t = seen[i]
+		}
+		if own != nil {
+			t = max(t, own[i])
+		}
+		return t
+	}
+	if at(int(s.warp)) >= s.time {
+		return 0, true
+	}
+	for m := s.lanes; m != 0; m &= m - 1 {
+		if l := bits.TrailingZeros32(m); r.lanes == 0 || at(r.laneTime(int(s.warp), l)) < s.time {
+			return l, false
+		}
+	}
+	return 0, true
+}
+
+// coversSome is covers for a stamp of a product, each of whose lanes stands for all.
+func (r *races) coversSome(seen []uint32, s *stamp) bool {
+	for w := int(s.warp); w < int(s.warp)+4 && seen != nil; w++ {
+		if seen[w] >= s.time || r.lanes != 0 && slices.Max(seen[r.laneTime(w, 0):][:32]) >= s.time {
+			return true
+		}
+	}
+	return false
+}
+
 // arrive lets a warp arrive at a barrier without waiting.
 func (r *races) arrive(bar, warp int) {
-	r.tell(&r.bars[bar], r, warp)
+	r.tell(&r.bars[bar], r, warp, math.MaxUint32)
 }
 
 // complete joins the warps that waited at a barrier.
@@ -213,6 +341,7 @@ func (r *races) complete(bar int, warps []int) {
 func (r *races) join(told *news, warps []int) {
 	all := told.seen
 	for _, w := range warps {
+		r.warps[w].share()
 		all = r.knows(w, all)
 	}
 	r.joinFences(warps)
@@ -221,7 +350,7 @@ func (r *races) join(told *news, warps []int) {
 		c := &r.warps[w]
 		copy(c.seen, all)
 		c.full, c.part, c.wrote = c.now, nil, 0
-		c.floor = min(c.full, slices.Min(c.seen))
+		c.floor = min(c.full, slices.Min(c.seen[:len(r.warps)]))
 	}
 	// The same time for all of them, so that a whole block's floor is the time
 	// before its last barrier.
@@ -239,9 +368,11 @@ func (r *races) warpSync(warp int, members, live uint32) {
 	c := &r.warps[warp]
 	if members&live == live {
 		c.full, c.part, c.wrote = c.now, nil, 0
+		c.share()
 		r.tick(c)
 		return
 	}
+	r.shareAmong(c, members)
 	if c.part == nil {
 		c.part = new([32][32]uint32)
 	}
@@ -258,6 +389,22 @@ func (r *races) warpSync(warp int, members, live uint32) {
 		c.part[l] = all
 	}
 	r.tick(c)
+}
+
+// shareAmong makes what some lanes of a warp know known to each of them.
+func (r *races) shareAmong(c *clock, members uint32) {
+	var all *lore
+	for m := members; m != 0; m &= m - 1 {
+		if own := c.own[bits.TrailingZeros32(m)]; own != nil {
+			if all == nil {
+				all = new(lore)
+			}
+			all.seen, all.others = joined(all.seen, own.seen), union(all.others, own.others)
+		}
+	}
+	for m := members; m != 0 && all != nil; m &= m - 1 {
+		c.own[bits.TrailingZeros32(m)] = all
+	}
 }
 
 // barrierOfWarp is bar.warp.sync, once all members are there.
@@ -277,27 +424,33 @@ func (r *races) ordered(s *stamp, warp, lane int) (other int, ok bool) {
 	if block == 0 {
 		block = r.home
 	}
+	var own lore
+	if c.own[lane] != nil {
+		own = *c.own[lane]
+	}
 	switch {
 	case s.time == 0 || s.remote && block < r.first:
 		return 0, true
+	case block != 0 && block != r.block && s.group:
+		return 0, r.coversSome(c.others[block], s) || r.coversSome(own.others[block], s)
 	case block != 0 && block != r.block:
-		theirs := c.others[block]
-		return bits.TrailingZeros32(s.lanes), theirs != nil && theirs[s.warp] >= s.time
+		return r.covers(c.others[block], own.others[block], s)
 	case s.group:
-		for _, t := range c.seen[s.warp:][:4] {
-			if t >= s.time {
-				return 0, true
-			}
-		}
-		return 0, warp-int(s.warp) < 4 && warp >= int(s.warp)
+		return 0, r.coversSome(c.seen, s) || r.coversSome(own.seen, s) || warp-int(s.warp) < 4 && warp >= int(s.warp)
 	case int(s.warp) != warp:
-		return bits.TrailingZeros32(s.lanes), c.seen[s.warp] >= s.time
+		return r.covers(c.seen, own.seen, s)
 	case s.time <= c.full:
 		return 0, true
 	}
 	for m := s.lanes &^ (1 << lane); m != 0; m &= m - 1 {
 		l := bits.TrailingZeros32(m)
-		if c.part == nil || c.part[lane][l] < s.time {
+		if c.part != nil && c.part[lane][l] >= s.time {
+			continue
+		}
+		mine := *s
+		if mine.lanes = 1 << l; r.lanes == 0 {
+			return l, false
+		} else if _, ok := r.covers(c.seen, own.seen, &mine); !ok {
 			return l, false
 		}
 	}
@@ -312,63 +465,77 @@ type hit struct {
 	fence bool // they are in order, but for the fence between proxies
 }
 
-// touch records one lane's access to a cell of memory of a block (0 for shared
-// memory); found is false where it is in order.
-func (r *races) touch(c *cell, block uint32, warp, lane int, write, atomic bool, by proxy, place int32, same func(lane int) bool) (h hit, found bool) {
-	mine := stamp{time: r.warps[warp].now, lanes: 1 << lane, block: block, warp: uint16(warp), atomic: atomic, proxy: by, place: place, issue: r.issue, remote: r.home != 0}
+// touch records one lane's access to a cell; found is false where it is in order.
+func (r *races) touch(s *shadow, c *cell, mine stamp, lane int, same func(lane int) bool) (h hit, found bool) {
+	warp, write, atomic := int(mine.warp), mine.wrote, mine.atomic
 	w := &c.write
-	if !(atomic && w.atomic) {
-		if w.issue == r.issue && int(w.warp) == warp && w.block == block && w.time == mine.time {
-			// Two lanes of one instruction write: nothing says which stays.
-			if other := bits.TrailingZeros32(w.lanes); write && other != lane && !same(other) {
-				return hit{with: *w, lane: other, wrote: true}, true
-			}
-		} else if other, ok := r.ordered(w, warp, lane); !ok {
+	if !atomic && w.issue == mine.issue && w.warp == mine.warp && w.block == mine.block && w.time == mine.time {
+		// Two lanes of one instruction write: nothing says which stays.
+		if other := bits.TrailingZeros32(w.lanes); write && other != lane && !same(other) {
 			return hit{with: *w, lane: other, wrote: true}, true
 		}
+	} else if h, found := r.clash(w, &mine, warp, lane); found {
+		return h, true
 	}
-	if by == asyncProxy && block == 0 && w.block == 0 && w.proxy == genericProxy && w.time > r.base && !r.fenced(w, warp, lane) {
-		return hit{*w, lane0(w), true, true}, true
-	}
-	if write {
-		for i := range c.reads {
-			s := &c.reads[i]
-			if atomic && s.atomic || s.time == 0 {
-				continue
+	for i := range c.n {
+		e := s.at(c, i)
+		if (write || e.wrote) && !(atomic && e.atomic) {
+			if h, found := r.clash(e, &mine, warp, lane); found {
+				return h, true
 			}
-			if other, ok := r.ordered(s, warp, lane); !ok {
-				return hit{with: *s, lane: other}, true
-			}
-			*s = stamp{}
 		}
-		*w = mine
+	}
+	if write && !atomic {
+		c.write, c.n = mine, 0
 		return hit{}, false
 	}
-	note(c, mine)
+	r.note(s, c, mine, r.warps[warp].full)
+	return hit{}, false
+}
+
+// clash reports an earlier access that does not come before a lane's, or wrote
+// what is now accessed through the asynchronous proxy without a fence.
+func (r *races) clash(s, mine *stamp, warp, lane int) (h hit, found bool) {
+	if other, ok := r.ordered(s, warp, lane); !ok {
+		return hit{with: *s, lane: other, wrote: s.wrote}, true
+	}
+	if s.wrote && mine.proxy == asyncProxy && mine.block == 0 && s.block == 0 && s.proxy == genericProxy && s.time > r.base && !r.fenced(s, warp, lane) {
+		return hit{*s, lane0(s), true, true}, true
+	}
 	return hit{}, false
 }
 
 // lane0 is the first lane of a stamp.
 func lane0(s *stamp) int { return bits.TrailingZeros32(s.lanes) }
 
-// note records a read: with others of its warp at the same time, else instead
-// of one that it makes redundant.
-func note(c *cell, mine stamp) {
-	for i := range c.reads {
-		s := &c.reads[i]
-		if s.warp == mine.warp && s.block == mine.block && s.atomic == mine.atomic && s.time != 0 {
-			if s.time == mine.time {
-				mine.lanes |= s.lanes
+// note records a read or an atomic operation instead of those that it makes
+// redundant: earlier ones of the same lanes, of the whole warp up to full, and of
+// an earlier block.
+func (r *races) note(s *shadow, c *cell, mine stamp, full uint32) {
+	n := c.n
+	c.n = 0
+	for i := range n {
+		e := *s.at(c, i)
+		if e.block == 0 && r.home == 0 && e.time <= r.base {
+			continue
+		}
+		if e.warp == mine.warp && e.block == mine.block && e.atomic == mine.atomic && e.wrote == mine.wrote && e.group == mine.group {
+			if e.time == mine.time {
+				mine.lanes |= e.lanes
 			}
-			*s = mine
-			return
+			if e.lanes &^= mine.lanes; e.lanes == 0 || e.time <= full {
+				continue
+			}
+		}
+		s.add(c, e)
+	}
+	if most := uint8(mostSince); c.n == most || mine.block != 0 && c.n == fewSince {
+		c.n--
+		for i := range c.n {
+			*s.at(c, i) = *s.at(c, i+1)
 		}
 	}
-	if c.reads[0].time != 0 && (c.reads[1].time == 0 || c.reads[1].time < c.reads[0].time) {
-		c.reads[1] = mine
-		return
-	}
-	c.reads[0] = mine
+	s.add(c, mine)
 }
 
 // watched is the shadow of the region that an access lies in, or nil.
@@ -411,7 +578,7 @@ func (x *ctx) raceWords(in *inst, r *region, s *shadow) {
 		warp := x.wave.first + x.lane0/32 + k
 		c := &x.races.warps[warp]
 		addrs := x.addrs[32*k:][:32]
-		mine := stamp{time: c.now, block: block, warp: uint16(warp), place: in.place, issue: x.races.issue}
+		mine := stamp{time: c.now, block: block, warp: uint16(warp), wrote: m.store, place: in.place, issue: x.races.issue}
 		if block != 0 && m.store {
 			c.wrote |= x.mask
 		}
@@ -426,7 +593,7 @@ func (x *ctx) raceWords(in *inst, r *region, s *shadow) {
 			}
 			first := (addr + off) / 4
 			for i := first; i < first+uint64(m.bytes)/4; i++ {
-				if w := s.word(i); !w.quick(&mine, c.floor, m.store) {
+				if !x.races.quick(s, s.word(i), &mine, c.floor, m.store) {
 					for l := mine.lanes; l != 0; l &= l - 1 {
 						x.raceAt(in, r, s, 32*k+bits.TrailingZeros32(l), addr+4*(i-first), 4)
 					}
@@ -438,30 +605,28 @@ func (x *ctx) raceWords(in *inst, r *region, s *shadow) {
 
 // quick records accesses that come after everything in the cell because the
 // block has met since; it reports whether that is so.
-func (c *cell) quick(mine *stamp, floor uint32, write bool) bool {
+func (r *races) quick(s *shadow, c *cell, mine *stamp, floor uint32, write bool) bool {
 	old := func(s *stamp) bool { return s.time <= floor && (s.block == mine.block || s.time == 0) }
 	if c.split || !old(&c.write) {
 		return false
 	}
-	if write {
-		if !old(&c.reads[0]) || !old(&c.reads[1]) {
+	for i := range c.n {
+		if e := s.at(c, i); (write || e.wrote) && !old(e) {
 			return false
 		}
-		c.write = *mine
-		c.reads[0].time, c.reads[1].time = 0, 0
+	}
+	if write {
+		c.write, c.n = *mine, 0
 		return true
 	}
-	for i := range c.reads {
-		if s := &c.reads[i]; s.time == mine.time && s.warp == mine.warp && s.block == mine.block && !s.atomic {
-			s.lanes |= mine.lanes
-			s.place = mine.place
+	for i := range c.n {
+		if e := s.at(c, i); e.time == mine.time && e.warp == mine.warp && e.block == mine.block && !e.atomic {
+			e.lanes |= mine.lanes
+			e.place = mine.place
 			return true
 		}
 	}
-	// Two other warps have read it since the block met: who writes it meets one.
-	if c.reads[0].time != mine.time || c.reads[1].time != mine.time {
-		note(c, *mine)
-	}
+	r.note(s, c, *mine, floor)
 	return true
 }
 
@@ -508,9 +673,37 @@ func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
 	if m.update != nil || m.strong {
 		x.races.sync(at, warp, lane&31, m)
 	}
-	s.of(off, n, func(c *cell) {
-		if h, found := x.races.touch(c, block, warp, lane&31, m.store, m.update != nil || m.strong, m.proxy, in.place, same); found {
-			x.raceFault(in, r, lane, addr, h, warp)
+	mine := stamp{block: block, atomic: m.update != nil || m.strong, wrote: m.store, proxy: m.proxy}
+	x.raceCells(in, r, s, lane, extent{off, off + n}, mine, same)
+}
+
+// raceBarrier looks at an operation on a barrier in shared memory, which is like
+// an atomic one, or at what makes or ends the barrier, which is like a store. Of
+// fences between proxies nothing is asked.
+func (x *ctx) raceBarrier(in *inst, m *ctx, at uint64, lane int, atomic bool) {
+	if x.races == nil {
+		return
+	}
+	x.races.issue++
+	mine := stamp{atomic: atomic, wrote: true}
+	if m == x {
+		x.races.settle(false)
+		x.races.recent.touch(at, at+8, true)
+	} else {
+		mine.block = x.races.block
+		x.races.enter(m.races, at, 8)
+	}
+	x.raceCells(in, &m.shared, &m.races.shared, lane, extent{at, at + 8}, mine, func(int) bool { return false })
+}
+
+// raceCells looks at one lane's access to some bytes of a shadow.
+func (x *ctx) raceCells(in *inst, r *region, s *shadow, lane int, at extent, mine stamp, same func(lane int) bool) {
+	warp := x.wave.first + (x.lane0+lane)/32
+	mine.time, mine.lanes, mine.warp = x.races.warps[warp].now, 1<<(lane&31), uint16(warp)
+	mine.place, mine.issue, mine.remote = in.place, x.races.issue, x.races.home != 0
+	s.of(at.lo, at.hi-at.lo, func(c *cell) {
+		if h, found := x.races.touch(s, c, mine, lane&31, same); found {
+			x.raceFault(in, r, lane, r.base+at.lo-r.initOff, h, warp)
 		}
 	})
 	x.races.home = 0
@@ -616,7 +809,7 @@ func (x *ctx) startRaces(id [3]uint32, first uint32) {
 		g.blocks = max(g.blocks, x.races.last)
 		g.ids[x.races.block] = id
 	}
-	x.races.start(warps, x.shared.size, x.k.code.async)
+	x.races.start(warps, x.shared.size, x.k.code.async, x.k.code.mbars)
 }
 
 // joinRaces joins the clocks of those that a barrier lets go on. Warps that have

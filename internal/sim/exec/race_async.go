@@ -1,6 +1,9 @@
 package exec
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // Accesses of asynchronous operations to shared memory. They go another way to
 // memory than those of ordinary instructions, another proxy, and what an ordinary
@@ -43,7 +46,12 @@ func (d *decoder) proxyFence(n inst) {
 func (r *races) fenceProxy(warp int, lanes uint32) {
 	c := &r.warps[warp]
 	f := proxyFence{c.now, lanes, append([]uint32(nil), c.seen...)}
-	f.seen[warp] = c.full
+	f.seen[warp] = max(f.seen[warp], c.full)
+	for m := lanes; m != 0; m &= m - 1 {
+		if own := c.own[bits.TrailingZeros32(m)]; own != nil {
+			join(f.seen, own.seen)
+		}
+	}
 	r.proxies[warp] = append(r.proxies[warp], f)
 	r.tick(c)
 }
@@ -62,13 +70,16 @@ func (r *races) fenced(s *stamp, warp, lane int) bool {
 		for i := len(list) - 1; i >= 0; i-- {
 			f := &list[i]
 			lanes := f.lanes
-			if by == warp && f.time > c.full {
+			switch {
+			case by == warp && f.time > c.full:
 				lanes = c.before(lane, f.lanes, f.time)
+			case f.time > until:
+				lanes = r.heardOf(c, lane, by, f)
 			}
-			if f.time > until || lanes == 0 {
+			if lanes == 0 {
 				continue
 			}
-			if f.seen[s.warp] >= s.time {
+			if _, ok := r.covers(f.seen, nil, s); ok {
 				return true
 			}
 			if by != int(s.warp) || f.time < s.time {
@@ -80,6 +91,21 @@ func (r *races) fenced(s *stamp, warp, lane int) bool {
 		}
 	}
 	return false
+}
+
+// heardOf are those of the lanes of another warp's fence that a lane comes after.
+func (r *races) heardOf(c *clock, lane, by int, f *proxyFence) (m uint32) {
+	var own []uint32
+	if c.own[lane] != nil {
+		own = c.own[lane].seen
+	}
+	for left := f.lanes; left != 0; left &= left - 1 {
+		one := left & -left
+		if _, ok := r.covers(c.seen, own, &stamp{time: f.time, lanes: one, warp: uint16(by)}); ok {
+			m |= one
+		}
+	}
+	return m
 }
 
 // before are those of some lanes of the warp whose accesses at a time come
@@ -105,25 +131,34 @@ func (x *ctx) checkProduct(p *groupProduct, at int) {
 	for _, parts := range [...][]extent{p.atA, p.atB} {
 		for _, e := range parts {
 			r.shared.of(e.lo, e.hi-e.lo, func(c *cell) {
-				w := &c.write
-				if !w.remote && w.time <= r.base || *w == last {
-					return
+				if c.write != last {
+					last = c.write
+					x.checkRead(p, at, e.lo, &c.write)
 				}
-				last = *w
-				for k := range 4 {
-					warp, lane := x.wave.first+(x.lane0+at)/32+k, 0
-					if w.lanes != math.MaxUint32 && int(w.warp) == warp {
-						for lane = 0; w.lanes>>lane&1 != 0; lane++ {
-						}
-					}
-					if other, ok := r.ordered(w, warp, lane); !ok {
-						x.raceFault(&p.reads, &x.shared, at+32*k+lane, e.lo, hit{with: *w, lane: other, wrote: true}, warp)
-					}
-					if w.proxy == genericProxy && !w.remote && !r.fenced(w, warp, lane) {
-						x.raceFault(&p.reads, &x.shared, at+32*k+lane, e.lo, hit{*w, lane0(w), true, true}, warp)
+				for i := range c.n {
+					if s := r.shared.at(c, i); s.wrote {
+						x.checkRead(p, at, e.lo, s)
 					}
 				}
 			})
+		}
+	}
+}
+
+// checkRead looks at what wrote a word that a product reads.
+func (x *ctx) checkRead(p *groupProduct, at int, addr uint64, w *stamp) {
+	r := x.races
+	if !w.remote && w.time <= r.base {
+		return
+	}
+	for k := range 4 {
+		warp, lane := x.wave.first+(x.lane0+at)/32+k, 0
+		if w.lanes != math.MaxUint32 && int(w.warp) == warp {
+			for lane = 0; w.lanes>>lane&1 != 0; lane++ {
+			}
+		}
+		if h, found := r.clash(w, &stamp{proxy: asyncProxy}, warp, lane); found {
+			x.raceFault(&p.reads, &x.shared, at+32*k+lane, addr, h, warp)
 		}
 	}
 }
@@ -144,7 +179,7 @@ func (x *ctx) raceProduct(p *groupProduct, at int) {
 	for _, parts := range [...][]extent{p.atA, p.atB} {
 		for _, e := range parts {
 			r.recent.touch(e.lo, e.hi, false)
-			r.shared.of(e.lo, e.hi-e.lo, func(c *cell) { note(c, s) })
+			r.shared.of(e.lo, e.hi-e.lo, func(c *cell) { r.note(&r.shared, c, s, 0) })
 		}
 	}
 }

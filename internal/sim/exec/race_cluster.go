@@ -1,6 +1,11 @@
 package exec
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+)
 
 // Races between the blocks of a cluster. A block's shared memory has one shadow,
 // in which accesses of other blocks stand with their block's number and times.
@@ -16,16 +21,27 @@ type news struct {
 	others known    // by other blocks of the cluster
 }
 
-// tell adds what a warp knows to the news at a barrier of a block (nil: the
-// cluster's), and separates what the warp did from what it does next.
-func (r *races) tell(n *news, home *races, warp int) {
+// tell adds what some lanes of a warp know (all that there are: MaxUint32) to the
+// news at a barrier of a block (nil: the cluster's), and separates what the warp
+// did from what it does next.
+func (r *races) tell(n *news, home *races, warp int, lanes uint32) {
 	c := &r.warps[warp]
+	knows := func(into []uint32) []uint32 { return r.laneKnows(warp, lanes, into) }
+	if lanes == math.MaxUint32 {
+		c.share()
+		knows = func(into []uint32) []uint32 { return r.knows(warp, into) }
+	}
 	if home == r {
-		n.seen = r.knows(warp, n.seen)
+		n.seen = knows(n.seen)
 	} else {
-		n.others = union(n.others, known{r.block: r.knows(warp, nil)})
+		n.others = union(n.others, known{r.block: knows(nil)})
 	}
 	n.others = union(n.others, c.others)
+	for m := lanes; m != 0; m &= m - 1 {
+		if own := c.own[bits.TrailingZeros32(m)]; own != nil {
+			n.others = union(n.others, own.others)
+		}
+	}
 	r.tick(c)
 }
 
@@ -41,16 +57,34 @@ func (n *news) pass(more *news) {
 // copy is news that do not change any more.
 func (n *news) copy() news { return news{append([]uint32(nil), n.seen...), n.others} }
 
-// learn orders what the news tell before what a warp does next.
-func (r *races) learn(n *news, warp int) {
+// learn orders what the news tell before what some lanes of a warp do next, all
+// that there are or else each for itself.
+func (r *races) learn(n *news, warp int, lanes, live uint32) {
 	c := &r.warps[warp]
-	for _, seen := range [...][]uint32{n.seen, n.others[r.block]} {
-		if seen != nil {
-			join(c.seen, seen)
-			c.full = max(c.full, seen[warp])
+	if live&^lanes == 0 {
+		for _, seen := range [...][]uint32{n.seen, n.others[r.block]} {
+			if seen != nil {
+				join(c.seen, seen)
+				c.full = max(c.full, seen[warp])
+			}
 		}
+		c.others = union(c.others, n.others)
+		return
 	}
-	c.others = union(c.others, n.others)
+	for m := lanes; m != 0; m &= m - 1 {
+		own := &c.own[bits.TrailingZeros32(m)]
+		l := new(lore)
+		if *own != nil {
+			l.seen, l.others = slices.Clone((*own).seen), (*own).others
+		}
+		for _, seen := range [...][]uint32{n.seen, n.others[r.block]} {
+			if seen != nil {
+				l.seen = joined(l.seen, seen)
+			}
+		}
+		l.others = union(l.others, n.others)
+		*own = l
+	}
 }
 
 // joinOthers joins what warps that meet know of other blocks.
@@ -63,18 +97,48 @@ func (r *races) joinOthers(all known, warps []int) {
 	}
 }
 
-// raceArrive notes at a barrier in shared memory what a lane's warp knows.
+// raceArrive notes at a barrier in shared memory what a lane knows.
 func (x *ctx) raceArrive(at *ctx, b *mbarrier, lane int) {
 	if x.races != nil {
-		x.races.tell(&b.came, at.races, x.wave.first+(x.lane0+lane)/32)
+		x.races.tell(&b.came, at.races, x.wave.first+(x.lane0+lane)/32, 1<<(lane&31))
 	}
 }
 
-// raceWait orders all that came before a complete phase before a lane's warp.
-func (x *ctx) raceWait(b *mbarrier, lane int) {
+// raceWait orders all that came before a complete phase before some lanes of the
+// view's kth warp.
+func (x *ctx) raceWait(b *mbarrier, k int, lanes uint32) {
 	if x.races != nil {
-		x.races.learn(&b.complete, x.wave.first+(x.lane0+lane)/32)
+		x.races.learn(&b.complete, x.wave.first+x.lane0/32+k, lanes, x.wave.live[x.lane0/32+k])
 	}
+}
+
+// raceKnown reports whether a lane knows, before it asks, that a barrier's last
+// complete phase is.
+func (x *ctx) raceKnown(b *mbarrier, lane int) bool {
+	if x.races == nil {
+		return true
+	}
+	return x.races.knowsNews(&b.complete, x.wave.first+(x.lane0+lane)/32, lane&31)
+}
+
+// knowsNews reports whether news tell a lane nothing of other warps that it has not
+// heard.
+func (r *races) knowsNews(n *news, warp, lane int) bool {
+	c := &r.warps[warp]
+	var own lore
+	if c.own[lane] != nil {
+		own = *c.own[lane]
+	}
+	for i, t := range n.seen {
+		of := i
+		if i >= len(r.warps) {
+			of = (i - r.lanes) / 32
+		}
+		if of != warp && t > max(c.seen[i], c.seen[of]) && (own.seen == nil || t > max(own.seen[i], own.seen[of])) {
+			return false
+		}
+	}
+	return union(c.others, own.others).holds(n.others)
 }
 
 // id is the index of the cluster's block with a number, where it has one.
@@ -117,11 +181,12 @@ func (r *races) here() uint32 {
 	return r.block
 }
 
-// visitor is a warp that has come to another block's shared memory, and visit
+// visitor is a lane that has come to another block's shared memory, and visit
 // when it last did.
 type visitor struct {
 	block uint32
 	warp  int
+	lane  int
 }
 
 type visit struct {
@@ -139,13 +204,19 @@ func (x *ctx) reach(in *inst, m *worker, lane int, addr uint64, bytes uint32) {
 		x.fail(in, UseAfterFree, lane, addr, bytes, "", "the shared memory of block %v of the cluster, whose threads have all exited", m.blk.id)
 	}
 	warp := x.wave.first + (x.lane0+lane)/32
-	if !x.met || x.races != nil && x.races.warps[warp].others[m.races.block] == nil {
+	if !x.met || x.races != nil && !x.races.hasMet(m.races.block, warp, lane&31) {
 		x.fail(in, BarrierMisuse, lane, addr, bytes, "", "the shared memory of block %v of the cluster, which may not have started: all threads must arrive at the cluster's barrier, and this one wait there, before", m.blk.id)
 	}
 	if x.races != nil {
 		x.visit(in, m, lane, warp)
 	}
 	m.met = true // who comes here knows that all have started, and can tell
+}
+
+// hasMet reports whether a lane knows that another block has started.
+func (r *races) hasMet(block uint32, warp, lane int) bool {
+	c := &r.warps[warp]
+	return c.others[block] != nil || c.own[lane] != nil && c.own[lane].others[block] != nil
 }
 
 // reachAll is reach for a lane of each warp of the view.
@@ -159,7 +230,7 @@ func (x *ctx) visit(in *inst, m *worker, lane, warp int) {
 	if m.races.visits == nil {
 		m.races.visits = map[visitor]visit{}
 	}
-	who, now := visitor{x.races.block, warp}, x.races.warps[warp].now
+	who, now := visitor{x.races.block, warp, lane & 31}, x.races.warps[warp].now
 	if old := m.races.visits[who]; old.time != now {
 		f := x.issued(in, lane)
 		f.Kind = UseAfterFree
@@ -175,11 +246,12 @@ func (x *ctx) checkVisits() {
 	}
 	var all known
 	for i := range x.races.warps {
+		x.races.warps[i].share()
 		all = union(all, x.races.warps[i].others)
 	}
 	var first *Fault
 	for who, v := range x.races.visits {
-		if times := all[who.block]; (times == nil || times[who.warp] < v.time) && (first == nil || v.by.Pos.Line < first.Pos.Line) {
+		if _, ok := x.races.covers(all[who.block], nil, &stamp{time: v.time, lanes: 1 << who.lane, warp: uint16(who.warp)}); !ok && (first == nil || v.by.Pos.Line < first.Pos.Line) {
 			first = v.by
 			first.Detail = fmt.Sprintf("the shared memory of block %v of the cluster, whose threads may all have exited before: they wait for no barrier at which this thread arrives after the access", x.blk.id)
 		}
@@ -191,9 +263,9 @@ func (x *ctx) checkVisits() {
 
 // arriveAtCluster adds what a warp knows to the news at the cluster's barrier. A
 // relaxed arrival says that the block has started, and what the warp has fenced.
-func (r *races) arriveAtCluster(n *news, warp int, relaxed bool) {
+func (r *races) arriveAtCluster(n *news, warp int, lanes uint32, relaxed bool) {
 	if !relaxed {
-		r.tell(n, nil, warp)
+		r.tell(n, nil, warp, lanes)
 		return
 	}
 	c := &r.warps[warp]
@@ -219,7 +291,7 @@ func (c *cluster) pass() {
 		for _, v := range m.blk.waves {
 			for k, live := range v.live {
 				if live == 0 {
-					m.races.tell(&c.came, nil, v.first+k)
+					m.races.tell(&c.came, nil, v.first+k, math.MaxUint32)
 				}
 			}
 		}

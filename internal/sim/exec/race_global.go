@@ -70,6 +70,9 @@ func (r *races) fence(warp int, lanes uint32, wide bool) {
 		if c.wrote&^lanes != 0 {
 			f.times[warp] = max(own, c.full)
 		}
+		if r.lanes != 0 {
+			r.laneKnows(warp, lanes, f.times)
+		}
 	}
 	r.tick(c)
 	join(c.seen, c.near)

@@ -173,7 +173,7 @@ func (r *races) settle(stores bool) {
 			continue
 		}
 		for k := range int(a.warps) {
-			s := stamp{time: a.time[k], warp: a.first + uint16(k), place: a.place, issue: a.issue, proxy: a.proxy}
+			s := stamp{time: a.time[k], warp: a.first + uint16(k), place: a.place, issue: a.issue, proxy: a.proxy, wrote: a.store}
 			for m := a.mask; m != 0; m &= m - 1 {
 				lane := bits.TrailingZeros32(m)
 				s.lanes = 1 << lane
@@ -181,7 +181,7 @@ func (r *races) settle(stores bool) {
 				if !a.single {
 					at = uint64(c.places[a.from+32*k+lane])
 				}
-				r.shared.of(at, uint64(a.bytes), func(c *cell) { c.record(s, a.store) })
+				r.shared.of(at, uint64(a.bytes), func(c *cell) { r.record(c, s, a.store) })
 			}
 		}
 	}
@@ -189,10 +189,10 @@ func (r *races) settle(stores bool) {
 }
 
 // record notes an access that is in order.
-func (c *cell) record(s stamp, store bool) {
+func (r *races) record(c *cell, s stamp, store bool) {
 	if !store {
-		note(c, s)
+		r.note(&r.shared, c, s, 0)
 		return
 	}
-	c.write, c.reads = s, [2]stamp{}
+	c.write, c.n = s, 0
 }

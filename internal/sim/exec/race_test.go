@@ -3,6 +3,7 @@ package exec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,6 +44,7 @@ var sharedRaceCases = []struct {
 	{"one instruction, same value, one warp", "@%p1 st.shared.u32 [tile], %r6;", 0, ""},
 	{"atomics", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; red.shared.add.u32 [tile], %r0; bar.sync 0; ld.shared.u32 %r9, [tile];", 0, ""},
 	{"atomic and plain read", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; red.shared.add.u32 [tile], %r0; ld.shared.u32 %r9, [tile];", SharedRace, ""},
+	{"atomics, set to zero before without a barrier", "@!%p1 bra done; @%p0 st.shared.u32 [tile], %r6; red.shared.add.u32 [tile], 1; done:", SharedRace, "wrote it without"},
 	{"half of a warp", "@%p2 bra low; bra done; low: st.shared.u32 [%r3], %r0; bar.warp.sync 0xffff; ld.shared.u32 %r9, [%r4]; done:", 0, ""},
 	{"half of a warp, other half reads", "@%p2 bra low; bra meet; low: st.shared.u32 [%r3], %r0; bar.warp.sync 0xffff; meet: xor.b32 %r9, %r0, 16; mad.lo.u32 %r9, %r9, 4, %r7; @!%p2 ld.shared.u32 %r10, [%r9];", SharedRace, ""},
 	{"bytes of a word", "add.u32 %r9, %r7, %r0; st.shared.u8 [%r9], %r0; ld.shared.u8 %r10, [%r9];", 0, ""},
@@ -56,8 +58,46 @@ var sharedRaceCases = []struct {
 	{"flag, one fence of the block is missing", "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; setp.eq.u32 %p3, %r0, 32; @!%p0 bra other; st.shared.u32 [tile+4], %r0; st.volatile.shared.u32 [tile], 1; other: @!%p3 bra done; spin: ld.volatile.shared.u32 %r9, [tile]; setp.eq.u32 %p4, %r9, 0; @%p4 bra spin; fence.acq_rel.cta; ld.shared.u32 %r9, [tile+4]; done:", SharedRace, ""},
 }
 
+// handOver is a warp that writes and arrives at a barrier in shared memory, and
+// another that waits there and reads.
+func handOver(arrivals int, arrive, wait string) string {
+	return fmt.Sprintf("@%%p0 mbarrier.init.shared.b64 [tile+512], %d; setp.eq.u32 %%p3, %%r1, 0; setp.ne.u32 %%p4, %%r1, 0; bar.sync 0; @!%%p1 bra w; st.shared.u32 [%%r3], %%r0; %s bra done; w: %s ld.shared.u32 %%r9, [%%r5]; done:", arrivals, arrive, wait)
+}
+
+const (
+	arriveAll  = "mbarrier.arrive.shared.b64 _, [tile+512];"
+	arriveLane = "@%p3 mbarrier.arrive.shared.b64 _, [tile+512];"
+	waitAll    = "again: mbarrier.try_wait.parity.shared.b64 %p5, [tile+512], 0; @!%p5 bra again;"
+	waitLane   = "@%p4 bra others; " + waitAll + " others:"
+)
+
+var handOverCases = []struct {
+	name, body string
+	want       FaultKind
+	says       string
+}{
+	{"all arrive, all wait", handOver(32, arriveAll, waitAll), 0, ""},
+	{"one lane arrives for its warp", handOver(1, "bar.warp.sync -1;"+arriveLane, waitAll), 0, ""},
+	{"one lane arrives and the others may not be so far", handOver(1, arriveLane, waitAll), SharedRace, "thread (1,0,0)"},
+	{"one lane waits for its warp", handOver(32, arriveAll, waitLane+"bar.warp.sync -1;"), 0, ""},
+	{"one lane waits and the others go on", handOver(32, arriveAll, waitLane), SharedRace, ""},
+	{"one lane waits for some of its warp", handOver(32, arriveAll, waitLane+"@!%p2 bra done; bar.warp.sync 0xffff;"), 0, ""},
+	{"one lane of a half waits and the other half goes on", handOver(32, arriveAll, waitLane+"@!%p2 bra high; bar.warp.sync 0xffff; high:"), SharedRace, ""},
+	{"one lane hands over what it wrote", handOver(1, "@%p3 st.shared.u32 [%r3], %r0;"+arriveLane, waitAll+"@%p4 bra done;"), 0, ""},
+	{"half of a warp meets and one lane arrives", handOver(1, "@!%p2 bra done; bar.warp.sync 0xffff;"+arriveLane, waitAll+"@!%p2 bra done;"), 0, ""},
+	{"lanes arrive one after the other", handOver(32, "@%p2 bra low; "+arriveAll+" bra done; low: "+arriveAll, waitAll), 0, ""},
+	{"a wait that is not repeated", handOver(32, arriveAll, "mbarrier.try_wait.parity.shared.b64 %p5, [tile+512], 0;"), SharedRace, ""},
+	{"a wait that comes too early in another order", "@%p0 mbarrier.init.shared.b64 [tile+512], 64; bar.sync 0; st.shared.u32 [%r3], %r0; " + arriveAll + " mbarrier.test_wait.parity.shared.b64 %p5, [tile+512], 0; ld.shared.u32 %r9, [%r5];", SharedRace, ""},
+	{"a wait for what is known to be complete", "@%p0 mbarrier.init.shared.b64 [tile+512], 64; bar.sync 0; st.shared.u32 [%r3], %r0; " + arriveAll + " bar.sync 0; mbarrier.test_wait.parity.shared.b64 %p5, [tile+512], 0; @!%p5 trap;", 0, ""},
+	{"what a lane heard is handed on", "@%p0 mbarrier.init.shared.b64 [tile+512], 1; @%p0 mbarrier.init.shared.b64 [tile+520], 1; bar.sync 0; @!%p0 bra next; st.shared.u32 [tile+256], %r6; " + arriveAll + " bra done; next: setp.eq.u32 %p3, %r0, 9; setp.eq.u32 %p4, %r0, 40; @!%p3 bra third; " + waitAll +
+		" mbarrier.arrive.shared.b64 _, [tile+520]; third: @!%p4 bra done; more: mbarrier.try_wait.parity.shared.b64 %p5, [tile+520], 0; @!%p5 bra more; ld.shared.u32 %r9, [tile+256]; done:", 0, ""},
+	{"a barrier used before it is there", "@!%p1 bra done; @%p0 mbarrier.init.shared.b64 [tile+512], 32; mbarrier.arrive.shared.b64 _, [tile+512]; done:", SharedRace, "mbarrier.init"},
+	{"a barrier ended while it is used", "@%p0 mbarrier.init.shared.b64 [tile+512], 33; bar.sync 0; @!%p1 bra done; mbarrier.arrive.shared.b64 _, [tile+512]; @%p0 mbarrier.inval.shared.b64 [tile+512]; done:", SharedRace, "mbarrier.arrive"},
+	{"a barrier ended after it was used", "@%p0 mbarrier.init.shared.b64 [tile+512], 33; bar.sync 0; @!%p1 bra met; mbarrier.arrive.shared.b64 _, [tile+512]; met: bar.sync 0; @%p0 mbarrier.inval.shared.b64 [tile+512]; bar.sync 0; @%p0 st.shared.u32 [tile+512], %r6;", 0, ""},
+}
+
 func TestSharedRaces(t *testing.T) {
-	for _, c := range sharedRaceCases {
+	for _, c := range slices.Concat(sharedRaceCases, handOverCases) {
 		for seed := range uint64(4) {
 			err := newDevice(t, raceKernel(c.body)).run("k", 2, 64, Options{Workers: 1, Seed: seed * 0x4000000000000123, Races: true}, uint64(0))
 			var f *Fault
@@ -68,6 +108,29 @@ func TestSharedRaces(t *testing.T) {
 				t.Errorf("%s, seed %d: %v, want %v that says %q", c.name, seed, err, c.want, c.says)
 			}
 		}
+	}
+}
+
+// TestReaders: whoever writes must come after each of the warps that have read,
+// however many there are and in whatever order.
+func TestReaders(t *testing.T) {
+	const warps = 8
+	run := func(without int, again string) error {
+		body := fmt.Sprintf("@%%p0 st.shared.u32 [tile], %%r6; bar.sync 0; ld.shared.u32 %%r9, [tile]; %s setp.eq.u32 %%p3, %%r2, %d; @%%p3 bra done; bar.sync 1, %d; setp.eq.u32 %%p4, %%r0, %d; @%%p4 st.shared.u32 [tile], %%r6; done:",
+			again, without, 32*(warps-1), 32*((without+1)%warps))
+		return newDevice(t, raceKernel(body)).run("k", 1, 32*warps, Options{Workers: 1, Races: true}, uint64(0))
+	}
+	for _, again := range []string{"", "setp.lt.u32 %p5, %r1, 9; @%p5 ld.shared.u32 %r9, [tile]; bar.warp.sync -1; @%p5 ld.shared.u8 %r9, [tile+1];"} {
+		for w := range warps {
+			var f *Fault
+			if err := run(w, again); !errors.As(err, &f) || f.Kind != SharedRace || !strings.Contains(f.Detail, fmt.Sprintf("thread (%d,0,0)", 32*w)) {
+				t.Errorf("nobody waits for warp %d: %v", w, err)
+			}
+		}
+	}
+	const all = "@%p0 st.shared.u32 [tile], %r6; bar.sync 0; ld.shared.u32 %r9, [tile]; bar.sync 1, 256; @%p0 st.shared.u32 [tile], %r6;"
+	if err := newDevice(t, raceKernel(all)).run("k", 1, 32*warps, Options{Workers: 1, Races: true}, uint64(0)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -120,6 +183,8 @@ var globalRaceCases = []struct {
 	{"blocks read the same words", "mad.wide.u32 %d0, %r0, 4, %d0; ld.global.u32 %r9, [%d0];", 0},
 	{"atomics", "red.global.add.u32 [%d0], 1;", 0},
 	{"atomics, plain read", "red.global.add.u32 [%d0], 1; ld.global.u32 %r9, [%d0];", GlobalRace},
+	{"atomics, set to zero before without a barrier", "mov.u32 %r9, %ctaid.x; mad.wide.u32 %d0, %r9, 4, %d0; @%p0 st.global.u32 [%d0], %r6; red.global.add.u32 [%d0], 1;", GlobalRace},
+	{"atomics, set to zero before", "mov.u32 %r9, %ctaid.x; mad.wide.u32 %d0, %r9, 4, %d0; @%p0 st.global.u32 [%d0], %r6; bar.sync 0; red.global.add.u32 [%d0], 1;", 0},
 	{"warps of a block", "mov.u32 %r9, %ctaid.x; mad.lo.u32 %r9, %r9, 64, %r1; mad.wide.u32 %d0, %r9, 4, %d0; st.global.u32 [%d0], %r0;", GlobalRace},
 	{"ticket", ticket("fence.acq_rel.gpu;", "bar.sync 0;", "fence.acq_rel.gpu;"), 0},
 	{"ticket, every thread fences", ticket("", "fence.acq_rel.gpu; bar.sync 0;", "fence.acq_rel.gpu;"), 0},

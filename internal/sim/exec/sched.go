@@ -47,9 +47,10 @@ type barOp struct {
 
 // barrier is one of a block's 16 named barriers.
 type barrier struct {
-	parked  int // fragments that wait here
-	arrived int // threads that arrived without waiting
-	count   int // threads expected, 0 for all of the block
+	parked  int   // fragments that wait here
+	arrived int   // threads that arrived without waiting
+	count   int   // threads expected, 0 for all of the block
+	red     uint8 // of barOp
 	known   bool
 }
 
@@ -510,7 +511,10 @@ func (x *ctx) barrier(f *frag, in *inst, pc int32) int32 {
 	if b.known && b.count != count {
 		x.fail(in, BarrierMisuse, first, 0, 0, "", "barrier %d expects %s here, others arrived expecting %s", id, threadCount(count), threadCount(b.count))
 	}
-	b.known, b.count = true, count
+	if b.known && b.red != in.bar.red {
+		x.fail(in, BarrierMisuse, first, 0, 0, "", "others arrived at barrier %d by bar.sync, bar.arrive or another bar.red: what comes of that is undefined", id)
+	}
+	b.known, b.count, b.red = true, count, in.bar.red
 	if in.ctl == barArrive {
 		if f.mask != x.wave.live[f.warp] && f.warps == 1 {
 			x.fail(in, BarrierMisuse, first, 0, 0, "", "only lanes %#x of the warp's %#x arrive", f.mask, x.wave.live[f.warp])
