@@ -68,10 +68,10 @@
 //
 // cp.async, bulk and tensor copies and wgmma take effect when their threads wait
 // for them, or somebody for the barrier at which they arrive, which is as late as
-// PTX allows. Until then whoever touches what they
-// write (accumulators, too), or overwrites what they read (registers of A, too),
-// is reported; so is work that nobody waits for. A wait for a barrier in shared
-// memory fails at once the first time.
+// PTX allows. Until then whoever touches what they write (accumulators, too), or
+// overwrites what they read (registers of A, too), is reported; so is work that
+// nobody waits for, and a bulk store of bytes that nobody wrote. A wait for a
+// barrier in shared memory fails at once the first time.
 //
 // With Options.Races, what asynchronous operations read and write of shared
 // memory takes part in the search, and so does the way to memory
