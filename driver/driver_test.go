@@ -364,7 +364,10 @@ func TestLaunchAttributes(t *testing.T) {
 		r.want(k.Launch(s, cfg, x, y, float32(1), uint32(512)), ErrorInvalidValue, fmt.Sprint(optin, " bytes of dynamic shared memory"))
 		r.want(k.Launch(s, LaunchConfig{Grid: Dim{1}, Block: Dim{64, 64}}, x, y, float32(1), uint32(512)), ErrorInvalidValue, "block [64 64 1] (this kernel takes at most ", " threads)")
 		r.check(k.SetMaxDynamicShared(optin), k.SetSharedCarveout(-1), k.Launch(s, cfg, x, y, float32(1), uint32(512)), s.Synchronize())
-		r.want(k.SetMaxDynamicShared(optin+1), ErrorInvalidValue)
+		r.want(k.SetMaxDynamicShared(optin+1), ErrorInvalidValue, fmt.Sprintf("can have %d bytes", optin))
+		if wide := optin << 16 << 16; wide != 0 { // in 32 bits it would be 0, which is allowed
+			r.want(k.SetMaxDynamicShared(wide), ErrorInvalidValue, fmt.Sprintf("%d bytes", wide))
+		}
 		r.closes(x, y, mod, s)
 	})
 }

@@ -1,6 +1,9 @@
 package driver
 
 import (
+	"errors"
+	"fmt"
+	"math"
 	"sync"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
@@ -152,7 +155,17 @@ func (k *Kernel) set(a abi.FunctionAttribute, value int) error {
 // More than 48 KiB need it; the device's AttrMaxSharedMemoryPerBlockOptin is the
 // limit of static and dynamic memory together.
 func (k *Kernel) SetMaxDynamicShared(bytes int) error {
-	return k.set(abi.FunctionAttributeMaxDynamicSharedSizeBytes, bytes)
+	err := k.set(abi.FunctionAttributeMaxDynamicSharedSizeBytes, max(math.MinInt32, min(bytes, math.MaxInt32)))
+	if !errors.Is(err, ErrorInvalidValue) {
+		return err
+	}
+	detail := fmt.Sprintf("%d bytes of dynamic shared memory", bytes)
+	static, err1 := k.attribute(abi.FunctionAttributeSharedSizeBytes)
+	most, err2 := k.mod.ctx.Device().Attribute(AttrMaxSharedMemoryPerBlockOptin)
+	if err1 == nil && err2 == nil {
+		detail += fmt.Sprintf(": a block of this device can have %d bytes of shared memory, %d of which are the kernel's own variables", most, static)
+	}
+	return named(err, "kernel %s, %s", k.name, detail)
 }
 
 // SetSharedCarveout says which share of the L1 cache should be shared memory, in

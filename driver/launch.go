@@ -166,8 +166,16 @@ func (k *Kernel) failed(op string, r abi.Result, cfg *LaunchConfig) error {
 	if n, unknown := k.attribute(abi.FunctionAttributeMaxThreadsPerBlock); unknown == nil && float64(block[0])*float64(block[1])*float64(block[2]) > float64(n) {
 		most = fmt.Sprintf(" (this kernel takes at most %d threads)", n)
 	}
-	return named(err, "kernel %s, grid %v, block %v%s, %d bytes of dynamic shared memory", k.name, cfg.Grid.full(), block, most, cfg.Shared)
+	grid, many := cfg.Grid.full(), ""
+	if l, ok := k.mod.ctx.api.(blockLimiter); ok && float64(grid[0])*float64(grid[1])*float64(grid[2]) > float64(l.MaxBlocks()) {
+		many = fmt.Sprintf(" (the simulated device runs at most %d blocks)", l.MaxBlocks())
+	}
+	return named(err, "kernel %s, grid %v%s, block %v%s, %d bytes of dynamic shared memory", k.name, grid, many, block, most, cfg.Shared)
 }
+
+// blockLimiter is an implementation of the seam that does not run every grid that
+// CUDA allows.
+type blockLimiter interface{ MaxBlocks() uint64 }
 
 // configure writes cfg down as the driver wants it, in memory of a's.
 func (a *Args) configure(cfg *LaunchConfig, s abi.Stream) *abi.LaunchConfig {

@@ -136,6 +136,9 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	if shared > math.MaxUint32 {
 		return nil, fmt.Errorf("-shared %d: more than any device has", shared)
 	}
+	if j.fuel == 0 {
+		return nil, errors.New("-fuel 0: with none, nothing runs")
+	}
 	j.launch.Shared = uint32(shared)
 	j.args, err = parseArgs(list)
 	return &j, err

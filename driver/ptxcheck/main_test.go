@@ -87,6 +87,9 @@ func TestExitCodes(t *testing.T) {
 		{"more memory than there is", "-entry copy -block 32 -args buf:1024,buf:4000000000000000000,f32:2", good, unusable, "argument 1"},
 		{"block too large", "-entry copy -block 2048 -args buf:1024,buf:1024,f32:2", good, unusable, "2048"},
 		{"too much shared memory", "-entry copy -shared 4294967295 -block 32 -args buf:1024,buf:1024,f32:2", good, unusable, "shared"},
+		{"a byte more than a block can have", "-entry copy -shared 232449 -cc 90 -block 32 -args buf:1024,buf:1024,f32:2", good, unusable, "can have 232448 bytes"},
+		{"more blocks than run here", "-entry copy -grid 2147483647 -block 32 -args buf:1024,buf:1024,f32:2", good, unusable, "runs at most 268435456 blocks"},
+		{"no fuel", "-entry copy -fuel 0", good, unusable, "-fuel"},
 		{"no file", "-entry copy", filepath.Join(dir, "none.ptx"), unusable, "none.ptx"},
 		{"not PTX", "-entry copy", file("text.ptx", "hello"), unusable, "1:1"},
 		{"bad instruction", "-entry copy", file("bad.ptx", strings.Replace(copyKernel, "mul.rn.f32", "mul.rx.f32", 1)), unusable, "21:"},
@@ -192,6 +195,8 @@ func TestUnusable(t *testing.T) {
 		{".param .f32 scale", ".param .f33 scale", "", "expected a type"},
 		{"st.global.f32 [%o], %x", "st.global.f32 [%o]", "22:2", "takes 2 operands, got 1"},
 		{"}\n", "", "", "end of file"},
+		{"ret;", "ret; // 3 \xb5s", "23:12", "expected UTF-8"},
+		{".param .f32 scale", ".param .f32 scale, .param .b8 more[4096]", "5:1", "at most 4096"},
 	} {
 		path := filepath.Join(t.TempDir(), "bad.ptx")
 		if err := os.WriteFile(path, []byte(strings.Replace(copyKernel, c.old, c.new, 1)), 0o666); err != nil {

@@ -30,6 +30,9 @@ func (k *kernelWork) run(s *Sim) error {
 // hours here, so that a launch with a wild size would look like a hang.
 const maxBlocks = 1 << 28
 
+// MaxBlocks is the most blocks that a launch may have.
+func (s *Sim) MaxBlocks() uint64 { return maxBlocks }
+
 // shape checks the sizes of a launch. s.mu is held.
 func (s *Sim) shape(f *function, c *abi.LaunchConfig) (l exec.Launch, r abi.Result) {
 	l = exec.Launch{

@@ -96,8 +96,8 @@ func (s *Sim) load(image []byte, jit *abi.JitOptions) (*module, error) {
 		return nil, cannotLoad(abi.ErrorInvalidPTX, "%s", located(err))
 	}
 	m.prog = prog
-	for _, k := range prog.Kernels {
-		if err := s.fits(k, tree.Version); err != nil {
+	for _, e := range tree.Entries {
+		if err := s.fits(e, prog.Kernels[e.Name], tree.Version); err != nil {
 			prog.Unload()
 			return nil, err
 		}
@@ -123,8 +123,17 @@ func ptxText(image []byte) (string, error) {
 	if i := bytes.IndexByte(image, 0); i >= 0 {
 		image = image[:i]
 	}
-	if len(image) == 0 || !utf8.Valid(image) {
+	if len(image) == 0 {
 		return "", cannotLoad(abi.ErrorInvalidImage, "the image is not PTX text")
+	}
+	for at, text := 0, image; at < len(text); {
+		r, n := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && n == 1 {
+			line := text[:at]
+			pos := ptx.Pos{Line: 1 + bytes.Count(line, []byte("\n")), Col: at - bytes.LastIndexByte(line, '\n')}
+			return "", cannotLoad(abi.ErrorInvalidImage, "ptx line %v: the image is not PTX text: expected UTF-8, got the byte %#x", pos, text[at])
+		}
+		at += n
 	}
 	return string(image), nil
 }
@@ -169,16 +178,16 @@ func (s *Sim) accepts(m *ptx.Module, jit *abi.JitOptions) (int, error) {
 }
 
 // fits checks a kernel against the limits that the assembler enforces.
-func (s *Sim) fits(k *exec.Kernel, isa ptx.Version) error {
+func (s *Sim) fits(e *ptx.Entry, k *exec.Kernel, isa ptx.Version) error {
 	if k.StaticShared > maxSharedDefault {
-		return cannotLoad(abi.ErrorInvalidPTX, "ptx: entry %s uses too much shared data (%d bytes, at most %d)", k.Name, k.StaticShared, maxSharedDefault)
+		return cannotLoad(abi.ErrorInvalidPTX, "ptx line %v: entry %s uses too much shared data (%d bytes, at most %d)", e.Pos, k.Name, k.StaticShared, maxSharedDefault)
 	}
 	limit := uint32(maxParameterBytes)
 	if isa.Major > 8 || isa.Major == 8 && isa.Minor >= 1 {
 		limit = maxParameterBytes81
 	}
 	if k.ParamBytes > limit {
-		return cannotLoad(abi.ErrorInvalidPTX, "ptx: entry %s has too many parameters (%d bytes, at most %d)", k.Name, k.ParamBytes, limit)
+		return cannotLoad(abi.ErrorInvalidPTX, "ptx line %v: entry %s has too many parameters (%d bytes, at most %d)", e.Pos, k.Name, k.ParamBytes, limit)
 	}
 	return nil
 }

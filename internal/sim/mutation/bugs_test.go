@@ -103,7 +103,7 @@ var bugs = []bug{
 
 	{"a block counts as started once it has arrived", "hopper_cluster.go", "\tif in.ctl == clusterArrive {\n\t\tx.clusterReleased()", "\tif in.ctl == clusterArrive {\n\t\tx.met = true\n\t\tx.clusterReleased()"},
 	{"a warp knows of a start that another has waited for", "race_cluster.go", "!x.races.hasMet(m.races.block, warp, lane&31)", "false"},
-	{"a block that exits waits for nobody", "race_cluster.go", "!ok && (first == nil", "false && (first == nil"},
+	{"a block that exits waits for nobody", "race_cluster.go", "!ok && (first == nil", "!ok && false && (first == nil"},
 	{"a relaxed arrival orders what came before", "race_cluster.go", "if !relaxed {", "if true {"},
 	{"an arrival tells of what its warp does next", "race_cluster.go", "own.others)\n\t\t}\n\t}\n\tr.tick(c)\n}", "own.others)\n\t\t}\n\t}\n}"},
 	{"a barrier of a block joins nothing known of others", "race_cluster.go", "r.warps[w].others = union(all, nil)", "r.warps[w].others = union(r.warps[w].others, nil)"},
