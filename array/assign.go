@@ -1,6 +1,8 @@
 package array
 
 import (
+	"errors"
+
 	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
@@ -12,8 +14,9 @@ import (
 // expressions recorded so far. An expression is computed straight into a, by one
 // kernel; if expressions, src among them, still read the elements that are
 // overwritten, those keep the old memory and a gets a new one, or, where a is only
-// part of its memory, they are evaluated first. A destination
-// that shows one element in several places, as BroadcastTo makes it, is ErrShape.
+// part of its memory, they are evaluated first, unless that costs more than a copy of
+// the rest. A destination that shows one element in several places, as BroadcastTo
+// makes it, is ErrShape.
 func (a *Array[T]) Assign(src *Array[T]) error { return assign("Assign", a.h(), src.h()) }
 
 // Fill writes value to all elements of the memory that a is a view of.
@@ -82,8 +85,8 @@ func (c call) assignScalar(dst handle, value scalar) *Error {
 
 // write overwrites the elements of dst by an expression. Expressions that were
 // recorded before and read them, that one among them, keep the elements: where all
-// of the storage is overwritten they are left the old memory, and it takes a new
-// one; else they are evaluated first.
+// of the storage is overwritten, or a copy of the rest costs less than they do, they are
+// left the old memory, and it takes a new one; else they are evaluated first.
 func (c call) write(dst handle, express func(w *work) *Error) *Error {
 	return c.locked(dst.dev, func() *Error { return c.writeLocked(dst, express) })
 }
@@ -100,7 +103,8 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 		return c.writeRecorded(rec, dst, express)
 	}
 	renew := s.readers.any()
-	if renew && !(s.block.asked == uint64(to.Len()*dst.node.typ.Size()) && s.holds == 0 && sh.maySetAside(s.bytes())) {
+	whole := s.block.asked == uint64(to.Len()*dst.node.typ.Size())
+	if renew && !((whole || s.hasSteps()) && s.holds == 0 && sh.maySetAside(s.bytes())) {
 		if err := sh.overwritten(s); err != nil {
 			return err
 		}
@@ -128,7 +132,7 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 			}
 			return c.writeLocked(dst, express)
 		}
-		return w.renew(dst, s, fresh)
+		return w.renew(dst, s, fresh, whole)
 	}
 	_, err := w.runLocked(to, dst.node.typ, s)
 	if err == nil {
@@ -137,9 +141,23 @@ func (c call) writeLocked(dst handle, express func(w *work) *Error) *Error {
 	return err
 }
 
+// hasSteps says whether more than all of s would be computed for expressions that are
+// operands of others, as the steps of a stencil are. Mostly nobody wants those for
+// themselves, but Go cannot say so.
+func (s *storage) hasSteps() bool {
+	bytes := 0
+	for n := range s.readers.all {
+		if n.consumers > 0 {
+			bytes += n.bytes()
+		}
+	}
+	return uint64(bytes) > s.block.asked
+}
+
 // renew runs the work with a new block for s, whose old one stays with the
-// expressions that read it.
-func (w *work) renew(dst handle, s *storage, fresh *block) *Error {
+// expressions that read it. Where the work does not write the whole of it, the block
+// begins as a copy.
+func (w *work) renew(dst handle, s *storage, fresh *block, whole bool) *Error {
 	sh := s.sh
 	old := s.detach()
 	s.block = fresh
@@ -151,13 +169,40 @@ func (w *work) renew(dst handle, s *storage, fresh *block) *Error {
 			w.loads(old)
 		}
 	}
-	_, err := w.runLocked(&dst.node.layout, dst.node.typ, s)
+	var err *Error
+	if !whole {
+		err = w.copyBlock(fresh, old.block)
+	}
+	if err == nil {
+		_, err = w.runLocked(&dst.node.layout, dst.node.typ, s)
+	}
 	if err != nil {
 		sh.release(fresh)
 		s.attach(old)
 		return err
 	}
 	w.computed()
+	return nil
+}
+
+// copyBlock queues a copy of a block's bytes to another of the same size.
+func (w *work) copyBlock(to, from *block) *Error {
+	st := w.dev.stream
+	if err := w.dev.open(w.call); err != nil {
+		return err
+	}
+	if err := errors.Join(from.beforeRead(st), to.beforeWrite(st)); err != nil {
+		return w.deviceError(err)
+	}
+	m := st.next()
+	from.read(m)
+	to.write(m)
+	if moved := w.dev.sh.moved; moved != nil {
+		*moved += 2 * int(from.asked)
+	}
+	if err := st.queue.CopyDtoD(driver.Ptr(to.address), driver.Ptr(from.address), from.asked); err != nil {
+		return w.deviceError(err)
+	}
 	return nil
 }
 

@@ -283,9 +283,11 @@ func (w *work) readsElsewhere(s *storage, to *layout) bool {
 	return w.product != nil && slices.Contains(w.factors[:], s)
 }
 
-// evaluateReaders evaluates the expressions recorded in a capture that read s.
+// evaluateReaders evaluates the expressions recorded in a capture that read s: the
+// latest first, which are not computed from what the others give, so that the graph
+// may do without those.
 func (sh *shared) evaluateReaders(rec *recording, s *storage) *Error {
-	for _, n := range slices.Collect(s.readers.all) {
+	for _, n := range slices.Backward(slices.Collect(s.readers.all)) {
 		if n.pending() && n.dev.capturing() == rec {
 			if err := sh.try(n); err == missing {
 				return err

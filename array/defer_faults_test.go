@@ -30,8 +30,8 @@ func expressionsWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, w, part := Full(d, float32(3), 4), Full(d, float32(10), 4), Full(d, float32(20), 4)
-	program := func() (held, sum *Array[float32], errs [5]error) {
+	x, w, part, grid := Full(d, float32(3), 4), Full(d, float32(10), 4), Full(d, float32(20), 4), Full(d, float32(30), 4)
+	program := func() (held, sum *Array[float32], errs [6]error) {
 		held = w.Sub(x)
 		mid := part.Add(x)
 		errs[0] = w.Assign(held.MulScalar(2))
@@ -39,13 +39,16 @@ func expressionsWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API
 		sum = mid.Mul(x).Sum()
 		shared := w.Mul(x).Add(part)
 		later := shared.AddScalar(1)
-		errs[2], errs[3], errs[4] = held.Eval().Err(), sum.Err(), errors.Join(shared.Neg().Eval().Err(), later.Eval().Err())
+		steps := grid.Add(x).Add(grid) // which are left the grid's memory
+		errs[2] = grid.Slice(R(0, 2)).Assign(steps.Slice(R(2, 4)).Neg())
+		errs[3], errs[4], errs[5] = held.Eval().Err(), sum.Err(), errors.Join(shared.Neg().Eval().Err(), later.Eval().Err())
 		return held, sum, errs
 	}
 	if warm {
 		program()
 		w.Fill(10)
 		part.Fill(20)
+		grid.Fill(30)
 	}
 	if err := d.Sync(); err != nil {
 		t.Fatal(err)
@@ -67,7 +70,7 @@ func expressionsWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API
 		a    *Array[float32]
 		want []float32
 		old  []float32
-	}{{w, []float32{14, 14, 14, 14}, []float32{10, 10, 10, 10}}, {part, []float32{23, 23, 20, 20}, []float32{20, 20, 20, 20}}, {held, []float32{7, 7, 7, 7}, nil}, {sum, []float32{276}, nil}} {
+	}{{w, []float32{14, 14, 14, 14}, []float32{10, 10, 10, 10}}, {part, []float32{23, 23, 20, 20}, []float32{20, 20, 20, 20}}, {grid, []float32{-63, -63, 30, 30}, []float32{30, 30, 30, 30}}, {held, []float32{7, 7, 7, 7}, nil}, {sum, []float32{276}, nil}} {
 		if errs[i] != nil {
 			c.want = c.old
 		}
@@ -81,10 +84,10 @@ func expressionsWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API
 		}
 	}
 	checkWorks(t, what, d)
-	for _, a := range []*Array[float32]{x, w, part, held, sum} {
+	for _, a := range []*Array[float32]{x, w, part, grid, held, sum} {
 		a.Free()
 	}
-	x, w, part, held, sum = nil, nil, nil, nil, nil
+	x, w, part, grid, held, sum = nil, nil, nil, nil, nil, nil
 	checkReturned(t, what, d)
 	if err := d.Close(); err != nil {
 		t.Errorf("%s: Close: %v", what, err)

@@ -275,6 +275,13 @@ var usual = []struct {
 		w.Assign(w.Sub(d2.Div(d2.Norm().AddScalar(1e-6))))
 		return []*Array[float32]{w}
 	}},
+	{"a stencil in place", func(d *Device) []*Array[float32] {
+		u := Normal[float32](NewRand(d, 1), 30, 40)
+		for range 3 {
+			u.Slice(R(1, -1), R(1, -1)).Assign(diffused(u))
+		}
+		return []*Array[float32]{u}
+	}},
 	{"a long chain", func(d *Device) []*Array[float32] {
 		x := Normal[float32](NewRand(d, 1), 2000)
 		y := x
@@ -305,6 +312,107 @@ var usual = []struct {
 		}
 		return []*Array[float32]{y.Eval()}
 	}},
+}
+
+// diffused is what a step of the heat equation makes of the inside of u.
+func diffused(u *Array[float32]) *Array[float32] {
+	in := R(1, -1)
+	sides := u.Slice(R(0, -2), in).Add(u.Slice(R(2, End), in)).Add(u.Slice(in, R(0, -2))).Add(u.Slice(in, R(2, End)))
+	return u.Slice(in, in).Add(sides.Sub(u.Slice(in, in).MulScalar(4)).MulScalar(0.2))
+}
+
+// TestStencil takes steps of the heat equation in place, at once and by a graph: as plain
+// Go does, and without the steps of a step in kernels of their own. Those that are
+// looked at later have the value that they had.
+func TestStencil(t *testing.T) {
+	const rows, columns, steps = 20, 33, 10
+	d, _ := newRecorded(t)
+	rng := seeded(t)
+	want := make([]float32, rows*columns)
+	for i := range want {
+		want[i] = rng.Float32()
+	}
+	first := slices.Clone(want)
+	for range steps {
+		old := slices.Clone(want)
+		for i := range want {
+			if r, c := i/columns, i%columns; r > 0 && r < rows-1 && c > 0 && c < columns-1 {
+				sides := old[i-columns] + old[i+columns] + old[i-1] + old[i+1]
+				want[i] = old[i] + float32(float32(sides-old[i]*4)*0.2)
+			}
+		}
+	}
+	check := func(what string, u *Array[float32]) {
+		t.Helper()
+		if got := values(t, u); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", what, got, want)
+		}
+	}
+	inside := func(u *Array[float32]) *Array[float32] { return u.Slice(R(1, -1), R(1, -1)) }
+
+	u := FromSlice(d, first, rows, columns)
+	before := d.Stats().Launches
+	for range steps {
+		if err := inside(u).Assign(diffused(u)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := d.Stats().Launches - before; n != steps {
+		t.Errorf("%d kernels for %d steps", n, steps)
+	}
+	check("at once", u)
+
+	u = FromSlice(d, first, rows, columns)
+	g, err := d.Capture(func(c *Device) error { return inside(u.On(c)).Assign(diffused(u.On(c))) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	before = d.Stats().Launches
+	for range steps {
+		if err := g.Launch(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := d.Stats().Launches - before; n != 2*steps {
+		t.Errorf("%d kernels in %d launches of a graph, want 2 in each", n, steps)
+	}
+	check("by a graph", u)
+
+	fork, err := d.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u = FromSlice(d, first, rows, columns)
+	middle := inside(u.On(fork))
+	sum := middle.Add(u.On(fork).Slice(R(0, -2), R(1, -1)))
+	more := sum.Add(middle)
+	last := more.Add(middle)
+	if err := inside(u).Slice(R(0, 2)).Fill(0); err != nil {
+		t.Fatal(err)
+	}
+	switch old := sum.node.operands()[0].root().store.block; {
+	case old == u.node.store.block:
+		t.Error("the steps were not left the old memory")
+	case !slices.ContainsFunc(old.reads, func(m mark) bool { return m.stream == d.stream }):
+		t.Error("who writes to the old memory will not wait for the copy")
+	}
+	runtime.KeepAlive(last)
+	sums, mores := values(t, sum), values(t, more) // computed on the other stream
+	for i := range sums {
+		at := (1+i/(columns-2))*columns + 1 + i%(columns-2)
+		if want := first[at] + first[at-columns]; sums[i] != want || mores[i] != want+first[at] {
+			t.Fatalf("element %d of what was recorded before: %v and %v, want %v and %v", i, sums[i], mores[i], want, want+first[at])
+		}
+	}
+	for i, got := range values(t, u) {
+		want := first[i]
+		if r, c := i/columns, i%columns; (r == 1 || r == 2) && c > 0 && c < columns-1 {
+			want = 0
+		}
+		if got != want {
+			t.Fatalf("element %d is %v, want %v", i, got, want)
+		}
+	}
 }
 
 // TestNeverMoreThanEager runs the usual programs with and without deferral: results

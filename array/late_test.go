@@ -190,7 +190,7 @@ func (p *lateProgram) step() {
 	}
 	a, b := p.pick()
 	x, y := a.real.On(d), b.real.On(d)
-	switch p.rng.IntN(26) {
+	switch p.rng.IntN(28) {
 	case 0, 1, 2:
 		z := p.add(x.Add(y), mapped(a, b, func(x, y int32) int32 { return x + y }), a.bad || b.bad, "%s + %s on %d", a.name, b.name, k)
 		if p.rng.IntN(2) == 0 {
@@ -222,7 +222,7 @@ func (p *lateProgram) step() {
 		p.compare(a)
 	case 17:
 		p.free(a)
-	case 18:
+	case 18, 25, 26:
 		p.half(d, k, a, b)
 	case 19, 20, 21:
 		p.handOver(d, k, a)
@@ -334,9 +334,15 @@ func (p *lateProgram) graph(d *Device, k int, a, b *lateArray) {
 	}
 }
 
-// half assigns to a part of an array.
+// half assigns to a part of an array, which expressions in several steps may still read:
+// those are left its memory.
 func (p *lateProgram) half(d *Device, k int, a, b *lateArray) {
 	n := len(a.data) / 2
+	if p.rng.IntN(2) == 0 {
+		at := p.rng.IntN(len(p.devices))
+		x, y := a.real.On(p.devices[at]), b.real.On(p.devices[at])
+		p.add(x.Add(y).Add(x).Add(y), mapped(a, b, func(x, y int32) int32 { return 2*x + 2*y }), a.bad || b.bad, "%s + %s, twice, on %d", a.name, b.name, at)
+	}
 	p.logf("half of %s = half of %s on %d", a.name, b.name, k)
 	p.check("Assign", a.real.On(d).Slice(R(0, n)).Assign(b.real.On(d).Slice(R(n, 2*n))))
 	data := slices.Clone(a.data)
