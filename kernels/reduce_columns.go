@@ -106,7 +106,7 @@ func (r *reduction) planColumns(p *Plan) bool {
 	k.groups = min(slots/k.run, 256/k.lanes)
 	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
 	k.split = parts > 1
-	s := newSplit(parts, r.fan())
+	s := newSplit(parts, k.fan())
 	tiles, outer := ceilDiv(vectors, k.lanes), r.outputs()/columns
 	if k.lanes*k.groups < 64 && outer > 1 && !r.moments {
 		return false
@@ -207,6 +207,17 @@ func (k *columnsKernel) resident() int {
 	return 0
 }
 
+// fan is how many partial results a thread combines at once.
+func (k *columnsKernel) fan() int {
+	switch {
+	case k.moments != noMoments:
+		return momentsFan
+	case isArg(k.op):
+		return partialFan // wideFan spills
+	}
+	return wideFan
+}
+
 // columnsEmitter is the state of writing a columnsKernel.
 type columnsEmitter struct {
 	*reducer
@@ -247,7 +258,7 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 	var f *finish
 	if k.split {
 		e.load.once = k.lanes*k.vec*k.in.Size() >= 128 // whole lines
-		f = declareFinish(e.reducer)
+		f = declareFinish(e.reducer, k.fan())
 		f.columns = e.narrow(b.Ld(columns))
 	}
 	var count *ptx.Reg

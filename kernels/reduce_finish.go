@@ -17,17 +17,14 @@ type finish struct {
 	fan     int        // partial results that a thread combines at once
 }
 
-// partialFan is the usual fan, momentsFan that of moments, which take more
-// registers.
-const partialFan, momentsFan = 8, 4
+// partialFan is the usual fan, wideFan that of columns where registers suffice, and
+// momentsFan that of moments, which take more of them.
+const partialFan, wideFan, momentsFan = 8, 16, 4
 
 // declareFinish adds the parameters, in the order of split.scratch.
-func declareFinish(r *reducer) *finish {
+func declareFinish(r *reducer, fan int) *finish {
 	b := r.b
-	f := &finish{r: r, tickets: b.Param("tickets", ptx.U64), fan: partialFan}
-	if r.form == momentsPartial {
-		f.fan = momentsFan
-	}
+	f := &finish{r: r, tickets: b.Param("tickets", ptx.U64), fan: fan}
 	for _, field := range r.fields(partial{}) {
 		f.fields = append(f.fields, b.Param("partial_"+field.name, ptx.U64))
 	}

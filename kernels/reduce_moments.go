@@ -24,14 +24,6 @@ const momentWords = 16
 // registersOf is the number of registers that a value takes.
 func registersOf(t Type) int { return max(t.Size(), 4) / 4 }
 
-// fan is how many partial results a thread combines at once.
-func (r *reduction) fan() int {
-	if r.moments {
-		return momentsFan
-	}
-	return partialFan
-}
-
 // A momentSlot is the first of a slot's elements, and the sums of the others'
 // differences from it and of their squares.
 type momentSlot struct{ first, sum, squares *ptx.Reg }

@@ -227,7 +227,7 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	rows := b.Param("rows", e.position())
 	var f *finish
 	if k.form == rowsSplit {
-		f, e.load.once = declareFinish(e.reducer), true
+		f, e.load.once = declareFinish(e.reducer, partialFan), true
 	}
 	var count *ptx.Reg
 	if k.op == OpMean {

@@ -40,7 +40,7 @@ func (e *rowEmitter) declareSplit() {
 	e.moments = newReducer(e.b, OpSum, e.c, e.c, false)
 	e.moments.form, e.moments.memory = momentsPartial, e.sum.memory
 	e.moments.exchange(e.threads / 32)
-	e.finish = declareFinish(e.moments)
+	e.finish = declareFinish(e.moments, momentsFan)
 	e.walk.once = true
 }
 
