@@ -61,7 +61,8 @@ type drawing struct {
 // by one call of the driver. It returns f's error, or the first one of an Assign or
 // a Keep on the Device. Operations run on their receiver's Device, so an Array x made
 // outside takes part as x.On(c), and a generator as r.On(c). What runs on another Device,
-// d included, is done at once, as ever, and not recorded: [Graph.String] says how much was.
+// d included, is done at once, as ever, and not recorded: where an On was forgotten,
+// [Graph.String] tells of fewer kernels, perhaps none.
 //
 // Arrays from outside that the work reads or writes are those of the launch, not of
 // the capture: an Assign to x.On(c) writes to x at each launch. Their memory stays

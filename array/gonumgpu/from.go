@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"reflect"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -52,15 +53,15 @@ func FromVector[T Float](dev *array.Device, v mat.Vector) *array.Array[T] {
 // be m's own.
 func hostMatrix[T Float](m mat.Matrix) (data []T, shape []int, transposed bool, err error) {
 	defer recovered(&err)
-	if m == nil {
-		return nil, nil, false, unfit("the matrix is nil")
-	}
 	for {
 		u, ok := m.(mat.Untransposer)
 		if !ok {
 			break
 		}
 		m, transposed = u.Untranspose(), !transposed
+	}
+	if isNil(m) {
+		return nil, nil, false, unfit("the matrix is nil")
 	}
 	rows, columns := m.Dims()
 	shape = []int{rows, columns}
@@ -89,7 +90,7 @@ func hostMatrix[T Float](m mat.Matrix) (data []T, shape []int, transposed bool, 
 // hostVector returns v's elements. The slice may be v's own.
 func hostVector[T Float](v mat.Vector) (data []T, err error) {
 	defer recovered(&err)
-	if v == nil {
+	if isNil(v) {
 		return nil, unfit("the vector is nil")
 	}
 	n := v.Len()
@@ -104,6 +105,12 @@ func hostVector[T Float](v mat.Vector) (data []T, err error) {
 		data[i] = T(v.AtVec(i))
 	}
 	return data, nil
+}
+
+// isNil says whether m is nil or a nil pointer.
+func isNil(m mat.Matrix) bool {
+	v := reflect.ValueOf(m)
+	return m == nil || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // strided returns the elements that lie in rows of columns, row and column steps
@@ -135,8 +142,8 @@ func room[T Float](rows, columns int) ([]T, error) {
 	return make([]T, n), nil
 }
 
-// recovered makes an error of a panic: of a matrix that is a nil pointer, whose
-// methods break their promises, or that is too large for the host's memory.
+// recovered makes an error of a panic: of a matrix whose methods break their promises,
+// or that is too large for the host's memory.
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = unfit("the matrix cannot be read: %v", p)
