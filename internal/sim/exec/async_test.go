@@ -48,6 +48,25 @@ func copyArrives(count int, arrive, then string) string {
 	return fmt.Sprintf("@%%p0 mbarrier.init.shared.b64 [tile+512], %d; bar.sync 0; %s cp.async.mbarrier.arrive.%sshared.b64 [tile+512]; %s", count, copyWord, arrive, then)
 }
 
+// TestFreedBetweenLaunches: what a kernel remembers of memory from one launch to
+// the next does not let a lane's copy read it once it is freed.
+func TestFreedBetweenLaunches(t *testing.T) {
+	d := newDevice(t, asyncKernel(copyWord+"cp.async.wait_all;"))
+	buf := buffer(d, "buf", make([]uint32, 128))
+	for range 2 {
+		if err := d.run("k", 1, 64, Options{Workers: 1}, buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.mem.Free(buf); err != nil {
+		t.Fatal(err)
+	}
+	var f *Fault
+	if err := d.run("k", 1, 64, Options{Workers: 1}, buf); !errors.As(err, &f) || f.Kind != UseAfterFree || f.Label != "buf" {
+		t.Errorf("%v, want a use after free of buf", err)
+	}
+}
+
 const useWord = "ld.shared.u32 %r9, [%r3]; st.global.u32 [%d1], %r9;"
 
 var arrivingCases = []struct {

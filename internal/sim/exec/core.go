@@ -98,6 +98,7 @@ type code struct {
 	async  bool    // some instructions access shared memory by the asynchronous proxy
 	remote bool    // some access another block's shared memory
 	mbars  bool    // some are about barriers in shared memory
+	groups []slot  // the registers that products of four warps use
 	places []place // of the PTX instructions
 	text   string  // of the PTX instructions, one after the other
 }

@@ -89,8 +89,9 @@
 // the proxies of global memory.
 //
 // Tensor maps have no interleaved layouts and no im2col, and there are no sparse
-// products. It is not looked for whether a wgmma.fence stands before every product,
-// only before the first. Registers are counted for setmaxnreg alone: how many a
-// kernel needs is known to the assembler only. On a big-endian host values lie in
-// memory in the host's byte order.
+// products. A missing wgmma.fence is seen by registers of a product whose values
+// have changed since the last one, not where a thread only reads them. Registers
+// are counted for setmaxnreg alone: how many a kernel needs is known to the
+// assembler only. On a big-endian host values lie in memory in the host's byte
+// order.
 package exec

@@ -44,7 +44,7 @@ type groupLines struct {
 
 // warpGroup is what four warps have in flight.
 type warpGroup struct {
-	fenced bool
+	fenced [][128]uint32 // what the registers in code.groups held at the last wgmma.fence, or got from a product since; nil: there was none
 	acc    []*accumulator
 	open   []*groupProduct
 	closed [][]*groupProduct
@@ -76,7 +76,7 @@ func decodeWgmma(d *decoder) error {
 	n.ctl = groupSync
 	switch d.in.Mods[0] {
 	case "fence":
-		n.fn = func(x *ctx, _ *inst) { x.eachGroup(func(_ int, g *warpGroup) { g.fenced = true }) }
+		n.fn = func(x *ctx, _ *inst) { x.eachGroup(x.fenceGroup) }
 	case "commit_group":
 		n.fn = func(x *ctx, _ *inst) {
 			x.eachGroup(func(_ int, g *warpGroup) { g.closed, g.open = append(g.closed, g.open), nil })
@@ -118,6 +118,7 @@ func (d *decoder) product(n inst) (err error) {
 	for _, o := range elements(&args[0]) {
 		op.d = append(op.d, d.reg(o.Reg))
 	}
+	d.groupRegisters(op.d)
 	n.sink, n.fuel = true, productFuel
 	if args[1].Kind == ptx.VectorOperand {
 		for _, o := range elements(&args[1]) {
@@ -127,6 +128,7 @@ func (d *decoder) product(n inst) (err error) {
 			}
 			op.a = append(op.a, s)
 		}
+		d.groupRegisters(op.a)
 	} else if op.descA, err = d.input(&n, &args[1], ptx.U64); err != nil {
 		return err
 	}
@@ -245,7 +247,7 @@ func (x *ctx) eachGroup(f func(at int, g *warpGroup)) {
 // issue starts the products of the view's groups.
 func (op *groupOp) issue(x *ctx, in *inst) {
 	x.eachGroup(func(at int, g *warpGroup) {
-		if !g.fenced {
+		if g.fenced == nil {
 			x.fail(in, WarpMisuse, at, 0, 0, "", "wgmma.fence must come before a group's first product")
 		}
 		p := &groupProduct{groupOp: op, scale: op.scaleD, fault: x.issued(in, at)}
@@ -271,6 +273,7 @@ func (op *groupOp) issue(x *ctx, in *inst) {
 			}
 			p.scale = m[0] != op.scaleNot
 		}
+		x.checkFenced(in, at, g, op.a)
 		for r, s := range op.a {
 			copy(p.a[r][:], row[uint32](x, s)[at:])
 			if x.wave.tainted {
@@ -286,6 +289,46 @@ func (op *groupOp) issue(x *ctx, in *inst) {
 		p.take(x, at)
 		g.open = append(g.open, p)
 	})
+}
+
+// groupRegisters notes registers that products use.
+func (d *decoder) groupRegisters(list []slot) {
+	for _, s := range list {
+		if !slices.Contains(d.c.groups, s) {
+			d.c.groups = append(d.c.groups, s)
+		}
+	}
+}
+
+// fenceGroup is wgmma.fence: what the group's threads did to registers before it
+// comes before the products that follow.
+func (x *ctx) fenceGroup(at int, g *warpGroup) {
+	if g.fenced == nil {
+		g.fenced = make([][128]uint32, len(x.k.code.groups))
+	}
+	for i, s := range x.k.code.groups {
+		copy(g.fenced[i][:], row[uint32](x, s)[at:])
+	}
+}
+
+// landed says that a product wrote its accumulators, which needs no fence.
+func (x *ctx) landed(g *warpGroup, a *accumulator) {
+	for i, s := range a.d {
+		g.fenced[slices.Index(x.k.code.groups, s)] = a.v[i]
+	}
+}
+
+// checkFenced reports registers of a product that threads wrote to after the last
+// wgmma.fence. That they changed shows it.
+func (x *ctx) checkFenced(in *inst, at int, g *warpGroup, list []slot) {
+	for _, s := range list {
+		before := &g.fenced[slices.Index(x.k.code.groups, s)]
+		for i, v := range row[uint32](x, s)[at:][:128] {
+			if v != before[i] {
+				x.fail(in, WarpMisuse, at+i, 0, 0, "", "a register of the product was written to since the last wgmma.fence: another must come in between")
+			}
+		}
+	}
 }
 
 // accumulate finds the accumulators that are in flight, or takes registers that
@@ -306,6 +349,7 @@ func (x *ctx) accumulate(in *inst, at int, g *warpGroup, d []slot) *accumulator 
 			x.fail(in, BarrierMisuse, at, 0, 0, "", "some of the accumulators are in flight with a product of another shape: wgmma.wait_group must come first")
 		}
 	}
+	x.checkFenced(in, at, g, d)
 	a := &accumulator{d: d, v: make([][128]uint32, len(d)), undefined: make([][4]uint32, len(d))}
 	if !x.wave.tainted {
 		x.startTaint(x.wave)
@@ -410,6 +454,7 @@ func (x *ctx) retire(at int, g *warpGroup) {
 			continue
 		}
 		x.busy(at, a.d, accumulates, -1)
+		x.landed(g, a)
 		for i, s := range a.d {
 			r := row[uint32](x, s)[at:][:128]
 			for w := range 4 {

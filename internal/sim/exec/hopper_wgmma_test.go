@@ -28,12 +28,12 @@ func matmulKernel(span [2]int, trans [2]bool, negate bool) string {
 		}
 	}
 	w("READY:\n\tbar.sync 0;\nW:\n\tmbarrier.try_wait.parity.shared.b64 %%p1, [bar], 0;\n\t@!%%p1 bra W;")
-	w("wgmma.fence.sync.aligned;")
 	var d []string
 	for i := range 32 {
 		d = append(d, fmt.Sprintf("%%f%d", i))
 		w("mov.f32 %%f%d, 0f7fc00000;", i) // a NaN, unless the first product leaves it out
 	}
+	w("wgmma.fence.sync.aligned;")
 	for k := range 4 {
 		var desc [2]uint64
 		for m := range desc {
@@ -120,7 +120,7 @@ const (
 	groupFill      = "shl.b32 %r2, %r1, 5;\nmov.f32 %f1, 0f00000000;\nst.shared.v4.f32 [%r2], {%f1, %f1, %f1, %f1};\nst.shared.v4.f32 [%r2+16], {%f1, %f1, %f1, %f1};\nbar.sync 0;\n"
 	groupFence     = "wgmma.fence.sync.aligned;\n"
 	groupMMA       = "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %rd4, %rd5, 1, 1, 1, 0, 0;\n"
-	groupRegisters = "mov.u32 %r12, 0;\nwgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, {%r12, %r12, %r12, %r12}, %rd5, 1, 1, 1, 0;\n"
+	groupRegisters = "mov.u32 %r12, 0;\n" + groupFence + "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, {%r12, %r12, %r12, %r12}, %rd5, 1, 1, 1, 0;\n"
 	groupCommit    = "wgmma.commit_group.sync.aligned;\n"
 	groupWait      = "wgmma.wait_group.sync.aligned 0;\n"
 	groupStore     = "st.global.f32 [%rd1], %f1;\n"
@@ -145,6 +145,10 @@ func TestGroupFaults(t *testing.T) {
 		{"memory beside A and B written before the wait", 0, 128, start + groupMMA + groupCommit + "st.shared.u8 [%r1+3900], %r1;\n" + groupWait, ""},
 		{"read of a group not waited for", AsyncMisuse, 128, start + groupMMA + groupCommit + strings.Replace(groupWait, "0;", "1;", 1) + groupStore, "accumulates in"},
 		{"no fence", WarpMisuse, 128, groupFill + groupDesc + groupMMA + groupCommit + groupWait, "wgmma.fence must come"},
+		{"accumulator written after the wait, no fence", WarpMisuse, 128, start + groupMMA + groupCommit + groupWait + "mov.f32 %f4, 0f3f800000;\n" + groupMMA + groupCommit + groupWait, "since the last wgmma.fence"},
+		{"accumulator written after the wait, and a fence", 0, 128, start + groupMMA + groupCommit + groupWait + "mov.f32 %f4, 0f3f800000;\n" + groupFence + groupMMA + groupCommit + groupWait + groupStore, ""},
+		{"products one after the other need no fence", 0, 128, start + groupMMA + groupCommit + groupWait + groupMMA + groupCommit + groupWait + groupStore, ""},
+		{"register of A written after the fence", WarpMisuse, 128, start + strings.Replace(groupRegisters, groupFence, groupFence+"mov.u32 %r12, 77;\n", 1) + groupCommit + groupWait, "since the last wgmma.fence"},
 		{"no wait", AsyncMisuse, 128, start + groupMMA + groupCommit, "without a wgmma.commit_group and wait_group"},
 		{"no commit", AsyncMisuse, 128, start + groupMMA + groupWait, "without a wgmma.commit_group"},
 		{"memory nobody wrote", Uninitialised, 128, groupDesc + groupFence + groupMMA + groupCommit + groupWait + groupStore, "an operand"},

@@ -345,3 +345,21 @@ func TestConstantPredicates(t *testing.T) {
 		}
 	}
 }
+
+// TestLoadsExtend: a register wider than what is loaded gets the sign or zeros,
+// whatever the strength of the load.
+func TestLoadsExtend(t *testing.T) {
+	const word = 0x8182f3f4
+	for _, strength := range []string{"", ".volatile", ".relaxed.gpu", ".acquire.gpu"} {
+		for typ, want := range map[string]uint64{
+			"s8": 0xfffffffffffffff4, "u8": 0xf4, "s16": 0xfffffffffffff3f4, "u16": 0xf3f4, "s32": 0xffffffff8182f3f4, "u32": word,
+		} {
+			d := newDevice(t, body(fmt.Sprintf("ld%s.global.%s %%rd4, [%%rd1];\nst.global.u64 [%%rd2], %%rd4;", strength, typ)))
+			a, b := buffer(d, "a", []uint32{word}), buffer(d, "b", []uint64{0})
+			d.must("k", 1, 1, a, b)
+			if got := read[uint64](d, b, 1)[0]; got != want {
+				t.Errorf("ld%s.%s of %#x: %#x, want %#x", strength, typ, uint32(word), got, want)
+			}
+		}
+	}
+}

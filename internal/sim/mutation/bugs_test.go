@@ -66,6 +66,9 @@ var bugs = []bug{
 	{"atom.dec keeps what is above the bound", "memory_ops.go", "r == 0 || r > s {", "r == 0 {"},
 	{"atom.cas stores when it must not", "memory_ops.go", "if old&w == b&w {", "if old&w != b&w {"},
 	{"global atom.add.f32 keeps subnormals", "memory_ops.go", "if t == ptx.F32 && !shared {", "if false {"},
+	{"stores between lanes count as written", "memory_ops.go", "x.active(func(lane int) { r.init.set(off+x.addrs[lane]-lo, uint64(bytes)) })", "r.init.set(off, hi-lo)"},
+	{"freed memory is found where it was before", "memory_ops.go", "!r.holds(a, n) || r.stale.Load() {", "!r.holds(a, n) {"},
+	{"a strong load of a signed word zeroes the high half", "memory_ops.go", "v = uint64(int32(v)) // ld.s32", "v += 0 // ld.s32"},
 	{"a vector's third element comes from the second", "memory_ops.go", "v[0], v[1], v[2], v[3]", "v[0], v[1], v[1], v[3]"},
 
 	{"bar.red.popc counts the others", "sched.go", "x.put(in.d, false, lane, uint64(set))", "x.put(in.d, false, lane, uint64(clear))"},
@@ -76,6 +79,7 @@ var bugs = []bug{
 	{"cp.async.wait_group waits for one less", "async.go", "x.land(lane, t.group-pending)", "x.land(lane, t.group-pending-1)"},
 
 	{"cp.async.mbarrier.arrive makes the copies at once", "hopper_mbarrier.go", "if after := x.mark(lane); after != nil {", "x.landAll(lane)\n\t\t\tif after := x.mark(lane); after != nil {"},
+	{"half of an element of a matrix suffices", "tensor_memory.go", "region.init.few(off+2*uint64(i), 2) != 3", "region.init.few(off+2*uint64(i), 2) == 0"},
 	{"ldmatrix.trans does not transpose", "tensor_memory.go", "t[c][r] = v", "t[r][c] = v"},
 	{"stmatrix exchanges a register's halves", "tensor_memory.go", "uint16(v), uint16(v>>16)", "uint16(v>>16), uint16(v)"},
 	{"mma's A registers alternate columns first", "tensor.go", "row, group = g+8*(r&1), r>>1", "row, group = g+8*(r>>1&1), r&1|r>>2<<1"},
@@ -96,6 +100,8 @@ var bugs = []bug{
 	{"a bulk store leaves undefined bytes undefined", "hopper_bulk.go", "if r.init.all(off, n) {\n\t\treturn", "if true {\n\t\treturn"},
 	{"a bulk reduction stores instead", "hopper_bulk.go", "return op.update(old, v) })", "return v })"},
 	{"wgmma's scale-d is the other way round", "hopper_wgmma.go", "op.scaleD = o.Imm != 0", "op.scaleD = o.Imm == 0"},
+	{"a product's registers may change without a fence", "hopper_wgmma.go", "if v != before[i] {", "if false {"},
+	{"products need a fence after each other", "hopper_wgmma.go", "x.landed(g, a)", "_ = a"},
 	{"wgmma does not negate A", "hopper_wgmma.go", "if neg {\n\t\t\t\tx = -x", "if false {\n\t\t\t\tx = -x"},
 	{"wgmma's rows of eight follow at the leading offset", "hopper_wgmma.go", "r%8*span + r/8*stride", "r%8*span + r/8*leading"},
 	{"wgmma's accumulators are laid out by rows of four", "hopper_wgmma.go", "thread/32*16+thread%32/4+8*(at>>1&1), at>>2*8+thread%4*2+at&1", "thread/32*16+thread%32/4+8*(at&1), at>>2*8+thread%4*2+at>>1&1"},
