@@ -28,6 +28,9 @@ const (
 	scanWarps   = 8
 	scanTile    = scanSegment * scanRounds * scanWarps
 
+	scanAhead  = 3 << 20  // bytes that are on their way into L2 before a block asks for them: about what memory sends while one waits for its first
+	scanCached = 64 << 20 // no row of fewer bytes is prefetched: L2 may have all of it
+
 	scanCounters = 16 // bytes of ticket memory before the published words: blocks that started, and that are done
 )
 

@@ -16,7 +16,7 @@ type scanEmitter struct {
 	inside                     *ptx.Reg   // whether the thread's row exists
 	tickets, tiles, slots, all *ptx.Var   // of a split
 	row, tile                  *ptx.Reg
-	number                     *ptx.Var // shared memory: of the block, by when it started; then 1 if it is the last to leave
+	number                     *ptx.Var // shared memory: of the block, by when it started
 	before                     *ptx.Reg // the number of blocks that left before this one
 }
 
@@ -57,6 +57,9 @@ func (k *scanKernel) emit(b *ptx.Builder) {
 	}
 	e.left = b.Op("cvt.u32.u64", b.Op("min.u64", n, k.size()))
 	e.runs()
+	if k.split && k.plain() && k.inAccess > k.in.Size() {
+		e.prefetch()
+	}
 	xs := e.load()
 	e.scan(xs)
 	if k.split {
@@ -101,6 +104,28 @@ func (e *scanEmitter) ticket() *ptx.Reg {
 	b.Bind(skip)
 	b.Do("bar.sync", 0)
 	return b.Op("ld.shared.u32", b.At(b.Addr(e.number), 0))
+}
+
+// prefetch brings a later tile into L2, which no block has begun to read: its block
+// then holds registers for a shorter time while it waits for memory. Rows that L2 may
+// hold as a whole are left alone.
+func (e *scanEmitter) prefetch() {
+	b, skip := e.b, e.b.NewLabel("last")
+	bytes := e.k.size() * e.in.Size()
+	ahead := scanAhead / bytes
+	b.BraUniIf(b.Op("setp.lt.u32", b.Ld(e.tiles), scanCached/bytes), skip)
+	b.BraUniIf(b.Op("setp.ge.u32", b.Op("add.u32", e.tile, ahead+1), b.Ld(e.tiles)), skip) // the last one may not be whole
+	const line = 128
+	tid, lines := b.Special("%tid.x"), bytes/line
+	at := b.Op("mad.wide.u32", tid, line, e.inBase)
+	var pred *ptx.Reg
+	if lines < e.k.threads() {
+		pred = b.Op("setp.lt.u32", tid, lines)
+	}
+	for done := 0; done < lines; done += e.k.threads() {
+		b.DoIf(pred, "prefetch.global.L2", b.At(at, int64(ahead*bytes+done*line)))
+	}
+	b.Bind(skip)
 }
 
 // runs numbers the first elements of the thread's runs.
@@ -505,25 +530,22 @@ func (e *scanEmitter) leave() {
 	b.Bind(skip)
 }
 
-// clear leaves the published words zero. The block that leaves last does it.
+// clear leaves the published words zero. The first warp of the block that leaves last
+// does it; no other warp waits for the count.
 func (e *scanEmitter) clear() {
 	b, tid := e.b, e.b.Special("%tid.x")
-	exit, again, skip := b.NewLabel("exit"), b.NewLabel("clear"), b.NewLabel("told")
-	b.BraIf(b.Op("setp.ne.u32", tid, 0), skip)
-	last := b.Op("setp.eq.u32", e.before, b.Op("sub.u32", b.Special("%nctaid.x"), 1))
-	b.Do("st.shared.u32", b.At(b.Addr(e.number), 0), b.Op("selp.u32", 1, 0, last))
-	b.BraUnless(last, skip)
+	exit, again := b.NewLabel("exit"), b.NewLabel("clear")
+	b.BraIf(b.Op("setp.ge.u32", tid, 32), exit)
+	before := emitShuffleTo(b, "idx", e.before, 0, 31)
+	b.BraIf(b.Op("setp.ne.u32", before, b.Op("sub.u32", b.Special("%nctaid.x"), 1)), exit)
 	b.Do("fence.acq_rel.gpu")
-	b.Bind(skip)
-	b.Do("bar.sync", 0)
-	b.BraIf(b.Op("setp.eq.u32", b.Op("ld.shared.u32", b.At(b.Addr(e.number), 0)), 0), exit)
 	i, zero := b.Reg(ptx.U64), b.Op("mov.u64", 0)
 	b.Do("cvt.u64.u32", i, b.Op("mul.lo.u32", tid, 2))
 	b.Bind(again)
 	b.BraIf(b.Op("setp.ge.u64", i, b.Ld(e.all)), exit)
 	at := b.Op("add.u64", b.Ld(e.tickets), b.Op("shl.b64", i, 3))
 	b.Do("st.global.v2.u64", b.At(at, scanCounters), b.Vec(zero, zero))
-	b.Do("add.u64", i, i, 2*e.k.threads())
+	b.Do("add.u64", i, i, 2*32)
 	b.Bra(again)
 	b.Bind(exit)
 }

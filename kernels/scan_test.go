@@ -172,6 +172,31 @@ func TestScanOrder(t *testing.T) {
 	}
 }
 
+// TestScanPrefetched scans a row that is long enough to be prefetched, the last tile
+// not whole.
+func TestScanPrefetched(t *testing.T) {
+	if testing.Short() {
+		t.Skip("17 million elements")
+	}
+	r := newRand(t)
+	xs := make([]int32, scanCached/4+5000)
+	for i := range xs {
+		xs[i] = int32(r.Uint32())
+	}
+	var p Plan
+	l := RowMajor(len(xs))
+	if err := Scan(&p, OpSum, Int32, Int32, l, l, 0); err != nil {
+		t.Fatal(err)
+	}
+	ys, sum := make([]int32, len(xs)), int32(0)
+	runPlan(t, &p, ys, xs, none)
+	for i, x := range xs {
+		if sum += x; ys[i] != sum {
+			t.Fatalf("element %d is %d, want %d", i, ys[i], sum)
+		}
+	}
+}
+
 func TestScanErrors(t *testing.T) {
 	x := RowMajor(4, 5)
 	for _, c := range []struct {

@@ -376,7 +376,7 @@ func generatedMatmuls() []string {
 func generatedScans() []string {
 	var keys []string
 	for _, t := range []Type{Float16, Float32, Float64, Int64} {
-		for _, n := range []int{3, 100, 500, 4000, 5000} {
+		for _, n := range []int{3, 100, 500, 4000, 5000, 9000} {
 			x := RowMajor(10, n)
 			keys = append(keys, plannedKeys("scan", func(p *Plan) error { return Scan(p, OpSum, t, t, x, x, 1) })...)
 		}
