@@ -12,8 +12,9 @@ func TestElementwiseHuge(t *testing.T) {
 	if r.simulated() {
 		t.Skip("the simulated device would take minutes")
 	}
-	const n = 1<<32 + 1000
-	whole, err := r.ctx.Alloc(n)
+	bytes := uint64(1<<32 + 1000)
+	n := int(bytes) // a variable, as 32-bit machines must build this
+	whole, err := r.ctx.Alloc(bytes)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -35,7 +36,7 @@ func TestElementwiseHuge(t *testing.T) {
 	// Two rows, more than 2³¹ elements apart.
 	rows := RowMajor(2, 1000)
 	far := rows
-	far.Strides[0] = 1<<31 + 100
+	far.Strides[0] = n/2 - 400 // 2³¹ + 100
 	far.Offset = n - 1000 - far.Strides[0]
 	r.launch(t, singleOp(OpCopy, Uint8, false), rows, []Layout{far}, part, whole)
 
