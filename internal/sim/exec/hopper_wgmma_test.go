@@ -147,7 +147,7 @@ func TestGroupFaults(t *testing.T) {
 		{"no fence", WarpMisuse, 128, groupFill + groupDesc + groupMMA + groupCommit + groupWait, "wgmma.fence must come"},
 		{"accumulator written after the wait, no fence", WarpMisuse, 128, start + groupMMA + groupCommit + groupWait + "mov.f32 %f4, 0f3f800000;\n" + groupMMA + groupCommit + groupWait, "since the last wgmma.fence"},
 		{"accumulator written after the wait, and a fence", 0, 128, start + groupMMA + groupCommit + groupWait + "mov.f32 %f4, 0f3f800000;\n" + groupFence + groupMMA + groupCommit + groupWait + groupStore, ""},
-		{"products one after the other need no fence", 0, 128, start + groupMMA + groupCommit + groupWait + groupMMA + groupCommit + groupWait + groupStore, ""},
+		{"products one after the other need no fence", 0, 128, groupFill + groupDesc + "mov.f32 %f2, 0f3f800000;\n" + groupFence + strings.Replace(groupMMA, "%rd5, 1,", "%rd5, 0,", 1) + groupCommit + groupWait + groupMMA + groupCommit + groupWait + groupStore, ""},
 		{"register of A written after the fence", WarpMisuse, 128, start + strings.Replace(groupRegisters, groupFence, groupFence+"mov.u32 %r12, 77;\n", 1) + groupCommit + groupWait, "since the last wgmma.fence"},
 		{"no wait", AsyncMisuse, 128, start + groupMMA + groupCommit, "without a wgmma.commit_group and wait_group"},
 		{"no commit", AsyncMisuse, 128, start + groupMMA + groupWait, "without a wgmma.commit_group"},
