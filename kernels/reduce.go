@@ -474,6 +474,7 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // their partial results are.
 type split struct {
 	parts int // blocks that share a result
+	teams int // of those blocks, where teams combine theirs first; else 0
 	lines int // partial results a result has room for: parts, and the levels above
 }
 
@@ -489,11 +490,17 @@ func newSplit(parts, fan int) split {
 	}
 }
 
+// newTeamSplit is newSplit where teams of blocks combine theirs first.
+func newTeamSplit(parts, team, fan int) split {
+	s := newSplit(ceilDiv(parts, team), fan)
+	return split{parts: parts, teams: s.parts, lines: parts + s.lines}
+}
+
 // scratch takes room for the partial results of columns results, whose fields
 // have the sizes given, and for the tickets of groups of blocks, and adds the
 // arguments.
 func (s split) scratch(p *Plan, l *Launch, columns, groups int, fields ...int) {
-	p.Tickets = max(p.Tickets, uint64(4*groups)) // each launch leaves them zero for the next
+	p.Tickets = max(p.Tickets, uint64(4*groups*(s.teams+1))) // each launch leaves them zero for the next
 	l.pointer(TicketOperand, 0)
 	for _, size := range fields {
 		if size > 0 {

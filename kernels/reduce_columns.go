@@ -14,6 +14,8 @@ import (
 // the groups of a block take neighbouring runs; so a block makes one node of
 // the tree over groups·run slots, for lanes·vec columns. Where that is not the
 // whole tree (split), the last of the blocks that share columns finishes them.
+// Where they are many (teams), the last of each team combines what its team left,
+// while other blocks still read, and the last of those finishes the columns.
 type columnsKernel struct {
 	source
 	op, tail      Op
@@ -22,7 +24,7 @@ type columnsKernel struct {
 	run           int // neighbouring slots of a thread
 	lanes, groups int
 	kept, red     int // axes; kept counts those besides the lanes'
-	split         bool
+	split, teams  bool
 	wide          bool // 64-bit indices
 	moments       momentsOf
 }
@@ -39,14 +41,14 @@ func reduceColumnsFamily() family {
 func (k *columnsKernel) key() string {
 	return newKey("reduce_columns").word(k.op.String()).word(k.in.String()).word(k.out.String()).
 		number("v", k.vec).number("n", k.run).number("l", k.lanes).number("g", k.groups).
-		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("wide", k.wide).flag("moments", k.moments != noMoments).flag("once", k.moments == momentsOnce).tail(k.tail).source(&k.source).String()
+		number("k", k.kept).number("r", k.red).flag("split", k.split).flag("teams", k.teams).flag("wide", k.wide).flag("moments", k.moments != noMoments).flag("once", k.moments == momentsOnce).tail(k.tail).source(&k.source).String()
 }
 
 func parseColumnsKernel(key string) (*columnsKernel, error) {
 	r := readKey(key)
 	k := &columnsKernel{op: reduceOps[r.word(reduceNames()...)], in: r.elem(), out: r.elem(),
 		vec: r.number("v", 8), run: r.number("n", 16), lanes: r.number("l", 256), groups: r.number("g", 256),
-		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), split: r.flag("split"), wide: r.flag("wide")}
+		kept: r.number("k", MaxRank), red: r.number("r", MaxRank), split: r.flag("split"), teams: r.flag("teams"), wide: r.flag("wide")}
 	if r.flag("moments") {
 		if k.moments = momentsOfMany; r.flag("once") {
 			k.moments = momentsOnce
@@ -73,7 +75,7 @@ func parseColumnsKernel(key string) (*columnsKernel, error) {
 	if k.moments != noMoments && (k.op != OpMean || !k.in.IsFloat() || k.in != k.out) {
 		return nil, fmt.Errorf("kernel key %q: only means of floating-point numbers have moments", key)
 	}
-	if k.key() != key || k.run*k.groups > reduceSlots || k.lanes*k.groups > 1024 {
+	if k.key() != key || k.teams && !k.split || k.run*k.groups > reduceSlots || k.lanes*k.groups > 1024 {
 		return nil, fmt.Errorf("kernel key %q: such a block is not possible", key)
 	}
 	return k, nil
@@ -96,23 +98,31 @@ func (r *reduction) planColumns(p *Plan) bool {
 	}
 	k.forms = r.forms
 	slots := min(ceilPow2(r.n), reduceSlots)
-	vectors := columns / k.vec
 	k.run = min(max(32/k.vec, 2), 8, slots)
 	for k.run > 1 && (k.run*k.loads() > 8 || k.run*k.vec*k.weight() > 256 || r.moments && k.run*k.vec*registersOf(k.in) > momentWords) {
 		k.run /= 2
 	}
 	k.groups = min(slots/k.run, 8)
-	k.lanes = min(ceilPow2(vectors), 256/k.groups)
+	k.lanes = min(ceilPow2(columns/k.vec), 256/k.groups)
 	k.groups = min(slots/k.run, 256/k.lanes)
-	parts := ceilDiv(r.n, reduceChunk) * (slots / (k.run * k.groups))
-	k.split = parts > 1
-	s := newSplit(parts, k.fan())
-	tiles, outer := ceilDiv(vectors, k.lanes), r.outputs()/columns
-	if k.lanes*k.groups < 64 && outer > 1 && !r.moments {
+	if k.lanes*k.groups < 64 && columns < r.outputs() && !r.moments {
 		return false
 	}
+	parts := k.parts(r.n)
+	k.split, k.teams = parts > 1, parts >= fewestTeams*k.team()
+	r.launchColumns(p, k, lane)
+	return true
+}
 
-	l := p.launch(k.key(), [3]uint32{uint32(tiles * parts * outer), 1, 1}, [3]uint32{uint32(k.lanes * k.groups), 1, 1}, 0)
+// launchColumns plans the launch of a kernel.
+func (r *reduction) launchColumns(p *Plan, k *columnsKernel, lane int) {
+	s := newSplit(k.parts(r.n), k.fan())
+	if k.teams {
+		s = newTeamSplit(s.parts, k.team(), k.fan())
+	}
+	columns := r.kept.shape[lane]
+	tiles, outer := ceilDiv(columns/k.vec, k.lanes), r.outputs()/columns
+	l := p.launch(k.key(), [3]uint32{uint32(tiles * s.parts * outer), 1, 1}, [3]uint32{uint32(k.lanes * k.groups), 1, 1}, 0)
 	r.pointers(l)
 	l.index(r.n, k.wide)
 	l.value32(uint32(tiles))
@@ -137,7 +147,12 @@ func (r *reduction) planColumns(p *Plan) bool {
 	l.axes(&r.kept, 0, k.kept, k.wide, ks, sizes)
 	ks, sizes = r.operands(1, contiguous, broadcast)
 	l.axes(&r.red, 0, k.red, k.wide, ks, sizes)
-	return true
+}
+
+// parts is how many blocks share a column of n elements.
+func (k *columnsKernel) parts(n int) int {
+	slots := min(ceilPow2(n), reduceSlots)
+	return ceilDiv(n, reduceChunk) * (slots / (k.run * k.groups))
 }
 
 // columnForms chooses how the operands are read, and returns how many
@@ -217,6 +232,17 @@ func (k *columnsKernel) fan() int {
 	}
 	return wideFan
 }
+
+// workers is how many of a block's threads share a column in the finish.
+func (k *columnsKernel) workers() int { return max(k.groups/k.vec, 1) }
+
+// team is how many blocks make a team: their threads combine as many partial
+// results in one round.
+func (k *columnsKernel) team() int { return k.workers() * k.fan() }
+
+// fewestTeams is how many teams pay. On an H100 eight do; one or two hand on what they
+// have no sooner than the last block would have combined everything.
+const fewestTeams = 8
 
 // columnsEmitter is the state of writing a columnsKernel.
 type columnsEmitter struct {
@@ -310,8 +336,12 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 		for v := range accs {
 			f.store(first, f.place(b.Op("add.u32", line, part), names[v]), accs[v])
 		}
-		f.arrive(b.Op("mad.lo.u32", outer, b.Ld(tiles), tile), exit)
-		e.finish(f, line, tile, func(column, pred *ptx.Reg, p partial) {
+		ticket, lines := b.Op("mad.lo.u32", outer, b.Ld(tiles), tile), b.Ld(f.parts)
+		if k.teams {
+			ticket, line, lines = e.finishTeam(f, ticket, line, part, tile, exit)
+		}
+		f.arrive(ticket, lines, exit)
+		e.finish(f, line, lines, tile, func(column, pred *ptx.Reg, p partial) {
 			at := b.Op("mad.lo.u64", b.Op("cvt.u64.u32", column), b.Ld(outStride), addresses[0])
 			e.store(pred, b.At(at, 0), p, count)
 		})
@@ -320,13 +350,31 @@ func (k *columnsKernel) emit(b *ptx.Builder) {
 	b.Do("ret")
 }
 
-// finish combines what the blocks that share this tile of columns left. The
-// threads are dealt out anew: neighbours take neighbouring columns, one each, and
-// where there are more threads than columns, several share a column.
-func (e *columnsEmitter) finish(f *finish, line, tile *ptx.Reg, store func(column, pred *ptx.Reg, p partial)) {
+// finishTeam combines, in the last block of a team, what its blocks left, into a line
+// behind theirs. It returns the ticket of the teams, the first of their lines, and how
+// many there are.
+func (e *columnsEmitter) finishTeam(f *finish, ticket, line, part, tile *ptx.Reg, exit *ptx.Label) (above, first, teams *ptx.Reg) {
+	b, size := e.b, e.k.team()
+	parts := b.Ld(f.parts)
+	team := b.Op("shr.u32", part, log2(size))
+	before := b.Op("mul.lo.u32", team, size)
+	teams = b.Op("shr.u32", b.Op("add.u32", parts, size-1), log2(size))
+	ticket = b.Op("mul.lo.u32", ticket, b.Op("add.u32", teams, 1))
+	first = b.Op("add.u32", line, parts)
+	blocks := b.Op("min.u32", b.Op("sub.u32", parts, before), size)
+	f.arrive(b.Op("add.u32", ticket, team), blocks, exit)
+	e.finish(f, b.Op("add.u32", line, before), blocks, tile, func(column, pred *ptx.Reg, p partial) {
+		f.store(pred, f.place(b.Op("add.u32", first, team), column), p)
+	})
+	return b.Op("add.u32", ticket, teams), first, teams
+}
+
+// finish combines neighbouring lines of this tile of columns. The threads are dealt out
+// anew: neighbours take neighbouring columns, one each, and where there are more threads
+// than columns, several share a column.
+func (e *columnsEmitter) finish(f *finish, line, lines, tile *ptx.Reg, store func(column, pred *ptx.Reg, p partial)) {
 	b, tid := e.b, e.b.Special("%tid.x")
-	threads, width := e.k.lanes*e.k.groups, e.k.lanes*e.k.vec
-	workers := max(threads/width, 1)
+	threads, width, workers := e.k.lanes*e.k.groups, e.k.lanes*e.k.vec, e.k.workers()
 	worker := b.Op("shr.u32", tid, log2(threads/workers))
 	first := b.Op("mul.lo.u32", tile, width)
 	start := b.Op("add.u32", first, b.Op("and.b32", tid, threads/workers-1))
@@ -338,7 +386,7 @@ func (e *columnsEmitter) finish(f *finish, line, tile *ptx.Reg, store func(colum
 		// tiles' blocks may not have stored theirs yet.
 		columns, insides = append(columns, b.Op("selp.u32", c, first, inside)), append(insides, inside)
 	}
-	accs := f.combine(line, columns, insides, worker, workers)
+	accs := f.combine(line, lines, columns, insides, worker, workers)
 	e.foldGroups(accs, threads/workers, workers, worker)
 	for j, c := range columns {
 		store(c, b.Op("setp.eq.and.u32", worker, 0, insides[j]), accs[j])

@@ -58,9 +58,9 @@ func (f *finish) load(pred, i *ptx.Reg, p partial) {
 	}
 }
 
-// arrive publishes what the block stored, and goes on in the last block alone;
-// others leave the kernel at exit. ticket numbers the group of blocks.
-func (f *finish) arrive(ticket *ptx.Reg, exit *ptx.Label) {
+// arrive publishes what the block stored, and goes on in the last of the group's
+// blocks alone; others leave the kernel at exit. ticket numbers the group.
+func (f *finish) arrive(ticket, blocks *ptx.Reg, exit *ptx.Label) {
 	b := f.r.b
 	b.Do("bar.sync", 0)
 	skip := b.NewLabel("arrived")
@@ -69,7 +69,7 @@ func (f *finish) arrive(ticket *ptx.Reg, exit *ptx.Label) {
 	// them before the ticket. Only who comes last needs the fence, which empties
 	// the level-1 cache under blocks that still load. The counter wraps to zero
 	// at the last block, so it is ready for the next launch.
-	most := b.Op("sub.u32", b.Ld(f.parts), 1)
+	most := b.Op("sub.u32", blocks, 1)
 	before := b.Op("atom.release.gpu.global.inc.u32", b.At(b.Op("mad.wide.u32", ticket, 4, b.Ld(f.tickets)), 0), most)
 	last := b.Op("setp.eq.u32", before, most)
 	b.DoIf(last, "fence.acq_rel.gpu")
@@ -105,13 +105,13 @@ func (r *reducer) never() *ptx.Reg {
 
 // combine returns, for each of the columns, what the thread with number worker
 // of n contributes to the result: neighbouring workers hold neighbouring nodes
-// of the tree. group is the first line of the group; insides say which columns
+// of the tree. group is the first of the group's lines; insides say which columns
 // there are (nil: the one there is).
-func (f *finish) combine(group *ptx.Reg, columns, insides []*ptx.Reg, worker *ptx.Reg, n int) []partial {
+func (f *finish) combine(group, lines *ptx.Reg, columns, insides []*ptx.Reg, worker *ptx.Reg, n int) []partial {
 	b := f.r.b
 	first, count := b.Reg(ptx.U32), b.Reg(ptx.U32)
 	b.Do("mov.u32", first, group)
-	b.Do("mov.u32", count, b.Ld(f.parts))
+	b.Do("mov.u32", count, lines)
 	again, done := b.NewLabel("again"), b.NewLabel("few")
 	b.Bind(again)
 	b.BraIf(b.Op("setp.le.u32", count, f.fan*n), done)

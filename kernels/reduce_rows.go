@@ -263,8 +263,8 @@ func (k *rowsKernel) emit(b *ptx.Builder) {
 	if f != nil {
 		group := b.Op("mul.lo.u32", e.narrow(row), b.Ld(f.lines))
 		f.store(first, b.Op("add.u32", group, part), acc)
-		f.arrive(e.narrow(row), exit)
-		acc = f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, k.lanes)[0]
+		f.arrive(e.narrow(row), b.Ld(f.parts), exit)
+		acc = f.combine(group, b.Ld(f.parts), []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, k.lanes)[0]
 		e.foldThreads(acc, k.lanes)
 	}
 	if inside != nil {

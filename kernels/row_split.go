@@ -52,8 +52,8 @@ func (e *rowEmitter) splitVariance() {
 	group := b.Op("mul.lo.u32", e.row, b.Ld(f.lines))
 	f.store(b.Op("setp.eq.u32", e.lane, 0), b.Op("add.u32", group, e.part), acc)
 	exit := b.NewLabel("exit")
-	f.arrive(e.row, exit)
-	all := f.combine(group, []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, e.lanes)[0]
+	f.arrive(e.row, b.Ld(f.parts), exit)
+	all := f.combine(group, b.Ld(f.parts), []*ptx.Reg{nil}, []*ptx.Reg{nil}, e.lane, e.lanes)[0]
 	e.moments.foldThreads(all, e.lanes)
 	e.storeQuotient(all.v)
 	b.Bind(exit)

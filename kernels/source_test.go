@@ -285,7 +285,7 @@ func generatedReductions(prefix string) []string {
 		}
 	}
 	for _, t := range []Type{BFloat16, Float32, Float64} {
-		for _, n := range []int{1000, 5000} {
+		for _, n := range []int{1000, 5000, 1 << 20} {
 			in := RowMajor(n, 64)
 			keys = append(keys, plannedKeys(prefix, func(p *Plan) error {
 				return errors.Join(Variance(p, t, 1, RowMajor(64), in, 1), StdDevExpr(p, usualExpressions(t)["sqdiff"], 0, RowMajor(64), []Layout{in, in}, 1))
