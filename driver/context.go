@@ -139,9 +139,13 @@ func (c *Context) call(op string, f func(api abi.API) abi.Result) error {
 
 func (c *Context) enter(op string) error {
 	if c == nil || !c.life.enter() {
-		return &Error{Op: op, Err: ErrClosed, Detail: "Context"}
+		return c.closed(op)
 	}
 	return nil
+}
+
+func (c *Context) closed(op string) error {
+	return &Error{Op: op, Err: ErrClosed, Detail: "Context"}
 }
 
 // attach locks the goroutine to its thread and makes c current there; detach

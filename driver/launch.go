@@ -105,14 +105,14 @@ func (k *Kernel) launch(op string, s *Stream, cfg *LaunchConfig, args *Args) err
 	return err
 }
 
-// launch launches what was checked.
+// launch launches what was checked. The context is only asked whether it is open: the
+// stream, which is in use, keeps it retained.
 func (s *Stream) launch(op string, k *Kernel, cfg *LaunchConfig, args *Args) error {
 	c := s.ctx
-	if err := c.enter(op); err != nil {
-		return err
+	if !c.life.isOpen() {
+		return c.closed(op)
 	}
 	if fault := c.fault.Load(); fault != nil {
-		c.life.exit()
 		return fault.later(op)
 	}
 	r := c.onStream(func(api abi.API) abi.Result {
@@ -122,7 +122,6 @@ func (s *Stream) launch(op string, k *Kernel, cfg *LaunchConfig, args *Args) err
 		}
 		return api.LaunchKernelEx(args.configure(cfg, s.handle), k.handle, args.params())
 	})
-	c.life.exit()
 	if r != abi.Success {
 		return k.failed(op, r, cfg)
 	}

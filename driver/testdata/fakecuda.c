@@ -3,8 +3,8 @@
 // kernel writes what it was launched with. Compiled by the tests where there is a
 // C compiler; the macros choose what is wrong with it.
 //
-// INIT_RESULT: what cuInit returns. DEVICES: how many there are. Functions that
-// are not here make it an old driver.
+// INIT_RESULT: what cuInit returns. DEVICES: how many there are. VERSION: of CUDA.
+// Functions that are not here make it an old driver.
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +15,9 @@
 #endif
 #ifndef DEVICES
 #define DEVICES 1
+#endif
+#ifndef VERSION
+#define VERSION 11020
 #endif
 
 typedef int CUresult;
@@ -30,7 +33,7 @@ static int released;
 static CUresult put(int *p, int v) { p[0] = v; p[1] = 0x7badbad0; return 0; }
 
 CUresult cuInit(unsigned flags) { return flags ? 1 : INIT_RESULT; }
-CUresult cuDriverGetVersion(int *v) { return put(v, 11020); }
+CUresult cuDriverGetVersion(int *v) { return put(v, VERSION); }
 CUresult cuDeviceGetCount(int *n) { return put(n, DEVICES); }
 CUresult cuDeviceGet(int *d, int ordinal) { return put(d, ordinal + 40); }
 CUresult cuDeviceGetName(char *name, int len, int d) { strncpy(name, d == 40 ? "Fake GPU" : "?", len); return 0; }
@@ -99,7 +102,7 @@ CUresult cuModuleGetFunction(handle *f, handle m, const char *name) {
 // The kernel's parameters: where to write, and values of 1, 2, 4 and 8 bytes.
 CUresult cuLaunchKernel(handle f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
 			unsigned shared, handle stream, void **params, void **extra) {
-	NEED_CONTEXT;
+	if (VERSION < 12000) NEED_CONTEXT; // later drivers take it from the stream
 	if (strcmp(f, "kernel") || !stream || extra) return 1;
 	if (gx == 0xffffffff) return 701;
 	if (!params) return 0;
