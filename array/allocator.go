@@ -22,6 +22,7 @@ type arena struct {
 	spare    *block // descriptors for reuse, linked by next
 
 	used   uint64 // bytes in blocks handed out
+	handed uint64 // bytes of all blocks that were handed out ever
 	cached uint64 // bytes in free blocks
 }
 
@@ -62,10 +63,10 @@ type block struct {
 	aside            bool   // it counts as set aside for expressions
 	binPrev, binNext *block // neighbours in the list of free blocks of like size
 
-	history        // the work that uses or used it
-	owner   owner  // the storage it serves, while in use
-	slot    int    // its place in the registry, while in use
-	asked   uint64 // bytes asked for, while in use
+	history         // the work that uses or used it
+	owner   *anchor // of the storage it serves, while in use
+	slot    int     // its place in the registry, while in use
+	asked   uint64  // bytes asked for, while in use
 }
 
 func (a *arena) init(source memorySource, noCache bool) {
@@ -127,6 +128,7 @@ func (a *arena) handOut(b *block, asked uint64) *block {
 	b.free = false
 	b.asked = asked
 	a.used += b.bytes
+	a.handed += b.bytes
 	return b
 }
 
@@ -155,7 +157,7 @@ func (a *arena) split(b *block, size uint64) {
 func (a *arena) giveBack(b *block) error {
 	a.used -= b.bytes
 	a.cached += b.bytes
-	b.owner = owner{}
+	b.owner = nil
 	b.free = true
 	if n := b.next; n != nil && n.free {
 		n.seg.bins.remove(n)

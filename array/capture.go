@@ -2,7 +2,6 @@ package array
 
 import (
 	"slices"
-	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/kernels"
@@ -18,9 +17,9 @@ type recording struct {
 	call
 	active bool // f has not returned
 	steps  []step
-	made   []*storage           // whose blocks have no address yet
-	held   map[*storage]bool    // made before the capture: their memory stays where it is until the graph is closed
-	exprs  []weak.Pointer[node] // recorded on the Device
+	made   []*storage        // whose blocks have no address yet
+	held   map[*storage]bool // made before the capture: their memory stays where it is until the graph is closed
+	exprs  []*anchor         // recorded on the Device
 	draws  []*drawing
 	flow   flow
 	cells  *block // status cells, once there is a Take
@@ -385,7 +384,7 @@ func (rec *recording) moveOn(d *Device) *Error {
 func (rec *recording) stop(d *Device) {
 	rec.active = false
 	for _, p := range rec.exprs {
-		if n := p.Value(); n != nil && n.pending() {
+		if n := p.node(); n != nil && n.pending() {
 			n.freed = rec.call
 			d.sh.unlink(n)
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
@@ -70,13 +69,13 @@ func (n *node) pending() bool {
 // readers lists the expressions that read an array, or an expression, themselves.
 // Mostly there is one.
 type readers struct {
-	one  weak.Pointer[node]
-	more []weak.Pointer[node]
+	one  *anchor
+	more []*anchor
 }
 
-func (r *readers) add(p weak.Pointer[node]) {
+func (r *readers) add(p *anchor) {
 	switch n := len(r.more); {
-	case r.one == owner{}:
+	case r.one == nil:
 		r.one = p
 		return
 	case n >= 64 && n == cap(r.more): // before it grows it is cleared of what is gone
@@ -86,26 +85,26 @@ func (r *readers) add(p weak.Pointer[node]) {
 }
 
 // remove takes out p, which was added late, in most cases.
-func (r *readers) remove(p weak.Pointer[node]) {
+func (r *readers) remove(p *anchor) {
 	last := len(r.more) - 1
 	for i := last; i >= 0; i-- {
 		if r.more[i] == p {
 			r.more[i] = r.more[last]
-			r.more[last] = owner{}
+			r.more[last] = nil
 			r.more = r.more[:last]
 			return
 		}
 	}
 	if r.one == p {
-		r.one = owner{}
+		r.one = nil
 	}
 }
 
 // any says whether an expression is left that may be evaluated, and clears the list
 // of the others.
 func (r *readers) any() bool {
-	if r.one != (owner{}) && pending(r.one) == nil {
-		r.one = owner{}
+	if r.one != nil && pending(r.one) == nil {
+		r.one = nil
 	}
 	left := r.more[:0]
 	for _, p := range r.more {
@@ -115,11 +114,11 @@ func (r *readers) any() bool {
 	}
 	clear(r.more[len(left):])
 	r.more = left
-	return r.one != (owner{}) || len(left) > 0
+	return r.one != nil || len(left) > 0
 }
 
 // empty says that no expression is listed, gone or not.
-func (r *readers) empty() bool { return r.one == (owner{}) && len(r.more) == 0 }
+func (r *readers) empty() bool { return r.one == nil && len(r.more) == 0 }
 
 // all goes through the expressions that may be evaluated, mostly in the order in which
 // they were added. The list must not change meanwhile.
@@ -143,8 +142,8 @@ func (r *readers) last() *node {
 }
 
 // pending is what p points to, if that may be evaluated, or nil.
-func pending(p weak.Pointer[node]) *node {
-	if n := p.Value(); n != nil && n.pending() {
+func pending(p *anchor) *node {
+	if n := p.node(); n != nil && n.pending() {
 		return n
 	}
 	return nil
@@ -163,18 +162,16 @@ func (n *node) readBy() *readers {
 func (c call) link(d *Device, n *node) {
 	n.call, n.dev, n.linked = c, d, true
 	n.nodes, n.cost = 1, costOf(n.expr.op)
-	if n.self == (owner{}) {
-		n.self = weak.Make(n)
-	}
+	self := d.sh.anchor(n, uint64(n.bytes()))
 	if n.scope = d.scope.lasting(); n.scope != nil {
-		n.scope.note(n.self)
+		n.scope.note(self)
 	}
 	if n.expr.product != nil {
 		n.cost = maxCost
 	}
 	rec := d.capturing()
 	if rec != nil {
-		rec.exprs = append(rec.exprs, n.self)
+		rec.exprs = append(rec.exprs, self)
 	}
 	for i, a := range n.operands() {
 		r := a.root()
@@ -203,7 +200,7 @@ func (c call) link(d *Device, n *node) {
 			continue // counted already
 		}
 		r.consumers++
-		r.readBy().add(n.self)
+		r.readBy().add(self)
 	}
 }
 

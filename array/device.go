@@ -48,6 +48,7 @@ type shared struct {
 	reserved  uint64 // bytes of all segments
 	limit     uint64 // of reserved; 0 is none
 	registry  registry
+	nursery   nursery
 	statuses  statuses
 	moved     *int   // bytes that kernels read and write are added to it: for tests
 	eager     bool   // expressions are evaluated at once: for tests
@@ -64,6 +65,7 @@ type counts struct {
 	Reserves    uint64
 	Collections uint64
 	CollectTime time.Duration
+	CollectWait time.Duration
 }
 
 // leastCC is the compute capability that kernels are written for at least.

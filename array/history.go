@@ -1,10 +1,6 @@
 package array
 
-import (
-	"weak"
-
-	"github.com/seed6486a2bb/gpuarray/driver"
-)
+import "github.com/seed6486a2bb/gpuarray/driver"
 
 // A stream is a queue of work with what is needed to order it against the other
 // streams of its device: work is numbered, and a block of memory remembers the
@@ -23,7 +19,7 @@ type stream struct {
 
 	transfers int // host copies under way that put their parts into it without the lock
 
-	waiting weak.Pointer[node] // the latest product, while operations after it may become its epilogue
+	waiting *anchor // the latest product, while operations after it may become its epilogue
 }
 
 // A mark is a place in a stream: after its work number seq. The zero mark is

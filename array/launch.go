@@ -78,7 +78,9 @@ func (w *work) again() {
 	w.product, w.factors = nil, [2]*storage{}
 	clear(w.inputs)
 	clear(w.outputs)
-	clear(w.placed)
+	for i := range w.placed {
+		w.placed[i].node = nil // there is no other reference in a place, and it is large
+	}
 	clear(w.kernels)
 	w.expr.Nodes, w.layouts, w.inputs, w.outputs, w.placed, w.kernels = w.expr.Nodes[:0], w.layouts[:0], w.inputs[:0], w.outputs[:0], w.placed[:0], w.kernels[:0]
 	w.suspect = nil

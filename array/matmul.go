@@ -2,7 +2,6 @@ package array
 
 import (
 	"slices"
-	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
@@ -92,8 +91,8 @@ func (n *node) wait() {
 // that was recorded until now, unless w takes it. The caller holds the lock. Errors
 // are the product's.
 func (s *stream) launchWaiting(sh *shared, w *work) {
-	p := s.waiting.Value()
-	s.waiting = weak.Pointer[node]{}
+	p := s.waiting.node()
+	s.waiting = nil
 	if p == nil || !p.pending() || p.busy > 0 || w != nil && w.holds(p) {
 		return
 	}

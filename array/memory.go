@@ -19,11 +19,13 @@ type Stats struct {
 	Launches    uint64        // kernels launched since Open
 	Reserves    uint64        // allocations of the driver since Open
 	Collections uint64        // collections started to find unreachable arrays
-	CollectTime time.Duration // time spent in those
+	CollectTime time.Duration // how long those lasted, most of it beside the program
+	CollectWait time.Duration // how long the program waited for them
 }
 
 // Stats returns the device's memory figures now, after giving back what the
-// garbage collector has found already. It is zero for a closed Device.
+// garbage collector has found already; small arrays that were made shortly before it ran
+// are looked for again. It is zero for a closed Device.
 func (d *Device) Stats() Stats {
 	if d.check(call{}) != nil {
 		return Stats{}
@@ -34,10 +36,10 @@ func (d *Device) Stats() Stats {
 	if sh.closed {
 		return Stats{}
 	}
-	sh.sweep()
+	sh.sweepAll()
 	return Stats{
 		Arrays: len(sh.registry.blocks), Used: sh.arena.used, Cached: sh.arena.cached, Reserved: sh.reserved, Limit: sh.limit,
-		Launches: sh.counts.Launches, Reserves: sh.counts.Reserves, Collections: sh.counts.Collections, CollectTime: sh.counts.CollectTime,
+		Launches: sh.counts.Launches, Reserves: sh.counts.Reserves, Collections: sh.counts.Collections, CollectTime: sh.counts.CollectTime, CollectWait: sh.counts.CollectWait,
 	}
 }
 
@@ -51,7 +53,7 @@ func (d *Device) Trim(keep uint64) error {
 	defer d.leave()
 	d.sh.mu.Lock()
 	defer d.sh.mu.Unlock()
-	d.sh.sweep()
+	d.sh.sweepAll()
 	if err := d.sh.trim(keep); err != nil {
 		return c.deviceError(err)
 	}

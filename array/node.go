@@ -2,7 +2,6 @@ package array
 
 import (
 	"errors"
-	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
@@ -51,15 +50,15 @@ type node struct {
 	fault *Error     // what its evaluation met
 	freed call       // the Free of an array that was not evaluated then
 
-	dev       *Device            // where it was recorded
-	scope     *scope             // that it was recorded in, or nil
-	self      weak.Pointer[node] // once it is linked
-	readers   readers            // until it is materialised; then they are the storage's
-	consumers int32              // operations recorded with it as an operand
-	inlined   int32              // times that it was computed without being stored
-	busy      int32              // evaluations in progress that it is part of
-	cost      int32              // cost, operations, arrays and bytes read of the expression as a tree
-	output    bool               // one of the evaluations in progress stores it
+	dev       *Device // where it was recorded
+	scope     *scope  // that it was recorded in, or nil
+	self      *anchor // once something refers to it that is not to keep it
+	readers   readers // until it is materialised; then they are the storage's
+	consumers int32   // operations recorded with it as an operand
+	inlined   int32   // times that it was computed without being stored
+	busy      int32   // evaluations in progress that it is part of
+	cost      int32   // cost, operations, arrays and bytes read of the expression as a tree
+	output    bool    // one of the evaluations in progress stores it
 	nodes     int
 	leaves    int
 	reads     int

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
 	"github.com/seed6486a2bb/gpuarray/kernels"
@@ -77,18 +76,15 @@ func (s *storage) readable(c call) *Error {
 // as each other, which takes one allocation and one weak pointer.
 func (n *node) room() *storage {
 	n.own = storage{node: n}
-	if n.self == (owner{}) {
-		n.self = weak.Make(n)
-	}
 	return &n.own
 }
 
-// owner is the node that s is part of.
-func (s *storage) owner() owner { return s.node.self }
+// owner is how the registry and scopes refer to s.
+func (s *storage) owner() *anchor { return s.sh.anchor(s.node, s.bytes()) }
 
 // storage is the storage that a block serves, nil if nothing refers to it any more.
 func (b *block) storage() *storage {
-	if n := b.owner.Value(); n != nil {
+	if n := b.owner.node(); n != nil {
 		return &n.own
 	}
 	return nil
@@ -250,6 +246,10 @@ func (sh *shared) obtain(n uint64) (*block, error) {
 		return b, nil
 	}
 	if sh.nearlyFull(n) { // while there is room for what expressions are evaluated to
+		sh.await()
+		if b := sh.arena.alloc(n); b != nil {
+			return b, nil
+		}
 		sh.collect()
 		sh.relieve()
 		if b := sh.arena.alloc(n); b != nil {
@@ -278,11 +278,16 @@ func (sh *shared) obtain(n uint64) (*block, error) {
 // nearlyFull says whether n more bytes bring what was taken from the driver close to
 // what may be taken, and expressions may hold some of it.
 func (sh *shared) nearlyFull(n uint64) bool {
+	return !sh.relieving && sh.reserved+n > sh.mostReserved()
+}
+
+// mostReserved is how much is taken from the driver without looking for garbage first.
+func (sh *shared) mostReserved() uint64 {
 	most := sh.total
 	if sh.limit > 0 {
 		most = min(most, sh.limit)
 	}
-	return !sh.relieving && sh.reserved+n > most-most/4
+	return most - most/4
 }
 
 // relieveAndCollect has expressions evaluated and what they read given back.
@@ -364,8 +369,8 @@ func (sh *shared) settle(h *history) error {
 // were recorded: what those read is not to be kept for them once it has ended.
 type scope struct {
 	parent *scope
-	made   []owner // of storages, and expressions
-	prune  int     // length at which the list is cleared of what is gone
+	made   []*anchor // of storages, and expressions
+	prune  int       // length at which the list is cleared of what is gone
 	ended  call
 }
 
@@ -387,12 +392,12 @@ func (sc *scope) add(s *storage) {
 }
 
 // note enters a node that has a storage or is an expression.
-func (sc *scope) note(o owner) {
+func (sc *scope) note(a *anchor) {
 	if len(sc.made) >= max(sc.prune, 1024) {
 		alive := sc.made[:0]
-		for _, o := range sc.made {
-			if n := o.Value(); n != nil && (n.own.freed.op == "" && n.own.scope == sc || n.scope == sc && n.pending()) {
-				alive = append(alive, o)
+		for _, a := range sc.made {
+			if n := a.node(); n != nil && (n.own.freed.op == "" && n.own.scope == sc || n.scope == sc && n.pending()) {
+				alive = append(alive, a)
 			}
 		}
 		clear(sc.made[len(alive):])
@@ -400,9 +405,9 @@ func (sc *scope) note(o owner) {
 		sc.prune = 2 * len(alive)
 	}
 	if sc.made == nil {
-		sc.made = make([]owner, 0, 64) // a step of training makes as many
+		sc.made = make([]*anchor, 0, 64) // a step of training makes as many
 	}
-	sc.made = append(sc.made, o)
+	sc.made = append(sc.made, a)
 }
 
 // end frees what the scope still has, the latest first: an expression goes before
@@ -410,7 +415,7 @@ func (sc *scope) note(o owner) {
 func (sc *scope) end(sh *shared, c call) {
 	sc.ended = c
 	for i := len(sc.made) - 1; i >= 0; i-- {
-		switch n := sc.made[i].Value(); {
+		switch n := sc.made[i].node(); {
 		case n == nil:
 		case n.own.scope == sc:
 			n.own.free(c)
