@@ -27,13 +27,15 @@ func (a *anchor) node() *node {
 
 // What is young is kept, so there is a bound to it.
 const (
-	mostYoung  = 256       // nodes
-	youngBytes = 256 << 10 // of a young node's elements
+	mostYoung  = 256      // nodes
+	youngBytes = 64 << 20 // of the elements of all
+	largeNode  = 4 << 20  // bytes of elements from which on a node never is
 )
 
 // nursery holds the anchors of the nodes that are young.
 type nursery struct {
 	young   []*anchor
+	bytes   uint64                 // of their elements
 	witness weak.Pointer[sentinel] // made with the first of them, and gone once the collector has run
 	spare   []anchor               // of which none is used
 }
@@ -49,15 +51,15 @@ func (sh *shared) anchor(n *node, bytes uint64) *anchor {
 		y.spare = make([]anchor, 16) // few, as one that is in use keeps all
 	}
 	n.self, y.spare = &y.spare[0], y.spare[1:]
-	if bytes > youngBytes {
+	if bytes >= largeNode {
 		n.self.old = weak.Make(n)
 		return n.self
 	}
-	switch len(y.young) {
-	case mostYoung:
+	if y.bytes += bytes; len(y.young) == mostYoung || y.bytes > youngBytes {
 		sh.age()
-		fallthrough
-	case 0:
+		y.bytes = bytes
+	}
+	if len(y.young) == 0 {
 		y.witness = weak.Make(new(sentinel))
 	}
 	n.self.young = n
@@ -65,16 +67,16 @@ func (sh *shared) anchor(n *node, bytes uint64) *anchor {
 	return n.self
 }
 
-// age makes the young nodes old. What was freed, and has nothing left to give back,
-// needs no weak pointer.
+// age makes the young nodes old. What was freed, or only hosted memory for expressions,
+// and has nothing left to give back needs no weak pointer.
 func (sh *shared) age() {
 	y := &sh.nursery
 	for _, a := range y.young {
-		if n := a.young; n.own.block != nil || n.pending() || n.freed.op == "" && n.own.freed.op == "" {
+		if n := a.young; n.own.block != nil || n.pending() || n.freed.op == "" && n.own.freed.op == "" && !n.own.detached {
 			a.old = weak.Make(n)
 		}
 		a.young = nil
 	}
 	clear(y.young)
-	y.young = y.young[:0]
+	y.young, y.bytes = y.young[:0], 0
 }

@@ -276,7 +276,7 @@ func TestYoungArrays(t *testing.T) {
 		t.Errorf("%d arrays while one is held that was freed", n)
 	}
 	locked(held.node.store.release)
-	large := Zeros[uint8](d, youngBytes+1)
+	large := Zeros[uint8](d, largeNode)
 	if large.node.self.young != nil {
 		t.Error("an array of many bytes is kept")
 	}
