@@ -44,6 +44,9 @@ func leftBehind(goroutines int) int {
 		fmt.Fprintln(os.Stderr, "closing the device:", err)
 		return 1
 	}
+	if runtime.GOOS == "js" {
+		goroutines++ // the runtime's own, once it has had an event
+	}
 	for range 100 {
 		if runtime.NumGoroutine() <= goroutines {
 			return 0

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -855,6 +856,7 @@ func TestConcurrentClose(t *testing.T) {
 						r.Error(err)
 						return
 					}
+					runtime.Gosched() // where goroutines share one thread and nothing takes it from them
 				}
 			}()
 		}

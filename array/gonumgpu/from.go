@@ -136,7 +136,7 @@ func strided[T Float](from []float64, rows, columns, row, column int) ([]T, erro
 // room allocates host memory for a matrix.
 func room[T Float](rows, columns int) ([]T, error) {
 	hi, n := bits.Mul64(uint64(rows), uint64(columns))
-	if rows < 0 || columns < 0 || hi != 0 || n > math.MaxInt64/8 {
+	if rows < 0 || columns < 0 || hi != 0 || n > math.MaxInt/8 {
 		return nil, unfit("the matrix says that it is %d × %d, which is no size that memory has addresses for", rows, columns)
 	}
 	return make([]T, n), nil
