@@ -10,8 +10,13 @@ type Plan struct {
 	// Capability is the compute capability (major·10 + minor) of the device that
 	// the plan is for, where it is known when the plan is made; 0 asks for
 	// kernels that every device has. It changes which kernels there are, not
-	// their results. Reset keeps it.
+	// their results. Reset keeps what is known of the device.
 	Capability int
+
+	// Multiprocessors is how many that device has, and BlockMemory the most shared
+	// memory, in bytes, that a block may ask for, where they are known; 0 asks for
+	// kernels that do not depend on them. They change no results either.
+	Multiprocessors, BlockMemory int
 
 	Launches []Launch
 	Scratch  uint64 // bytes of scratch memory, 256-byte aligned, content undefined; operand ScratchOperand

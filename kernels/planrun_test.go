@@ -108,6 +108,11 @@ func (r *planRunner) kernel(t testing.TB, key string) *driver.Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n := SharedMemory(key); n > 0 {
+		if err := k.SetMaxDynamicShared(n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r.kernels[key] = k
 	return k
 }

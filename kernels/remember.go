@@ -37,7 +37,7 @@ type question struct {
 // ask begins a question: that of a function about types and other small numbers.
 func (p *Plan) ask(f planner, numbers ...uint64) question {
 	q := question{p, len(p.words), len(p.Launches) == 0 && p.Scratch == 0 && p.Tickets == 0}
-	p.words = append(append(p.words, uint64(f)|uint64(p.Capability)<<8|uint64(len(numbers))<<32), numbers...)
+	p.words = append(append(p.words, uint64(f)|uint64(p.Capability)<<8|uint64(len(numbers))<<32, uint64(p.Multiprocessors)|uint64(p.BlockMemory)<<32), numbers...)
 	return q
 }
 

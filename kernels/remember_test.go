@@ -93,11 +93,11 @@ func TestRemembers(t *testing.T) {
 	var got Plan
 	for range 10_000 {
 		r := randomRequest(rng)
-		want := Plan{Capability: []int{75, 90}[rng.IntN(2)]}
+		want := Plan{Capability: []int{75, 90}[rng.IntN(2)], Multiprocessors: rng.IntN(2), BlockMemory: heldMemory * rng.IntN(2)}
 		failed := r.answer(&want)
 		for range 1 + 2*rng.IntN(2) {
 			got.Reset()
-			got.Capability = want.Capability
+			got.Capability, got.Multiprocessors, got.BlockMemory = want.Capability, want.Multiprocessors, want.BlockMemory
 			before := rng.IntN(2)
 			if one := RowMajor(3); before > 0 {
 				if err := Copy(&got, Float32, one, one); err != nil {

@@ -111,6 +111,10 @@ func (r *reduction) planScanRows(p *Plan, e *Expr, out *Layout, in []Layout, axi
 	if r.tooHeavy(scanRun * k.rounds) {
 		return ErrApart
 	}
+	if r.canHold(p, k) {
+		r.planHeld(p)
+		return nil
+	}
 	tiles, count := ceilDiv(r.n, k.size()), r.outputs()
 	blocks := ceilDiv(count, k.groups())
 	if k.split {

@@ -18,6 +18,10 @@ type scanEmitter struct {
 	row, tile                  *ptx.Reg
 	number                     *ptx.Var // shared memory: of the block, by when it started
 	before                     *ptx.Reg // the number of blocks that left before this one
+
+	// preceding returns what precedes the warp's stretch in the row, of which the total
+	// is given; nil where a warp has all of the row.
+	preceding func(total *ptx.Reg) *ptx.Reg
 }
 
 func (k *scanKernel) emit(b *ptx.Builder) {
@@ -37,6 +41,7 @@ func (k *scanKernel) emit(b *ptx.Builder) {
 	b.MaxThreads(k.threads())
 	if k.warps > 1 {
 		e.exchange(2 * k.warps)
+		e.preceding = e.precedingWarps
 	}
 	e.place(rows)
 	e.inside = b.Op("setp.lt.u32", e.row, rows)
@@ -272,8 +277,8 @@ func (e *scanEmitter) scan(xs [][]partial) {
 		}
 	}
 	var start *ptx.Reg
-	if e.k.warps > 1 {
-		start = e.precedingWarps(carry)
+	if e.preceding != nil {
+		start = e.preceding(carry)
 	}
 	for r, run := range xs {
 		base := bases[r]

@@ -30,6 +30,10 @@ type family struct {
 	// means targets. Compute capability 8.0 rounds two floats to them at once.
 	narrow []int
 
+	// shared is the dynamic shared memory that a launch has, in bytes, where it is more
+	// than a kernel may have without asking (see SharedMemory).
+	shared int
+
 	// name returns a readable C identifier that determines the key, or, where
 	// that would be too long, one that a hash is to be added to.
 	name func(key string) (name string, unique bool)
@@ -49,6 +53,7 @@ func families() []family {
 		rowFamily(),
 		clusterFamily(),
 		scanFamily(),
+		heldFamily(),
 		matmulFamily(),
 		transposeFamily(),
 		takeFamily(),
@@ -104,6 +109,13 @@ func Source(key string, cc int) (string, error) {
 		return string(text), nil
 	}
 	return generate(f, key, target)
+}
+
+// SharedMemory returns the dynamic shared memory, in bytes, that must be allowed for the
+// kernel that key names before it is launched; 0 where it need not be.
+func SharedMemory(key string) int {
+	f, _ := familyOf(key)
+	return f.shared
 }
 
 // generate is Source without the embedded files. The builder panics at an

@@ -224,6 +224,8 @@ func generatedKeys(prefix string) []string {
 		return append(generatedClusters(), generatedRowExprs(prefix)...)
 	case scanFamily().prefix:
 		return append(generatedScans(), generatedRowExprs(prefix)...)
+	case heldFamily().prefix:
+		return generatedHeldScans()
 	case matmulFamily().prefix:
 		return generatedMatmuls()
 	case takeFamily().prefix:
@@ -379,6 +381,21 @@ func generatedScans() []string {
 		for _, n := range []int{3, 100, 500, 4000, 5000, 9000} {
 			x := RowMajor(10, n)
 			keys = append(keys, plannedKeys("scan", func(p *Plan) error { return Scan(p, OpSum, t, t, x, x, 1) })...)
+		}
+	}
+	return keys
+}
+
+// generatedHeldScans lists all scans whose tiles are held.
+func generatedHeldScans() []string {
+	var keys []string
+	x := RowMajor(scanCached / 4)
+	for _, op := range []Op{OpSum, OpProd} {
+		for _, t := range []Type{Float32, Int32, Uint32} {
+			keys = append(keys, plannedKeys(heldFamily().prefix, func(p *Plan) error {
+				p.Capability, p.Multiprocessors, p.BlockMemory = heldCapability, 132, heldMemory
+				return Scan(p, op, t, t, x, x, 0)
+			})...)
 		}
 	}
 	return keys

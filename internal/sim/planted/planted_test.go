@@ -33,6 +33,8 @@ func is(kinds ...exec.FaultKind) []exec.FaultKind { return kinds }
 const (
 	bar     = `bar\.sync 0;`
 	warpBar = `bar.warp.sync 0xffffffff;`
+
+	heldWait = `@!%p\d+ bra \$await_\d+;`
 )
 
 var mistakes = []mistake{
@@ -125,6 +127,15 @@ var mistakes = []mistake{
 	{"a stage filled while it is read", "staged", `bar\.sync 0; // read`, 0, ``, is(exec.SharedRace, exec.AsyncMisuse)},
 	{"copies left at the end", "staged", `cp\.async\.wait_all;`, 0, ``, is(exec.AsyncMisuse)},
 	{"a stage too far", "staged", `and\.b32 (%r\d+), %r\d+, 1;`, 0, `mov.u32 $1, 2;`, is(exec.OutOfBounds, exec.AsyncMisuse)},
+
+	// Blocks that stay. The waits are for: a tile that is told, came, and is known what
+	// precedes; one that is added up, so that its buffer is free; the same for its totals.
+	{"a tile is read before it came", "held", heldWait, 1, ``, is(exec.SharedRace, exec.AsyncMisuse, exec.Uninitialised)},
+	{"a tile is stored before it is known what precedes it", "held", heldWait, 2, ``, is(exec.SharedRace, exec.Uninitialised)},
+	{"a tile is copied over one that is read", "held", heldWait, 3, ``, is(exec.SharedRace, exec.AsyncMisuse, exec.BarrierMisuse)},
+	{"totals are published before there are any", "held", heldWait, 5, ``, is(exec.SharedRace, exec.Uninitialised)},
+	{"totals of tiles that nobody told of", "held", heldWait, 6, ``, is(exec.SharedRace, exec.Uninitialised)},
+	{"a buffer is waited for as in the round before", "held", `xor\.b32 %r\d+, %r\d+, 1;`, 1, ``, is(exec.SharedRace, exec.AsyncMisuse, exec.Deadlock)},
 }
 
 func TestMistakes(t *testing.T) {
@@ -235,6 +246,14 @@ var operations = map[string]operation{
 	"random": {plan: func(p *kernels.Plan) error {
 		return kernels.Random(p, kernels.Normal, kernels.Float32, 1001, 1, 2)
 	}, bytes: []int{4 * 1001}},
+	"held": {plan: func(p *kernels.Plan) error { // 12 tiles, the last one not whole; planned are 2048 and more
+		value := func(v uint64) kernels.Arg { return kernels.Arg{Bits: v, Size: 4} }
+		key := "scanheld sum float32"
+		p.Tickets = 16 + 8*12
+		p.Launches = []kernels.Launch{{Key: key, Grid: [3]uint32{2, 1, 1}, Block: [3]uint32{864, 1, 1}, Shared: uint32(kernels.SharedMemory(key)), Args: []kernels.Arg{
+			{Pointer: true, Size: 8}, {Pointer: true, Operand: 1, Size: 8}, {Pointer: true, Operand: kernels.TicketOperand, Size: 8}, value(11*8192 + 5), value(12)}}}
+		return nil
+	}, bytes: []int{4 * (11*8192 + 5), 4 * (11*8192 + 5)}},
 	"staged": {plan: func(p *kernels.Plan) error {
 		p.Launches = []kernels.Launch{{Grid: [3]uint32{2, 1, 1}, Block: [3]uint32{128, 1, 1}, Args: []kernels.Arg{{Pointer: true, Size: 8}, {Pointer: true, Operand: 1, Size: 8}}}}
 		return nil
