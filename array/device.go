@@ -33,6 +33,8 @@ type shared struct {
 	total     uint64 // bytes of the device's memory
 	announces bool   // blocks are announced with MarkMemory
 
+	multiprocessors, blockMemory int // see kernels.Plan; 0 where plans are not to depend on them
+
 	kernels kernelCache
 	staging staging
 
@@ -110,6 +112,10 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	sh.idle.L = &sh.mu
 	if !simulated {
 		sh.limit = platformOf(dev, ctx).defaultLimit()
+		// The simulated device runs few blocks at a time: those that stay would poll.
+		if err := sh.know(dev); err != nil {
+			return nil, errors.Join(err, ctx.Close())
+		}
 	}
 	sh.name = fmt.Sprintf("%s (cuda:%d, compute capability %d.%d)", model, dev.Ordinal(), major, minor)
 	if simulated {
@@ -124,6 +130,14 @@ func newDevice(dev *driver.Device, simulated bool) (*Device, error) {
 	sh.root = &Device{sh: sh, stream: st}
 	watchCollections()
 	return sh.root, nil
+}
+
+// know asks what plans depend on besides the compute capability.
+func (sh *shared) know(dev *driver.Device) (err error) {
+	if sh.multiprocessors, err = dev.Attribute(driver.AttrMultiprocessorCount); err == nil {
+		sh.blockMemory, err = dev.Attribute(driver.AttrMaxSharedMemoryPerBlockOptin)
+	}
+	return err
 }
 
 // withoutCache reads the variable that turns the cache of device memory off.
@@ -481,6 +495,9 @@ func (e *kernelEntry) assemble(sh *shared, key string) error {
 		return err
 	}
 	kernel, err := m.Kernel(kernels.EntryName(key))
+	if n := kernels.SharedMemory(key); err == nil && n > 0 {
+		err = kernel.SetMaxDynamicShared(n)
+	}
 	if err != nil {
 		return errors.Join(err, m.Close())
 	}

@@ -53,7 +53,7 @@ var workPool = sync.Pool{New: func() any { return &work{args: driver.NewArgs()} 
 func newWork(c call, d *Device) *work {
 	w := workPool.Get().(*work)
 	w.call, w.dev = c, d
-	w.plan.Capability = d.sh.cc
+	w.plan.Capability, w.plan.Multiprocessors, w.plan.BlockMemory = d.sh.cc, d.sh.multiprocessors, d.sh.blockMemory
 	return w
 }
 

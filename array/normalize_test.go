@@ -176,3 +176,41 @@ func TestRowsOfManyColumns(t *testing.T) {
 		}
 	}
 }
+
+// TestLongCumSum takes the sums of a row whose tiles blocks hold, which asks for much
+// shared memory, at once and in a graph.
+func TestLongCumSum(t *testing.T) {
+	if testing.Short() {
+		t.Skip("17 million elements")
+	}
+	d, api := newRecorded(t)
+	d.sh.multiprocessors, d.sh.blockMemory = 3, 227<<10
+	rng := seeded(t)
+	xs := make([]int32, 1<<24+5)
+	for i := range xs {
+		xs[i] = int32(rng.Uint32())
+	}
+	x := FromSlice(d, xs, len(xs))
+	var y *Array[int32]
+	g := capture(t, d, func(c *Device) error {
+		y = x.On(c).CumSum(0).Keep()
+		return nil
+	})
+	attributes := counted(api)["FuncSetAttribute"]
+	launch(t, g)
+	now := x.CumSum(0).Eval()
+	if err := now.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n := attributes + counted(api)["FuncSetAttribute"]; d.sh.cc >= 90 && n != 1 {
+		t.Errorf("a kernel's attribute was set %d times", n)
+	}
+	for name, got := range map[string][]int32{"at once": values(t, now), "in a graph": values(t, y)} {
+		sum := int32(0)
+		for i, x := range xs {
+			if sum += x; got[i] != sum {
+				t.Fatalf("%s: element %d is %d, want %d", name, i, got[i], sum)
+			}
+		}
+	}
+}
