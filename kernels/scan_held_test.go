@@ -64,22 +64,50 @@ func TestHeldScan(t *testing.T) {
 	}
 }
 
-// TestHeldScanFar goes past a group of 32 groups of 32 tiles: in one block, as others
-// would wait for long on the simulated device, and in as many as a GPU has.
+// farBlocks is how many blocks scan a long row: one on the simulated device, where
+// others would poll for long.
+func farBlocks(t *testing.T) int {
+	if newRunner(t).twin != nil {
+		return 132
+	}
+	return 1
+}
+
+// TestHeldScanFar goes past a group of 32 groups of 32 tiles.
 func TestHeldScanFar(t *testing.T) {
 	if testing.Short() {
-		t.Skip("8 million elements")
+		t.Skip("9 million elements")
 	}
 	r := newRand(t)
-	blocks := 1
-	if newRunner(t).twin != nil {
-		blocks = 132
-	}
-	xs, ys := heldRow(t, OpSum, Int32, 1057*scanTile+5, blocks, true, func() int32 { return int32(r.Uint32()) })
+	xs, ys := heldRow(t, OpSum, Int32, 1057*scanTile+5, farBlocks(t), true, func() int32 { return int32(r.Uint32()) })
 	sum := int32(0)
 	for i, x := range xs {
 		if sum += x; ys[i] != sum {
 			t.Fatalf("element %d is %d, want %d", i, ys[i], sum)
+		}
+	}
+}
+
+// TestHeldScanBits: the other kernel gives the same bits.
+func TestHeldScanBits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("9 million elements")
+	}
+	r := newRand(t)
+	n := 1057*scanTile + 5
+	if newRunner(t).twin != nil {
+		n = 1 << 26
+	}
+	xs, ys := heldRow(t, OpSum, Float32, n, farBlocks(t), false, func() float32 { return float32(r.NormFloat64()) })
+	want, row := make([]float32, n), RowMajor(n)
+	var p Plan
+	if err := Scan(&p, OpSum, Float32, Float32, row, row, 0); err != nil {
+		t.Fatal(err)
+	}
+	runPlan(t, &p, want, xs, none)
+	for i := range want {
+		if !sameBits(ys[i], want[i]) {
+			t.Fatalf("element %d is %v, the other kernel's %v", i, ys[i], want[i])
 		}
 	}
 }
