@@ -62,7 +62,18 @@ func TestHeldScan(t *testing.T) {
 			t.Fatalf("product %d is %v, want %v", i, ys[i], want)
 		}
 	}
+	us, ps := heldRow(t, OpProd, Uint32, 6*scanTile+2, 2, true, func() uint32 { return r.Uint32() | 1 })
+	product := uint32(1)
+	for i, u := range us {
+		if product *= u; ps[i] != product {
+			t.Fatalf("integer product %d is %d, want %d", i, ps[i], product)
+		}
+	}
 }
+
+// heldFar is the length of a row whose last tiles are preceded by a group of 32 groups of
+// 32 tiles, by groups, and by tiles.
+const heldFar = 1100*scanTile + 5
 
 // farBlocks is how many blocks scan a long row: one on the simulated device, where
 // others would poll for long.
@@ -79,7 +90,7 @@ func TestHeldScanFar(t *testing.T) {
 		t.Skip("9 million elements")
 	}
 	r := newRand(t)
-	xs, ys := heldRow(t, OpSum, Int32, 1057*scanTile+5, farBlocks(t), true, func() int32 { return int32(r.Uint32()) })
+	xs, ys := heldRow(t, OpSum, Int32, heldFar, farBlocks(t), true, func() int32 { return int32(r.Uint32()) })
 	sum := int32(0)
 	for i, x := range xs {
 		if sum += x; ys[i] != sum {
@@ -94,7 +105,7 @@ func TestHeldScanBits(t *testing.T) {
 		t.Skip("9 million elements")
 	}
 	r := newRand(t)
-	n := 1057*scanTile + 5
+	n := heldFar
 	if newRunner(t).twin != nil {
 		n = 1 << 26
 	}
