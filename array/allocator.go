@@ -22,7 +22,6 @@ type arena struct {
 	spare    *block // descriptors for reuse, linked by next
 
 	used   uint64 // bytes in blocks handed out
-	handed uint64 // bytes of all blocks that were handed out ever
 	cached uint64 // bytes in free blocks
 }
 
@@ -128,7 +127,6 @@ func (a *arena) handOut(b *block, asked uint64) *block {
 	b.free = false
 	b.asked = asked
 	a.used += b.bytes
-	a.handed += b.bytes
 	return b
 }
 

@@ -6,10 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
-	"github.com/seed6486a2bb/gpuarray/internal/abi"
 	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
 	"github.com/seed6486a2bb/gpuarray/internal/sim"
 )
@@ -98,52 +96,6 @@ func hostOperations(t testing.TB, d *Device) []hostOperation {
 		{"step", func() error { return d.Scope(step) }, 180},
 		{"graph", graph.Launch, 0},
 	}
-}
-
-// BenchmarkGarbage is the benchmark command's program that frees nothing, under a limit
-// that has room for some 90 of its arrays, where launches take as long as on an H100 that
-// is busy, and do nothing. waits-% is the share of the time that the program waits for
-// collections, collected-% that for which those last that this package starts.
-func BenchmarkGarbage(b *testing.B) {
-	d, err := openAPI(slow{abitest.Idle{API: sim.New(sim.Options{Workers: 1})}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Close()
-	d.sh.announces = false // as on a GPU
-	if err := d.Limit("2GiB"); err != nil {
-		b.Fatal(err)
-	}
-	x, w := Ones[float32](d, 4<<20), Ones[float32](d, 4<<20)
-	state := x
-	iterate := func() {
-		y := state.Mul(w).Add(x).Tanh().Eval()
-		state = y.Sub(y.Mean()).Eval()
-	}
-	for range 200 { // all of the memory is taken
-		iterate()
-	}
-	before := d.Stats()
-	b.ReportAllocs()
-	for b.Loop() {
-		iterate()
-	}
-	if err := state.Err(); err != nil {
-		b.Fatal(err)
-	}
-	after, percent := d.Stats(), 100/b.Elapsed().Seconds()
-	b.ReportMetric(float64(after.Collections-before.Collections)/float64(b.N), "collections/op")
-	b.ReportMetric(percent*(after.CollectTime-before.CollectTime).Seconds(), "collected-%")
-	b.ReportMetric(percent*(after.CollectWait-before.CollectWait).Seconds(), "waits-%")
-}
-
-// slow is a seam whose launches take 15 µs.
-type slow struct{ abitest.Idle }
-
-func (slow) LaunchKernel(abi.Function, uint32, uint32, uint32, uint32, uint32, uint32, uint32, abi.Stream, *unsafe.Pointer) abi.Result {
-	for start := time.Now(); time.Since(start) < 15*time.Microsecond; {
-	}
-	return abi.Success
 }
 
 // computedAndFreed is what the benchmark command does with a result: it makes sure that it

@@ -67,7 +67,6 @@ type counts struct {
 	Reserves    uint64
 	Collections uint64
 	CollectTime time.Duration
-	CollectWait time.Duration
 }
 
 // leastCC is the compute capability that kernels are written for at least.

@@ -282,55 +282,6 @@ func TestYoungArrays(t *testing.T) {
 	}
 }
 
-// TestCollectionsBeside: collections start before the program has to wait for memory,
-// and it goes on meanwhile.
-func TestCollectionsBeside(t *testing.T) {
-	d := openIdle(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // or what the collector does by itself would be seen
-	if err := d.Limit("256MiB"); err != nil {
-		t.Fatal(err)
-	}
-	x := Ones[uint8](d, 4<<20)
-	r := &d.sh.registry
-	for name, start := range map[string]struct {
-		pause      time.Duration
-		pace       uint64
-		from, upTo uint64 // bytes in use when a collection starts
-	}{
-		"growth":               {-1, 0, minCollect, minCollect + 8<<20},
-		"short of memory":      {time.Hour, 16 << 20, 160 << 20, 180 << 20},
-		"longer than it helps": {time.Hour, 1 << 30, 0, 0},
-	} {
-		d.sh.mu.Lock()
-		d.sh.collect()
-		r.paused, r.pace = time.Now().Add(start.pause), start.pace
-		d.sh.mu.Unlock()
-		waited, used := d.sh.counts.CollectWait, uint64(0)
-		for range 45 { // of the 48 that there is room for
-			if used = d.sh.arena.used; r.underway != nil {
-				break
-			}
-			if err := x.AddScalar(1).Eval().Err(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if r.underway == nil {
-			used = 0
-		}
-		if used < start.from || used > start.upTo || d.sh.counts.CollectWait != waited {
-			t.Errorf("%s: a collection started with %s in use, want %s to %s (0: none); waited %v", name, byteText(used), byteText(start.from), byteText(start.upTo), d.sh.counts.CollectWait-waited)
-		}
-		if r.underway == nil {
-			continue
-		}
-		<-r.underway.ended
-		x.AddScalar(1).Eval().Free()
-		if used := d.sh.arena.used; used > 12<<20 { // one may be in a register still
-			t.Errorf("%s: %s are in use after it", name, byteText(used))
-		}
-	}
-}
-
 // TestGarbageUnderALimit makes far more garbage than fits, without Free.
 func TestGarbageUnderALimit(t *testing.T) {
 	d, _ := newRecorded(t)
@@ -361,9 +312,6 @@ func TestPacing(t *testing.T) {
 				t.Fatal(err)
 			}
 			d.sh.registry.paused = d.sh.registry.paused.Add(-1 << 40) // the cap on time is not what is tested
-			if c := d.sh.registry.underway; c != nil {
-				<-c.ended // nor is how long a collection takes
-			}
 			if most = max(most, d.sh.arena.used); watched {
 				d.Stats()
 			}

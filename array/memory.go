@@ -19,8 +19,7 @@ type Stats struct {
 	Launches    uint64        // kernels launched since Open
 	Reserves    uint64        // allocations of the driver since Open
 	Collections uint64        // collections started to find unreachable arrays
-	CollectTime time.Duration // how long those lasted, most of it beside the program
-	CollectWait time.Duration // how long the program waited for them
+	CollectTime time.Duration // time spent in those
 }
 
 // Stats returns the device's memory figures now, after giving back what the
@@ -39,7 +38,7 @@ func (d *Device) Stats() Stats {
 	sh.sweepAll()
 	return Stats{
 		Arrays: len(sh.registry.blocks), Used: sh.arena.used, Cached: sh.arena.cached, Reserved: sh.reserved, Limit: sh.limit,
-		Launches: sh.counts.Launches, Reserves: sh.counts.Reserves, Collections: sh.counts.Collections, CollectTime: sh.counts.CollectTime, CollectWait: sh.counts.CollectWait,
+		Launches: sh.counts.Launches, Reserves: sh.counts.Reserves, Collections: sh.counts.Collections, CollectTime: sh.counts.CollectTime,
 	}
 }
 

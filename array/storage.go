@@ -246,10 +246,6 @@ func (sh *shared) obtain(n uint64) (*block, error) {
 		return b, nil
 	}
 	if sh.nearlyFull(n) { // while there is room for what expressions are evaluated to
-		sh.await()
-		if b := sh.arena.alloc(n); b != nil {
-			return b, nil
-		}
 		sh.collect()
 		sh.relieve()
 		if b := sh.arena.alloc(n); b != nil {
@@ -278,16 +274,11 @@ func (sh *shared) obtain(n uint64) (*block, error) {
 // nearlyFull says whether n more bytes bring what was taken from the driver close to
 // what may be taken, and expressions may hold some of it.
 func (sh *shared) nearlyFull(n uint64) bool {
-	return !sh.relieving && sh.reserved+n > sh.mostReserved()
-}
-
-// mostReserved is how much is taken from the driver without looking for garbage first.
-func (sh *shared) mostReserved() uint64 {
 	most := sh.total
 	if sh.limit > 0 {
 		most = min(most, sh.limit)
 	}
-	return most - most/4
+	return !sh.relieving && sh.reserved+n > most-most/4
 }
 
 // relieveAndCollect has expressions evaluated and what they read given back.

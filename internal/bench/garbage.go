@@ -40,7 +40,6 @@ type garbageLine struct {
 	heap      uint64  // bytes of Go objects, with those not yet collected
 	collector float64 // share of the time of all processors that Go's collector took
 	started   float64 // share of the time that the library's own collections lasted
-	waited    float64 // share of the time that the program waited for those
 	sweeps    uint64  // collections that the library started
 }
 
@@ -71,7 +70,7 @@ func (g *garbageRun) run(d *array.Device, out io.Writer) (lines []garbageLine, e
 		return nil, err
 	}
 	fmt.Fprintf(out, "%s, limit %s, arrays of %.3g MB, no Free\n", d, g.limit, float64(g.elements)*4/1e6)
-	fmt.Fprintf(out, "%8s %10s %9s %9s %9s %10s %10s %10s %7s\n", "s", "iter/s", "live MB", "dev. MB", "heap MB", "GC CPU %", "ours %", "waited %", "sweeps")
+	fmt.Fprintf(out, "%8s %10s %9s %9s %9s %10s %10s %7s\n", "s", "iter/s", "live MB", "dev. MB", "heap MB", "GC CPU %", "ours %", "sweeps")
 	begin := time.Now()
 	for before := newGarbageCounts(d); time.Since(begin) < g.length || len(lines) < 3; { // so many are compared
 		l := garbageLine{at: time.Since(begin)}
@@ -87,7 +86,7 @@ func (g *garbageRun) run(d *array.Device, out io.Writer) (lines []garbageLine, e
 		l.speed = float64(n) / max(now.at.Sub(before.at).Seconds(), smallest)
 		before = now
 		lines = append(lines, l)
-		fmt.Fprintf(out, "%8.1f %10.1f %9.1f %9.1f %9.1f %10.2f %10.2f %10.2f %7d\n", l.at.Seconds(), l.speed, mega(l.live), mega(l.device), mega(l.heap), 100*l.collector, 100*l.started, 100*l.waited, l.sweeps)
+		fmt.Fprintf(out, "%8.1f %10.1f %9.1f %9.1f %9.1f %10.2f %10.2f %7d\n", l.at.Seconds(), l.speed, mega(l.live), mega(l.device), mega(l.heap), 100*l.collector, 100*l.started, l.sweeps)
 	}
 	text, err := verdict(lines, g.least)
 	fmt.Fprintln(out, text)
@@ -180,8 +179,6 @@ func newGarbageCounts(d *array.Device) garbageCounts {
 func (c *garbageCounts) since(before *garbageCounts, l *garbageLine) {
 	l.device, l.heap = c.stats.Reserved, c.heap
 	l.collector = (c.collector - before.collector) / max(c.total-before.total, smallest)
-	length := max(c.at.Sub(before.at).Seconds(), smallest)
-	l.started = (c.stats.CollectTime - before.stats.CollectTime).Seconds() / length
-	l.waited = (c.stats.CollectWait - before.stats.CollectWait).Seconds() / length
+	l.started = (c.stats.CollectTime - before.stats.CollectTime).Seconds() / max(c.at.Sub(before.at).Seconds(), smallest)
 	l.sweeps = c.stats.Collections - before.stats.Collections
 }
