@@ -126,6 +126,9 @@ func bulks() []*draft {
 	const shared = "\t.shared .align 8 .b64 bar;\n\t.shared .align 128 .b8 smem[2048];\n"
 	load := "\tmov.u32 %x20, %ctaid.x;\n" + strings.ReplaceAll(loadBulk, "%%", "%")
 	list := []*draft{{name: "cp.async.bulk, to shared memory", sm: 90, decl: shared, ins: types(2, b64), outs: types(2, b64), body: load + "\tld.shared.v2.b64 {%o0, %o1}, [%x9];\n"}}
+	own := *list[0]
+	own.name, own.body = "cp.async.bulk, awaited at a barrier of shared::cta", strings.ReplaceAll(own.body, "try_wait.parity.shared.b64", "try_wait.parity.shared::cta.b64")
+	list = append(list, &own)
 	// Each block's 2048 bytes of scratch memory are first the operands turned.
 	const back = `
 	add.u64 %%y3, %%scratch, %%y2;

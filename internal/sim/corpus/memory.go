@@ -82,7 +82,7 @@ func accesses() (list []*draft) {
 			}
 		}
 	}
-	for _, ld := range strings.Fields("ld.volatile.global.u32 ld.relaxed.gpu.global.u32 ld.acquire.gpu.global.u32 ld.relaxed.cta.global.u16 ld.global.nc.u32 ld.global.nc.v4.f32 ld.global.ca.u32 ld.global.cg.u32 ld.global.cs.u32 ld.global.cv.s16 ld.global.lu.u32 ld.weak.global.u32 ld.global.L1::no_allocate.v4.f32 ld.global.L1::no_allocate.v4.s32 ld.global.L1::no_allocate.v4.u32 ld.global.L1::no_allocate.v2.u32 ld.global.L1::no_allocate.v2.f64 ld.global.L1::no_allocate.v2.s64") {
+	for _, ld := range strings.Fields("ld.volatile.global.u32 ld.relaxed.gpu.global.u32 ld.relaxed.gpu.global.u64 ld.acquire.gpu.global.u32 ld.relaxed.cta.global.u16 ld.global.nc.u32 ld.global.nc.v4.f32 ld.global.ca.u32 ld.global.cg.u32 ld.global.cs.u32 ld.global.cv.s16 ld.global.lu.u32 ld.weak.global.u32 ld.global.L1::no_allocate.v4.f32 ld.global.L1::no_allocate.v4.s32 ld.global.L1::no_allocate.v4.u32 ld.global.L1::no_allocate.v2.u32 ld.global.L1::no_allocate.v2.f64 ld.global.L1::no_allocate.v2.s64") {
 		n, out := 1, b32
 		if i := strings.Index(ld, ".v"); i > 0 && ld[i+2] <= '4' {
 			n = int(ld[i+2] - '0')
@@ -110,6 +110,7 @@ func accesses() (list []*draft) {
 			list = append(list, &draft{name: st, ins: types(1, b32), outs: types(1, b64), body: own + fmt.Sprintf("\t%s [%%y0+4], %%i0;\n\tld.global.b64 %%o0, [%%y0];\n", st)})
 		}
 	}
+	list = append(list, &draft{name: "st.relaxed.gpu.global.u64", ins: types(1, b64), outs: types(1, b64), body: own + "\tst.relaxed.gpu.global.u64 [%y0+8], %i0;\n\tld.global.b64 %o0, [%y0+8];\n"})
 	for _, t := range strings.Fields(memTypes) {
 		bytes := typed(t).Size()
 		list = append(list, &draft{name: "ld.const." + t, ins: types(1, b32), outs: types(1, wider(t)), vars: ".const .align 8 .b8 table[16] = {1, 255, 3, 128, 127, 6, 0, 240, 9, 10, 254, 12, 13, 129, 15, 192};\n",
@@ -238,11 +239,13 @@ func atomics() (list []*draft) {
 						d.name += ", generic"
 					}
 					list = append(list, d)
-					if name == "atom.global.inc.u32" { // by which the last block of a grid is found
-						ticket := *d
-						ticket.name = "atom.release.gpu.global.inc.u32"
-						ticket.body = strings.Replace(d.body, name, ticket.name, 1)
-						list = append(list, &ticket)
+					if name == "atom.global.inc.u32" { // by which blocks take numbers, and the last one of a grid is found
+						for _, order := range []string{"relaxed", "release", "acq_rel"} {
+							ticket := *d
+							ticket.name = "atom." + order + ".gpu.global.inc.u32"
+							ticket.body = strings.Replace(d.body, name, ticket.name, 1)
+							list = append(list, &ticket)
+						}
 					}
 					if _, float := layoutOf(t); !float && op != "exch" && op != "cas" && space != "" {
 						list = append(list, crowd(d.name, kind, t, space))
