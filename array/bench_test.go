@@ -3,6 +3,7 @@ package array
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -35,13 +36,13 @@ func BenchmarkHost(b *testing.B) {
 }
 
 // TestHostAllocations: what an operation takes of Go's memory is its result (the
-// array, its node, the weak pointer by which it is found when nobody has it any more)
-// and no more.
+// array and its node) and no more.
 func TestHostAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes pools allocate")
 	}
-	t.Setenv("GPUARRAY_NO_CACHE", "") // with which each array is an allocation of the driver
+	t.Setenv("GPUARRAY_NO_CACHE", "")                // with which each array is an allocation of the driver
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection empties pools, which are filled again
 	for _, c := range hostOperations(t, openIdle(t)) {
 		for range 3 { // kernels are assembled, and plans remembered
 			if err := c.run(); err != nil {
