@@ -87,7 +87,7 @@ func benchmarkLaunches(b *testing.B, r *planRunner, p *Plan, types []Type, layou
 		m, err := r.ctx.Alloc(uint64((high + 1) * types[k].Size()))
 		check(err)
 		mems = append(mems, m)
-		check(r.stream.MemsetD8(m.Ptr(), 0x3f, m.Size()))
+		check(r.stream.MemsetD8(m.Ptr(), fillOf(types[k]), m.Size()))
 		distinct := types[k].Size()
 		for i, d := range l.Shape[:l.Rank] {
 			if l.Strides[i] != 0 {

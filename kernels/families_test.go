@@ -44,6 +44,7 @@ func workloads() []workload {
 	matrix := RowMajor(512, 512)
 	transposed := matrix
 	transposed.Strides[0], transposed.Strides[1] = 1, 512
+	long, row := RowMajor(2, 1<<16), RowMajor(32*scanTile)
 	cast := func(from, to Type) *Expr {
 		return &Expr{[]Node{{Kind: Load, Type: from, Operand: 1}, {Kind: Apply, Op: OpCast, Type: to}}}
 	}
@@ -57,7 +58,12 @@ func workloads() []workload {
 		workReduce("sum/rows", 2, RowMajor(512)),
 		workReduce("sum/columns", 1, RowMajor(512)),
 		{name: "softmax", plan: func(p *Plan, l []Layout) error { return Softmax(p, Float32, l[0], l[1], 1) }, types: []Type{Float32, Float32}, operands: []Layout{matrix, matrix}},
+		{name: "softmax/long rows", plan: func(p *Plan, l []Layout) error { return Softmax(p, Float32, l[0], l[1], 1) }, types: []Type{Float32, Float32}, operands: []Layout{long, long}},
+		{name: "layer norm", plan: func(p *Plan, l []Layout) error { return LayerNorm(p, Float32, 1e-5, l[0], l[1], 1, nil, nil) }, types: []Type{Float32, Float32}, operands: []Layout{matrix, matrix}},
+		{name: "variance", plan: func(p *Plan, l []Layout) error { return Variance(p, Float32, 0, l[0], l[1], 3) }, types: []Type{Float32, Float32}, operands: []Layout{RowMajor(), matrix}},
 		{name: "scan", plan: func(p *Plan, l []Layout) error { return Scan(p, OpSum, Float32, Float32, l[0], l[1], 1) }, types: []Type{Float32, Float32}, operands: []Layout{matrix, matrix}},
+		{name: "scan/held", plan: func(p *Plan, l []Layout) error { planHeldRow(p, OpSum, Float32, l[0], 2); return nil }, types: []Type{Float32, Float32}, operands: []Layout{row, row}},
+		{name: "take", plan: planTakeWorkload, types: []Type{Float32, Float32, Int64, Int64}, operands: []Layout{matrix, matrix, RowMajor(512), RowMajor(1)}},
 		{name: "transpose/float32", plan: func(p *Plan, l []Layout) error { return Copy(p, Float32, l[0], l[1]) }, types: []Type{Float32, Float32}, operands: []Layout{matrix, transposed}},
 		{name: "transpose/float64", plan: func(p *Plan, l []Layout) error { return Copy(p, Float64, l[0], l[1]) }, types: []Type{Float64, Float64}, operands: []Layout{matrix, transposed}},
 		{name: "transpose/float16", plan: func(p *Plan, l []Layout) error { return Copy(p, Float16, l[0], l[1]) }, types: []Type{Float16, Float16}, operands: []Layout{matrix, transposed}},
@@ -130,7 +136,7 @@ again:
 // planned returns the workload's plan; where it has a text, a launch of it.
 func (f *workload) planned(t testing.TB) *Plan {
 	t.Helper()
-	p := new(Plan)
+	p := &Plan{Capability: 90}
 	if f.text != "" {
 		l := f.operands[0]
 		threads := 128
@@ -141,8 +147,52 @@ func (f *workload) planned(t testing.TB) *Plan {
 	return p
 }
 
-// run executes a workload once on operands whose
-// bytes are all 0x3f, and returns the result.
+// fillOf is what all bytes of an operand are: numbers near 1, or zeros, which are
+// indices that exist.
+func fillOf(t Type) byte {
+	if t.IsFloat() {
+		return 0x3f
+	}
+	return 0
+}
+
+// planTakeWorkload plans a take of rows, whose status cell is the last operand.
+func planTakeWorkload(p *Plan, l []Layout) error {
+	err := Take(p, Float32, l[1], 0, l[2], 0)
+	for i := range p.Launches {
+		for j := range p.Launches[i].Args {
+			if a := &p.Launches[i].Args[j]; a.Pointer && a.Operand == StatusOperand {
+				a.Operand = 3
+			}
+		}
+	}
+	return err
+}
+
+// TestWorkloads: each family of kernels has one.
+func TestWorkloads(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range workloads() {
+		if f.text != "" {
+			continue
+		}
+		for _, l := range f.planned(t).Launches {
+			family, err := familyOf(l.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[family.prefix] = true
+		}
+	}
+	for _, f := range families() {
+		if !seen[f.prefix] {
+			t.Errorf("no workload runs a kernel of family %s", f.prefix)
+		}
+	}
+}
+
+// run executes a workload once on operands filled as fillOf says, and returns the
+// result.
 func (f *workload) run(t testing.TB, r *planRunner) []byte {
 	t.Helper()
 	if f.text != "" && r.kernels[f.text] == nil {
@@ -156,7 +206,7 @@ func (f *workload) run(t testing.TB, r *planRunner) []byte {
 	}
 	operands := make([][]byte, len(f.operands))
 	for i, l := range f.operands {
-		operands[i] = bytes.Repeat([]byte{0x3f}, l.Len()*f.types[i].Size())
+		operands[i] = bytes.Repeat([]byte{fillOf(f.types[i])}, l.Len()*f.types[i].Size())
 	}
 	r.runAlone(t, f.planned(t), operands)
 	return operands[0]
@@ -179,8 +229,9 @@ func countingRunner(t testing.TB, cc int, c *exec.Counter) *planRunner {
 // global memory move no more sectors than they must, on aligned arrays.
 func TestMemoryCounts(t *testing.T) {
 	// Parts of the least that a workload may move above it: partial results lie
-	// where the next stage wants them.
-	wasted := map[string]float64{"sum/whole": 0.001, "sum/columns": 0.05}
+	// where the next stage wants them, and tiles that are waited for are asked for
+	// where they are missing.
+	wasted := map[string]float64{"sum/whole": 0.001, "sum/columns": 0.05, "variance": 0.002, "scan/held": 0.25}
 	for _, f := range workloads() {
 		if f.text != "" {
 			continue

@@ -11,14 +11,18 @@ func heldPlan(t testing.TB, op Op, typ Type, n, blocks int) *Plan {
 	if newRunner(t).cc < heldCapability {
 		t.Skip("the device has no copies that arrive at barriers")
 	}
-	p := &Plan{Multiprocessors: blocks}
-	row := RowMajor(n)
+	p := new(Plan)
+	planHeldRow(p, op, typ, RowMajor(n), blocks)
+	return p
+}
+
+func planHeldRow(p *Plan, op Op, typ Type, row Layout, blocks int) {
+	p.Multiprocessors = blocks
 	r := newReduction(op, typ)
 	defer r.release()
 	e, in := r.single(typ, row)
 	r.alongRows(e, &row, in, 0)
 	r.planHeld(p)
-	return p
 }
 
 // heldRow scans random elements, in place or not.
