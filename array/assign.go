@@ -163,10 +163,10 @@ func (w *work) renew(dst handle, s *storage, fresh *block, whole bool) *Error {
 	s.block = fresh
 	sh.registry.add(fresh, s.owner())
 	sh.mark(fresh, driver.MemoryPoisoned, s.label)
+	w.loads(old) // also for the case of an error: a product that waits may be the last that reads it
 	for i := range w.inputs {
 		if w.inputs[i] == s {
 			w.inputs[i] = old
-			w.loads(old)
 		}
 	}
 	var err *Error

@@ -7,7 +7,7 @@ import (
 )
 
 // Go's collector sees a hundred bytes where the device holds a gigabyte. This
-// file is how it finds out: storages are registered with weak pointers, a sweep
+// file is how it finds out: storages are registered by their anchors, a sweep
 // after each collection gives back the blocks of those that are gone, and
 // collections are started when there is so much more device memory in use than after
 // the last one that it calls for it. What the program frees itself starts none.
@@ -22,7 +22,7 @@ type registry struct {
 
 const (
 	minCollect = 64 << 20 // bytes more in use before a collection is worth its time
-	maxShare   = 20       // at most 1/maxShare of the time goes to collections that this package starts
+	maxShare   = 20       // at most 1/maxShare of the time goes to collections that are started while there is memory
 )
 
 func (r *registry) add(b *block, owner *anchor) {

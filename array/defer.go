@@ -15,8 +15,9 @@ import (
 //   - Elements that an expression reads are not overwritten or given back under
 //     it. Whoever wants to finds the expression in the storage's list of readers,
 //     and either leaves it the memory (see storage.detach) or evaluates it first.
-//   - Lists of readers are weak: an expression that nobody can reach is not run,
-//     and what it alone holds is given back after a collection.
+//   - Lists of readers keep young expressions only (see anchor): an older one that
+//     nobody can reach is not run, and what it alone holds is given back after a
+//     collection.
 //   - A view of an expression is a layout over what the expression's elements will
 //     be (see node.base), so that writing through it writes to the array.
 //

@@ -97,3 +97,31 @@ func expressionsWithFault(t *testing.T, warm bool, f abitest.Fault) *abitest.API
 	}
 	return api
 }
+
+// TestFailedWriteAfterProduct fails the launch of a write on whose way a product is
+// launched that is the last to read what is overwritten: the array keeps its elements.
+func TestFailedWriteAfterProduct(t *testing.T) {
+	d, api := newRecorded(t)
+	x, y := Full(d, float32(2), 32, 32), Full(d, float32(3), 32, 32)
+	write := func() (*Array[float32], error) { return x.MatMul(y), x.Assign(y.AddScalar(1)) }
+	product, err := write()
+	if err := errors.Join(err, product.Eval().Err(), x.Fill(2), d.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	before := d.Stats().Launches
+	api.Inject(abitest.Fault{Method: "LaunchKernel", Nth: 2})
+	product, err = write()
+	api.Heal()
+	if n := d.Stats().Launches - before; err == nil || n != 1 {
+		t.Fatalf("%d launches, %v; the product's is to succeed, and the write's to fail", n, err)
+	}
+	if got := values(t, x); slices.Min(got) != 2 || slices.Max(got) != 2 {
+		t.Errorf("after a write that failed the array is %v", got)
+	}
+	if err := x.Fill(7); err != nil {
+		t.Errorf("a write after one that failed: %v", err)
+	}
+	if got := values(t, product); slices.Min(got) != 192 || slices.Max(got) != 192 {
+		t.Errorf("the product is %v", got)
+	}
+}

@@ -404,6 +404,7 @@ func (sh *shared) close(c call) *Error {
 	for _, m := range sh.segments {
 		errs = append(errs, m.Close())
 	}
+	sh.age() // an Array that the program has yet keeps sh, and is not to keep the others
 	sh.graphs, sh.segments, sh.registry, sh.arena = nil, nil, registry{}, arena{}
 	if err := errors.Join(append(errs, sh.ctx.Close())...); err != nil {
 		return c.deviceError(err)

@@ -282,6 +282,20 @@ func TestYoungArrays(t *testing.T) {
 	}
 }
 
+// TestClosedDeviceKeepsNoArrays: an Array of a closed Device does not keep others.
+func TestClosedDeviceKeepsNoArrays(t *testing.T) {
+	d, _ := newRecorded(t)
+	kept, left := Ones[float32](d, 10), weak.Make(Ones[float32](d, 10).node)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	if left.Value() != nil {
+		t.Error("an array that nobody can reach is kept")
+	}
+	runtime.KeepAlive(kept)
+}
+
 // TestGarbageUnderALimit makes far more garbage than fits, without Free.
 func TestGarbageUnderALimit(t *testing.T) {
 	d, _ := newRecorded(t)

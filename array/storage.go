@@ -73,7 +73,7 @@ func (s *storage) readable(c call) *Error {
 }
 
 // room returns a storage that has no memory yet and is part of n: they live as long
-// as each other, which takes one allocation and one weak pointer.
+// as each other, which takes one allocation and one anchor.
 func (n *node) room() *storage {
 	n.own = storage{node: n}
 	return &n.own
