@@ -221,6 +221,62 @@ func TestSoftmaxNarrow(t *testing.T) {
 	}
 }
 
+// Rows of float16 and bfloat16 that are too long for one block are multiplied by the sum's
+// inverse too, on every target. The row is zeros, elements that vanish in their sum, and
+// −Inf, so that the sum is exact; and one of those vanishing tells a product from a quotient.
+func TestSoftmaxNarrowLong(t *testing.T) {
+	const typ, n = BFloat16, 33001
+	if n <= longestRow(typ) {
+		t.Fatal("the row is not long")
+	}
+	var small []float64
+	for x := -80.0; x <= -17; x += 0.125 {
+		small = append(small, x)
+	}
+	for i, x := range elements(typ, small) {
+		small[i] = floatOf(typ, x)
+	}
+	exps := make([]float32, len(small))
+	for i, x := range small {
+		exps[i] = float32(x)
+	}
+	var p Plan
+	e := &Expr{}
+	e.apply(OpExp, Float32, e.load(1, Float32, Float32))
+	if err := Elementwise(&p, e, RowMajor(len(exps)), []Layout{RowMajor(len(exps))}); err != nil {
+		t.Fatal(err)
+	}
+	runPlan(t, &p, exps, slices.Clone(exps), none)
+	rounded := func(x float32) uint64 { return elements(typ, []float64{float64(x)})[0] }
+	zeros, telling := 0, -1
+	for telling < 0 {
+		if zeros++; zeros > n-len(small) {
+			t.Fatal("no sum tells a product from a quotient")
+		}
+		sum := float32(zeros)
+		telling = slices.IndexFunc(exps, func(x float32) bool { return rounded(x*(1/sum)) != rounded(x/sum) })
+	}
+	row := append(append(make([]float64, zeros), small...), slices.Repeat([]float64{math.Inf(-1)}, n-zeros-len(small))...)
+	all := append(append(slices.Repeat([]float32{1}, zeros), exps...), make([]float32, n-zeros-len(small))...)
+	for _, cc := range []int{75, 90} {
+		on, err := simulatedRunner(cc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Plan{Capability: cc}
+		if err := Softmax(&p, typ, RowMajor(n), RowMajor(n), 0); err != nil {
+			t.Fatal(err)
+		}
+		buffers := [][]byte{make([]byte, 2*n), packElements(typ, elements(typ, row))}
+		on.run(t, &p, typ, buffers...)
+		for i, got := range unpackElements(typ, buffers[0]) {
+			if want := rounded(all[i] * (1 / float32(zeros))); got != want {
+				t.Fatalf("compute capability %d, %d launches: with %d zeros, element %d (%v) is %v, want %v", cc, len(p.Launches), zeros, i, row[i], floatOf(typ, got), floatOf(typ, want))
+			}
+		}
+	}
+}
+
 func TestSoftmaxErrors(t *testing.T) {
 	var p Plan
 	if Softmax(&p, Int32, RowMajor(3), RowMajor(3), 0) == nil || Softmax(&p, Float32, RowMajor(4), RowMajor(3), 0) == nil ||
