@@ -64,7 +64,8 @@ func (c *Context) Device() *Device {
 }
 
 // Close gives up the context. Handles made from it cannot be used any more, only
-// closed. A second Close does nothing.
+// closed. It waits for the calls in progress, launches excepted: Close of their Stream
+// waits for those. A second Close does nothing.
 func (c *Context) Close() error {
 	if c == nil || !c.life.shut() {
 		return nil
