@@ -90,7 +90,7 @@ func farBlocks(t *testing.T) int {
 
 // TestHeldScanFar goes past a group of 32 groups of 32 tiles.
 func TestHeldScanFar(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("9 million elements")
 	}
 	r := newRand(t)
@@ -105,7 +105,7 @@ func TestHeldScanFar(t *testing.T) {
 
 // TestHeldScanBits: the other kernel gives the same bits.
 func TestHeldScanBits(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("9 million elements")
 	}
 	r := newRand(t)

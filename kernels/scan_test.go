@@ -175,7 +175,7 @@ func TestScanOrder(t *testing.T) {
 // TestScanPrefetched scans a row that is long enough to be prefetched, the last tile
 // not whole.
 func TestScanPrefetched(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("17 million elements")
 	}
 	r := newRand(t)
