@@ -33,8 +33,9 @@ var parsed struct {
 	bytes   int // of text
 }
 
-// maxParsed is how many bytes of text parsed keeps; then it starts anew.
-const maxParsed = 64 << 20
+// maxParsed is how many bytes of text parsed keeps; then it starts anew. What is
+// parsed takes some 17 times its text, and each collection walks it.
+const maxParsed = 1 << 20
 
 func parse(text string) (*ptx.Module, error) {
 	parsed.Lock()
