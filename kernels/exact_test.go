@@ -53,7 +53,7 @@ func TestPerturbedKernels(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			var results [2][]byte
 			for i, seed := range []uint64{0, 1} {
-				drv, err := driver.Simulated(driver.SimulatedConfig{Perturb: seed})
+				drv, err := driver.Simulated(driver.SimulatedConfig{Perturb: seed, ComputeCapability: 90})
 				if err != nil {
 					t.Fatal(err)
 				}
