@@ -67,7 +67,9 @@ func (a *Array[T]) Mean(axes ...int) *Array[T] {
 
 // Var returns the variance over axes, of floating-point types: the mean of the
 // squared distances from the mean, divided by the number of elements n and not by
-// n − 1 as gonum's stat.Variance does. NaN over no elements.
+// n − 1 as gonum's stat.Variance does. NaN over no elements, and where one is NaN or
+// infinite. Where sums, differences or squares are beyond the range of the type that is
+// computed in, the result may be +Inf or NaN.
 func (a *Array[T]) Var(axes ...int) *Array[T] {
 	return to[T](statistic("Var", a.h(), axes, variance))
 }

@@ -73,8 +73,9 @@ func (e *columnsEmitter) endMoments() {
 		for s, slot := range slots {
 			p := partial{count: b.Op("mov."+suffix, e.counts[s])}
 			if e.k.moments == momentsOnce {
-				zero := func() *ptx.Reg { return b.Op("mov."+suffix, floatConst(e.acc, 0)) }
-				p.v, p.mean, p.low = zero(), slot.first, zero()
+				// The squares are 0, but a NaN of an infinite element: its mean alone might
+				// leave the others an infinite distance.
+				p.v, p.mean, p.low = op("sub", slot.first, slot.first), slot.first, b.Op("mov."+suffix, floatConst(e.acc, 0))
 			} else {
 				shift := op("div", slot.sum, b.Op("max."+suffix, e.counts[s], floatConst(e.acc, 1)))
 				p.v = op("fma", b.Op("neg."+suffix, shift), slot.sum, slot.squares)

@@ -130,3 +130,31 @@ func TestVarianceOfHardColumns(t *testing.T) {
 		}
 	}
 }
+
+// A column with an infinite element or a NaN, wherever it is, has no variance, as rows
+// have none, and its neighbours keep theirs.
+func TestVarianceOfInfiniteColumns(t *testing.T) {
+	const columns = 40
+	for _, n := range []int{1, 2, 3, 5, 9, 129, 2048, 2049, 2100} {
+		data, got := make([]float32, n*columns), make([]float32, columns)
+		for i := range data {
+			data[i] = float32(i / columns % 2)
+		}
+		want := make([]bool, columns)
+		for c, x := range map[int]float64{0: math.Inf(1), 7: math.Inf(-1), 12: math.NaN(), 39: math.Inf(1)} {
+			for at, c := range []int{c, c / 2} { // the last element, and the first
+				data[(1-at)*(n-1)*columns+c], want[c] = float32(x), true
+			}
+		}
+		var p Plan
+		if err := Variance(&p, Float32, 0, RowMajor(columns), RowMajor(n, columns), 1); err != nil {
+			t.Fatal(err)
+		}
+		runPlan(t, &p, got, data, none)
+		for c, v := range got {
+			if v != v != want[c] {
+				t.Errorf("%s: the variance of column %d of %d elements is %v", p.Launches[0].Key, c, n, v)
+			}
+		}
+	}
+}
