@@ -41,8 +41,9 @@ const (
 // by ReduceAs; float16 and bfloat16 are accumulated in float32, each result
 // rounded once.
 //
-// It takes one launch, which reads and writes once; rows that lie across memory,
-// where there is much of it, are copied to scratch memory and back.
+// It takes one launch, which reads and writes once, or as many as rows of which there
+// are more than one can number need; rows that lie across memory, where there is much
+// of it, are copied to scratch memory and back.
 func Scan(p *Plan, op Op, t, u Type, out, in Layout, axis int) error {
 	r := newReduction(op, u)
 	defer r.release()
@@ -101,9 +102,44 @@ func scanRows(p *Plan, op Op, t, u Type, work Layout, axis int) error {
 	return r.planScanRows(p, e, &work, in, axis)
 }
 
+// mostScanRows is how many rows a launch numbers. A variable for tests.
+var mostScanRows = math.MaxInt32
+
+// planScanHalves plans a scan of more rows than that: half of them, then the others.
+func (r *reduction) planScanHalves(p *Plan, out, in Layout, axis int) error {
+	longest := -1
+	for i, d := range out.Shape[:out.Rank] {
+		if i != axis && (longest < 0 || d > out.Shape[longest]) {
+			longest = i
+		}
+	}
+	op, t, u := r.op, r.in(), r.out
+	part := func(from, to int) step {
+		return step{[]operandPlace{{0, 0}, {1, 0}}, func() error {
+			o, i := out, in
+			for _, l := range []*Layout{&o, &i} {
+				l.Shape[longest] = to - from
+				l.Offset += from * l.Strides[longest]
+			}
+			r := newReduction(op, u)
+			defer r.release()
+			e, ins := r.single(t, i)
+			return r.planScanRows(p, e, &o, ins, axis)
+		}}
+	}
+	half := out.Shape[longest] / 2
+	return p.steps(part(0, half), part(half, out.Shape[longest]))
+}
+
 // planScanRows plans the one launch.
 func (r *reduction) planScanRows(p *Plan, e *Expr, out *Layout, in []Layout, axis int) error {
 	outStep := r.alongRows(e, out, in, axis)
+	if r.outputs() > mostScanRows {
+		if len(e.Nodes) > 1 {
+			return ErrApart
+		}
+		return r.planScanHalves(p, *out, in[0], axis)
+	}
 	k := &scanKernel{op: r.op, in: r.in(), out: r.out, lanes: 32, rounds: 1, warps: 1, kept: r.kept.rank}
 	k.outAccess, k.inAccess = r.kept.access(0, outStep, r.sizes[0]), r.walkForms(scanRun)
 	k.source = r.source

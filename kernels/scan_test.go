@@ -3,6 +3,7 @@ package kernels
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/x448/float16"
@@ -194,6 +195,57 @@ func TestScanPrefetched(t *testing.T) {
 		if sum += x; ys[i] != sum {
 			t.Fatalf("element %d is %d, want %d", i, ys[i], sum)
 		}
+	}
+}
+
+// TestScanOfManyRows scans more rows than a launch may number.
+func TestScanOfManyRows(t *testing.T) {
+	const many = 1<<32 + 3
+	for _, l := range []Layout{RowMajor(many, 2), RowMajor(2, many), RowMajor(3, 1<<30, 1)} {
+		var p Plan
+		axis, rows := 1, l.Shape[0]
+		if l.Shape[1] > 3 {
+			axis, rows = l.Rank-2, l.Len()/l.Shape[l.Rank-2]
+		}
+		if l.Rank == 2 && axis == 0 { // they lie across memory, and are turned around first
+			rows = many
+		}
+		if err := Scan(&p, OpSum, Float16, Float16, l, l, axis); err != nil {
+			t.Fatal(err)
+		}
+		for _, launch := range p.Launches {
+			if strings.HasPrefix(launch.Key, "scan ") {
+				n := int(launch.Args[3].Bits)
+				if n > math.MaxInt32 {
+					t.Errorf("%v: a launch of %d rows", l.shape(), n)
+				}
+				rows -= n
+			}
+		}
+		if rows != 0 {
+			t.Errorf("%v: %d rows are left", l.shape(), rows)
+		}
+	}
+
+	defer func(n int) { mostScanRows = n }(mostScanRows)
+	mostScanRows = 20
+	r := newRand(t)
+	for _, c := range []softmaxCase{{[]int{41, 5}, 1}, {[]int{3, 300, 7}, 1}, {[]int{9, 7, 5}, 2}, {[]int{9, 7, 5}, 0}} {
+		xs, ys := scanRunCase[int32, int64](t, r, OpSum, Int32, Int64, c, func() int32 { return int32(r.Uint32()) })
+		for i, row := range xs {
+			sum := int64(0)
+			for j, x := range row {
+				if sum += int64(x); ys[i][j] != sum {
+					t.Fatalf("along axis %d of %v: element %d of row %d is %d, want %d", c.axis, c.shape, j, i, ys[i][j], sum)
+				}
+			}
+		}
+	}
+	e := &Expr{}
+	e.apply(OpAbs, Float32, e.load(1, Float32, Float32))
+	l := RowMajor(21, 5)
+	if err := ScanExpr(new(Plan), OpSum, e, Float32, l, []Layout{l}, 1); err != ErrApart {
+		t.Errorf("of an expression: %v, want ErrApart", err)
 	}
 }
 
