@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -297,5 +298,64 @@ func checkReductionKey(t *testing.T, key string) {
 	}
 	if again != key {
 		t.Fatalf("%q is read as %q", key, again)
+	}
+}
+
+// TestTurnedExpressions: however the operand of an expression lies, what is reduced is
+// in the order of the expression's values, or comes to the same ways.
+func TestTurnedExpressions(t *testing.T) {
+	r := newRand(t)
+	type plan func(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error
+	square := &Expr{}
+	square.apply(OpSquare, Float32, square.load(1, Float32, Float32))
+	for name, reduce := range map[string]plan{
+		"sum": func(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
+			return ReduceExpr(p, OpSum, e, Float32, out, in, axes)
+		},
+		"norm": NormExpr,
+		"variance": func(p *Plan, e *Expr, out Layout, in []Layout, axes uint32) error {
+			return VarianceExpr(p, e, 1, out, in, axes)
+		},
+		"log_sum_exp": LogSumExpExpr,
+	} {
+		fused := 0
+		for _, c := range []reduceCase{{[]int{50, 60}, 3}, {[]int{50, 60}, 2}, {[]int{50, 60}, 1}, {[]int{3000, 64}, 1}, {[]int{64, 3000}, 2}, {[]int{300, 200}, 3}, {[]int{6, 40, 16}, 5}, {[]int{6, 40, 16}, 3}} {
+			whole, out := RowMajor(c.shape...), reducedRowMajor(c.shape, c.axes)
+			data := make([]float32, whole.Len())
+			for i := range data {
+				data[i] = float32(r.NormFloat64())
+			}
+			in := RowMajor(c.shape...) // with its axes the other way round
+			for i, stride := 0, 1; i < in.Rank; i++ {
+				in.Strides[i] = stride
+				stride *= in.Shape[i]
+			}
+			var p, evaluate, then Plan
+			if err := reduce(&p, square, out, []Layout{in}, c.axes); errors.Is(err, ErrApart) {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if err := Elementwise(&evaluate, square, whole, []Layout{in}); err != nil {
+				t.Fatal(err)
+			}
+			if err := reduce(&then, oneLoad(Float32), out, []Layout{whole}, c.axes); err != nil {
+				t.Fatal(err)
+			}
+			fused++
+			got, want, values := make([]float32, out.Len()), make([]float32, out.Len()), make([]float32, len(data))
+			runPlan(t, &p, got, data, none)
+			runPlan(t, &evaluate, values, data, none)
+			runPlan(t, &then, want, values, none)
+			for i := range want {
+				if !sameBits(got[i], want[i]) {
+					t.Errorf("%s over %b of %v: result %d is %v of an expression, %v of its values", name, c.axes, c.shape, i, got[i], want[i])
+					break
+				}
+			}
+		}
+		if fused == 0 {
+			t.Errorf("%s never takes an expression", name)
+		}
 	}
 }
