@@ -344,7 +344,7 @@ var operations = []operation{
 		{"more than there is memory", ErrOutOfMemory, "12 TiB asked", func(o *operands) error { return o.f[0].Take(o.at.BroadcastTo(1<<40), 0).Err() }},
 		{"index beyond the axis", ErrIndex, "the index at (1,) is out of range for axis 0, which has 3 elements; indices are -3 to 2", func(o *operands) error { return ignoring(o.f[0].Take(at(o, -3, 3), 0).ToSlice()) }},
 		{"index before the axis", ErrIndex, "the index at (0, 2)", func(o *operands) error { return o.f[0].Take(at(o, 2, 1, -4, 9).Reshape(1, 4), 1).Sync() }},
-		{"no elements", ErrIndex, "which has 0 elements", func(o *operands) error { return Zeros[float32](o.dev, 0, 3).Take(o.at, 0).Sync() }},
+		{"no elements", ErrIndex, "which has 0 elements; there are no indices", func(o *operands) error { return Zeros[float32](o.dev, 0, 3).Take(o.at, 0).Sync() }},
 	}},
 
 	{name: "Array.Tile", operands: 1, run: func(o *operands) error { return o.f[0].Tile(2, 1).Err() }, misuses: []misuse{

@@ -1,6 +1,7 @@
 package array
 
 import (
+	"fmt"
 	"math/bits"
 	"slices"
 
@@ -54,8 +55,11 @@ func (s *suspect) err(place int) *Error {
 		at[i] = place % indices.Shape[i]
 		place /= indices.Shape[i]
 	}
-	n := a.Shape[s.axis]
-	return s.fail(because(ErrIndex, "the index at %s is out of range for axis %d, which has %d elements; indices are %d to %d", shapeText(at[:indices.Rank]), s.axis, n, -n, n-1),
+	n, advice := a.Shape[s.axis], "there are no indices"
+	if n > 0 {
+		advice = fmt.Sprintf("indices are %d to %d", -n, n-1)
+	}
+	return s.fail(because(ErrIndex, "the index at %s is out of range for axis %d, which has %d elements; %s", shapeText(at[:indices.Rank]), s.axis, n, advice),
 		handle{node: a}, handle{node: indices})
 }
 
