@@ -215,9 +215,7 @@ func keep(op string, h handle) handle {
 	s := h.node.root().store
 	if sc := s.scope; sc != nil {
 		s.scope = nil
-		if around := sc.parent.lasting(); around != nil && s.block != nil {
-			around.add(s)
-		}
+		sc.parent.lasting().add(s)
 	}
 	return h
 }

@@ -400,6 +400,32 @@ func (p *lateProgram) compare(a *lateArray) {
 	}
 }
 
+// TestLateReadOfNothing reads no elements of an array that is still being written. That
+// waits for nothing, and other streams wait for the write as before.
+func TestLateReadOfNothing(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		d := openLate(t, seed)
+		f, err := d.Fork()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := Zeros[int32](f, 1000)
+		y := x.On(d)
+		if err := y.Fill(7); err != nil {
+			t.Fatal(err)
+		}
+		if none := values(t, y.Slice(R(5, 5))); len(none) != 0 {
+			t.Errorf("no elements are %v", none)
+		}
+		if got := values(t, x); got[0] != 7 || got[999] != 7 {
+			t.Errorf("seed %d: a stream reads %d … %d, before the other has written 7", seed, got[0], got[999])
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestLateShared has kernels store what they compute on the way, for expressions of
 // other streams.
 func TestLateShared(t *testing.T) {

@@ -124,12 +124,13 @@ func TestNoCache(t *testing.T) {
 func TestScope(t *testing.T) {
 	d, _ := newRecorded(t)
 	outside := Ones[float32](d, 4)
-	var kept, lost, inner, plain *Array[float32]
+	var kept, lost, inner, plain, keptEmpty, lostEmpty *Array[float32]
 	failure := errors.New("mine")
 	err := d.Scope(func(s *Device) error {
 		lost = Ones[float32](s, 4)
 		kept = outside.On(s).Add(lost).Slice(R(0, 2)).Keep()
 		plain = outside.Add(outside) // made on d
+		keptEmpty, lostEmpty = Ones[float32](s, 0).Keep(), Ones[float32](s, 0)
 		if err := s.Close(); !errors.Is(err, ErrDevice) {
 			t.Errorf("Close of a scope's Device: %v", err)
 		}
@@ -145,8 +146,9 @@ func TestScope(t *testing.T) {
 		a    *Array[float32]
 		want error
 	}{
-		"made in the scope": {lost, ErrFreed}, "kept": {kept, nil}, "kept in an inner scope only": {inner, ErrFreed},
-		"made on the outer Device": {plain, nil}, "made before": {outside, nil},
+		"made in the scope": {lost, ErrFreed}, "kept": {kept, nil}, "of no elements": {lostEmpty, ErrFreed}, "of no elements, kept": {keptEmpty, nil},
+		"kept in an inner scope only": {inner, ErrFreed},
+		"made on the outer Device":    {plain, nil}, "made before": {outside, nil},
 	} {
 		if err := c.a.Err(); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

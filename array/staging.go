@@ -248,7 +248,7 @@ func (t *transfer) end() {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	switch {
-	case b == nil:
+	case b == nil, len(t.host) == 0: // nothing was queued, nor waited for
 	case t.up:
 		b.write(st.next())
 	case t.failed:

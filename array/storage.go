@@ -96,6 +96,7 @@ func (d *Device) makeStorage(s *storage, c call, l *layout, t kernels.Type) erro
 	bytes := uint64(l.Len()) * uint64(t.Size())
 	if bytes == 0 {
 		s.sh, s.elementSize = d.sh, int32(t.Size())
+		d.scope.lasting().add(s)
 		return nil
 	}
 	b, err := d.obtain(bytes)
@@ -129,9 +130,7 @@ func (d *Device) storageIn(s *storage, b *block, c call, l *layout, t kernels.Ty
 	sh := d.sh
 	s.sh, s.elementSize, s.block = sh, int32(t.Size()), b
 	sh.register(s)
-	if sc := d.scope.lasting(); sc != nil {
-		sc.add(s)
-	}
+	d.scope.lasting().add(s)
 	if sh.announces {
 		shape, rank := l.Shape, l.Rank
 		s.label = func() string {
@@ -375,8 +374,12 @@ func (sc *scope) lasting() *scope {
 	return sc
 }
 
-// add notes a storage. The caller holds the shared device's lock.
+// add notes a storage; to no scope, it does nothing. The caller holds the shared
+// device's lock.
 func (sc *scope) add(s *storage) {
+	if sc == nil {
+		return
+	}
 	if s.scope = sc; s.node.scope != sc { // else it was noted as an expression
 		sc.note(s.owner())
 	}
