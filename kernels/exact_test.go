@@ -14,6 +14,9 @@ import (
 // rounding mode, which the assembler may contract. The promise of equal bits on
 // every device stands on this.
 func TestExactInstructions(t *testing.T) {
+	if raceEnabled {
+		t.Skip("nothing here runs at the same time as anything else")
+	}
 	kernels := 0
 	for _, f := range families() {
 		for _, key := range append(f.embed(), generatedKeys(f.prefix)...) {

@@ -27,7 +27,7 @@ func TestTake(t *testing.T) {
 				if variant < 2 {
 					in = RowMajor(c.shape...)
 				}
-				if in.Len() > 100_000 && (typ != Int32 || variant > 1) {
+				if in.Len() > 100_000 && (raceEnabled || typ != Int32 || variant > 1) {
 					continue
 				}
 				index, _ := randomLayout(r, true, c.index...)
