@@ -78,7 +78,7 @@ func (c call) assignScalar(dst handle, value scalar) *Error {
 		return c.fail(err, dst)
 	}
 	return c.of(c.write(dst, func(w *work) *Error {
-		w.expr.Nodes = append(w.expr.Nodes, kernels.Node{Kind: kernels.Immediate, Type: value.typ, Bits: value.bits})
+		w.expr.Nodes = append(w.expr.Nodes, value.word())
 		return nil
 	}), dst)
 }

@@ -89,6 +89,13 @@ func scalarOf[T Element](v T) scalar {
 	return s
 }
 
+// word is the scalar's bits as what is stored: the number that a kernel makes of a
+// float16 may be another NaN.
+func (s scalar) word() kernels.Node {
+	words := [...]kernels.Type{1: kernels.Uint8, 2: kernels.Uint16, 4: kernels.Uint32, 8: kernels.Uint64}
+	return kernels.Node{Kind: kernels.Immediate, Type: words[s.typ.Size()], Bits: s.bits}
+}
+
 // float returns the scalar's value as a float64, exactly but for 64-bit integers
 // beyond 2⁵³.
 func (s scalar) float() float64 {

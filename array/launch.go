@@ -95,7 +95,7 @@ func (w *work) input(n *node, l layout) (operand int) {
 
 // constant plans a fill with a constant.
 func (w *work) constant(value scalar, out *layout) error {
-	w.expr.Nodes = append(w.expr.Nodes, kernels.Node{Kind: kernels.Immediate, Type: value.typ, Bits: value.bits})
+	w.expr.Nodes = append(w.expr.Nodes, value.word())
 	return kernels.Elementwise(&w.plan, &w.expr, *out, nil)
 }
 

@@ -267,7 +267,7 @@ func paddedShape(l *layout, widths [][2]int) ([]int, error) {
 // planBorder plans the fills around the elements, none of a place twice: along each
 // axis of what is left within those before. It returns where the elements go.
 func (w *work) planBorder(rest layout, value scalar, in *layout, widths [][2]int) (inner layout, err error) {
-	fill := kernels.Expr{Nodes: []kernels.Node{{Kind: kernels.Immediate, Type: value.typ, Bits: value.bits}}}
+	fill := kernels.Expr{Nodes: []kernels.Node{value.word()}}
 	for i, width := range widths {
 		n := in.Shape[i]
 		for _, side := range [2]struct{ from, size int }{{0, width[0]}, {width[0] + n, width[1]}} {

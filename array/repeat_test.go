@@ -138,3 +138,24 @@ func TestRepeatsOfEdges(t *testing.T) {
 		}
 	}
 }
+
+// TestFillsKeepBits: a value that is stored, and not computed with, keeps its bits,
+// those of a NaN too.
+func TestFillsKeepBits(t *testing.T) {
+	const bits = 0xfd23
+	nan := Float16FromBits(bits)
+	whole, part := Zeros[Float16](dev, 2, 3), Zeros[Float16](dev, 2, 3)
+	for _, err := range []error{whole.Fill(nan), part.Slice(All, R(0, 1)).Fill(nan)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, a := range map[string]*Array[Float16]{
+		"Full": Full(dev, nan, 2), "Fill": whole, "Fill of a view": part, "Pad": Zeros[Float16](dev, 2).Pad(nan, [2]int{1, 0}),
+		"Clone": Full(dev, nan, 2, 2).Transpose().Clone(), "Tile": Full(dev, nan, 1).Tile(2), "Concat": Concat(0, Full(dev, nan, 2), whole.Slice(I(0))),
+	} {
+		if got := values(t, a)[0].Bits(); got != bits {
+			t.Errorf("%s: %#x, want %#x", name, got, bits)
+		}
+	}
+}
