@@ -52,7 +52,7 @@ func (c call) assign(dst, src handle) *Error {
 			return nil
 		}
 		if overlap(to, &from) {
-			copied, err := c.pack(src)
+			copied, err := c.pack(handle{dst.dev, src.node}) // where the rest of the work is
 			if err != nil {
 				return c.of(err, dst, src)
 			}

@@ -268,31 +268,34 @@ func TestUncapturable(t *testing.T) {
 }
 
 // TestCaptureAssignsWhatItReads assigns expressions that read their destination in
-// another order, or through a product.
+// another order, or through a product, and an array that
+// is not on the graph's Device to itself, backwards.
 func TestCaptureAssignsWhatItReads(t *testing.T) {
 	d, _ := newRecorded(t)
-	const n = 40
-	turned, product := Arange[float64](d, 0, n*n, 1).Reshape(n, n), Eye[float64](d, n)
+	const n = 300
+	flipped := Arange[float64](d, 0, n, 1)
+	turned, product := Arange[float64](d, 0, n*n, 1).Reshape(n, n), Ones[float64](d, n, n)
 	g, err := d.Capture(func(c *Device) error {
 		w, p := turned.On(c), product.On(c)
-		return errors.Join(w.Assign(w.Transpose().AddScalar(1)), p.Assign(p.MatMul(p.MulScalar(2)).Add(p)))
+		return errors.Join(flipped.On(c).Flip().Assign(flipped), w.Assign(w.Transpose().AddScalar(1)), p.Assign(p.MatMul(p.MulScalar(2)).Add(p)))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	if err := g.Launch(); err != nil {
+	if err := errors.Join(flipped.Assign(flipped.AddScalar(5)), g.Launch()); err != nil {
 		t.Fatal(err)
+	}
+	for i, v := range values(t, flipped) {
+		if want := float64(n - 1 - i + 5); v != want {
+			t.Fatalf("turned round, element %d is %v, want %v", i, v, want)
+		}
 	}
 	v, p := values(t, turned), values(t, product)
 	for i := range n {
 		for j := range n {
-			one := 0.0
-			if i == j {
-				one = 3
-			}
-			if v[i*n+j] != float64(j*n+i+1) || p[i*n+j] != one {
-				t.Fatalf("element (%d, %d) is %v and %v, want %v and %v", i, j, v[i*n+j], p[i*n+j], j*n+i+1, one)
+			if v[i*n+j] != float64(j*n+i+1) || p[i*n+j] != 2*n+1 {
+				t.Fatalf("element (%d, %d) is %v and %v, want %v and %v", i, j, v[i*n+j], p[i*n+j], j*n+i+1, 2*n+1)
 			}
 		}
 	}

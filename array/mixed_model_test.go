@@ -14,7 +14,7 @@ import (
 
 // This file runs random programs that mix everything which decides when an expression is
 // computed: operations, casts and masks of several types, views of expressions, Assign
-// through views, reductions, Free, scopes and streams. They run on a device whose work is
+// through views, reductions, Free, scopes, streams and graphs. They run on a device whose work is
 // late (see late_test.go), and on a model that computes each step at once in plain Go.
 
 // mixedType is an element type of a program and how the model computes with it: elements
@@ -243,7 +243,8 @@ type mixedMemory struct {
 	data  []float64
 	scope *mixedScope
 	freed bool
-	fixed bool // several programs read it, and none writes or frees it
+	in    *mixedGraph // that it was made in, or nil
+	fixed bool        // several programs read it, and none writes or frees it
 }
 
 // mixedValue is an array of a program and its model.
@@ -273,9 +274,18 @@ func (v *mixedValue) broadcast(shape []int) []float64 {
 	return data
 }
 
+// mixedGraph is a graph and what the model does at each launch.
+type mixedGraph struct {
+	*Graph
+	on    *mixedDevice // of the capture
+	steps []func()
+}
+
 // mixedProgram is a random program under way.
 type mixedProgram struct {
 	*testing.T
+	rec     *mixedGraph // being captured, or nil
+	graphs  []*mixedGraph
 	rng     *rand.Rand
 	devices []*mixedDevice
 	live    []*mixedValue
@@ -359,6 +369,11 @@ func (p *mixedProgram) run(steps int) {
 	for _, v := range p.live {
 		p.compare(v)
 	}
+	for _, g := range p.graphs {
+		if err := g.Close(); err != nil {
+			p.Error(err)
+		}
+	}
 	for _, v := range slices.Clone(p.live) { // free deletes
 		p.free(v)
 	}
@@ -387,13 +402,28 @@ func (p *mixedProgram) add(v *mixedValue, format string, args ...any) *mixedValu
 	return v
 }
 
-// made notes a new array with memory of its own.
-func (p *mixedProgram) made(on *mixedDevice, t *mixedType, real mixedArray, data []float64, shape []int, format string, args ...any) *mixedValue {
-	at := make([]int, len(data))
+// made notes a new array with memory of its own, which compute fills.
+func (p *mixedProgram) made(on *mixedDevice, t *mixedType, real mixedArray, compute func() []float64, shape []int, format string, args ...any) *mixedValue {
+	mem := &mixedMemory{scope: on.scope.lasting()}
+	if p.rec == nil || on != p.rec.on { // a graph may be captured, but not this
+		mem.data = compute()
+	} else {
+		mem.in = p.rec
+		p.does(func() { mem.data = compute() })
+	}
+	at := make([]int, len(mem.data))
 	for i := range at {
 		at[i] = i
 	}
-	return p.add(&mixedValue{real: real, typ: t, on: on, mem: &mixedMemory{data: data, scope: on.scope.lasting()}, shape: shape, at: at, owner: true}, format, args...)
+	return p.add(&mixedValue{real: real, typ: t, on: on, mem: mem, shape: shape, at: at, owner: true}, format, args...)
+}
+
+// does takes a step of the model, now and at each launch of the graph that is captured.
+func (p *mixedProgram) does(f func()) {
+	if p.rec != nil {
+		p.rec.steps = append(p.rec.steps, f)
+	}
+	f()
 }
 
 func (p *mixedProgram) device() *mixedDevice { return p.devices[p.rng.IntN(len(p.devices))] }
@@ -410,17 +440,17 @@ func (p *mixedProgram) createOf(d *mixedDevice, t *mixedType, shape []int) *mixe
 		n *= s
 	}
 	data := make([]float64, n)
-	if len(shape) == 0 || p.rng.IntN(4) == 0 { // FromSlice without a shape makes one axis
+	if len(shape) == 0 || p.rec != nil || p.rng.IntN(4) == 0 { // FromSlice without a shape makes one axis
 		v := t.value(p.rng)
 		for i := range data {
 			data[i] = v
 		}
-		return p.made(d, t, t.full(d.Device, v, shape), data, shape, "Full(%v)", v)
+		return p.made(d, t, t.full(d.Device, v, shape), func() []float64 { return slices.Clone(data) }, shape, "Full(%v)", v)
 	}
 	for i := range data {
 		data[i] = t.value(p.rng)
 	}
-	return p.made(d, t, t.make(d.Device, data, shape), slices.Clone(data), shape, "FromSlice")
+	return p.made(d, t, t.make(d.Device, data, shape), func() []float64 { return data }, shape, "FromSlice")
 }
 
 // partner finds an array of v's type that broadcasts with it, perhaps one that shows the
@@ -453,8 +483,8 @@ func (p *mixedProgram) step() {
 		p.create()
 		return
 	}
-	v := p.pick()
-	switch k := p.rng.IntN(32); {
+	v := p.inside(p.pick())
+	switch k := p.rng.IntN(35); {
 	case k < 8:
 		p.binary(v)
 	case k < 10:
@@ -472,11 +502,7 @@ func (p *mixedProgram) step() {
 	case k < 24:
 		p.fill(v)
 	case k < 25:
-		d := p.device()
-		for d.scope.lasting() != v.on.scope.lasting() && d.scope.lasting() != nil {
-			d = p.device()
-		}
-		p.add(&mixedValue{real: v.real.on(d.Device), typ: v.typ, on: d, mem: v.mem, shape: v.shape, at: v.at, owner: v.owner}, "%s.On(%s)", v.name, d.name)
+		p.move(v, p.device())
 	case k < 27:
 		p.free(v)
 	case k < 28:
@@ -485,12 +511,101 @@ func (p *mixedProgram) step() {
 	case k < 29:
 		p.scope()
 	case k < 30:
-		p.made(v.on, v.typ, v.real.clone(), v.values(), v.shape, "%s.Clone()", v.name)
+		p.made(v.on, v.typ, v.real.clone(), v.values, v.shape, "%s.Clone()", v.name)
 	case k < 31 && p.rng.IntN(4) == 0:
 		p.logf("runtime.GC()")
 		runtime.GC()
+	case k >= 32:
+		p.graph()
 	default:
 		p.compare(v)
+	}
+}
+
+// inside is v on the Device of the capture, if there is one.
+func (p *mixedProgram) inside(v *mixedValue) *mixedValue {
+	if p.rec == nil || v.on == p.rec.on {
+		return v
+	}
+	return p.move(v, p.rec.on)
+}
+
+// move makes a handle of the same array for another stream.
+func (p *mixedProgram) move(v *mixedValue, d *mixedDevice) *mixedValue {
+	return p.add(&mixedValue{real: v.real.on(d.Device), typ: v.typ, on: d, mem: v.mem, shape: v.shape, at: v.at, owner: v.owner}, "%s.On(%s)", v.name, d.name)
+}
+
+// graph captures some steps, or launches or closes a graph.
+func (p *mixedProgram) graph() {
+	switch {
+	case p.rec != nil:
+	case len(p.graphs) < 2:
+		p.capture(p.device())
+	default:
+		i := p.rng.IntN(len(p.graphs))
+		if p.rng.IntN(5) > 0 {
+			p.launch(p.graphs[i])
+			return
+		}
+		p.logf("graph %d closes", i)
+		if err := p.graphs[i].Close(); err != nil {
+			p.Error(err)
+		}
+		p.graphs = slices.Delete(p.graphs, i, i+1)
+	}
+}
+
+// capture does some steps in a Capture, and launches it once.
+func (p *mixedProgram) capture(outer *mixedDevice) {
+	before := map[*mixedMemory][]float64{}
+	for _, v := range p.live {
+		before[v.mem] = slices.Clone(v.mem.data)
+	}
+	devices := p.devices
+	g := &mixedGraph{}
+	var err error
+	p.logf("Capture on %s {", outer.name)
+	g.Graph, err = outer.Capture(func(c *Device) error {
+		g.on = &mixedDevice{c, outer.scope, fmt.Sprintf("c%d", p.names)}
+		p.rec, p.devices = g, []*mixedDevice{g.on}
+		for range 4 + p.rng.IntN(12) {
+			p.step()
+		}
+		for _, v := range p.live {
+			if v.mem.in == g && p.rng.IntN(3) == 0 {
+				p.logf("%s.Keep()", v.name)
+				v.real.keep()
+				v.mem.in = nil
+			}
+		}
+		return nil
+	})
+	p.logf("}")
+	p.rec, p.devices = nil, devices
+	if err != nil {
+		p.Error(err)
+		return
+	}
+	for _, v := range p.live {
+		v.mem.freed = v.mem.freed || v.mem.in == g
+	}
+	p.drop()
+	for mem, data := range before {
+		if !mem.fixed {
+			mem.data = data
+		}
+	}
+	p.graphs = append(p.graphs, g)
+	p.launch(g)
+}
+
+func (p *mixedProgram) launch(g *mixedGraph) {
+	p.logf("Launch of %s", g.on.name)
+	if err := g.Launch(); err != nil {
+		p.Error(err)
+	}
+	for _, f := range g.steps {
+		f()
 	}
 }
 
@@ -498,11 +613,14 @@ func (p *mixedProgram) binary(v *mixedValue) *mixedValue {
 	w, shape := p.partner(v, v.typ)
 	names := v.typ.operations()
 	name := names[p.rng.IntN(len(names))]
-	x, y := v.broadcast(shape), w.broadcast(shape)
-	for i := range x {
-		x[i] = v.typ.compute(name, x[i], y[i])
+	compute := func() []float64 {
+		x, y := v.broadcast(shape), w.broadcast(shape)
+		for i := range x {
+			x[i] = v.typ.compute(name, x[i], y[i])
+		}
+		return x
 	}
-	return p.made(v.on, v.typ, v.real.op(name, w.real), x, shape, "%s.%s(%s)", v.name, name, w.name)
+	return p.made(v.on, v.typ, v.real.op(name, w.real), compute, shape, "%s.%s(%s)", v.name, name, w.name)
 }
 
 func (p *mixedProgram) scalar(v *mixedValue) {
@@ -511,11 +629,14 @@ func (p *mixedProgram) scalar(v *mixedValue) {
 	}
 	i, s := p.rng.IntN(2), v.typ.value(p.rng)
 	name := []string{"AddScalar", "MulScalar"}[i]
-	data := v.values()
-	for k := range data {
-		data[k] = v.typ.compute([]string{"Add", "Mul"}[i], data[k], s)
+	compute := func() []float64 {
+		data := v.values()
+		for k := range data {
+			data[k] = v.typ.compute([]string{"Add", "Mul"}[i], data[k], s)
+		}
+		return data
 	}
-	p.made(v.on, v.typ, v.real.scalar(name, s), data, v.shape, "%s.%s(%v)", v.name, name, s)
+	p.made(v.on, v.typ, v.real.scalar(name, s), compute, v.shape, "%s.%s(%v)", v.name, name, s)
 }
 
 // cast casts, through several types.
@@ -525,11 +646,14 @@ func (p *mixedProgram) cast(v *mixedValue) {
 		if v.typ.name == "int32" && t.name == "bfloat16" {
 			continue // the model would round twice
 		}
-		data := v.values()
-		for i := range data {
-			data[i] = v.typ.convert(data[i], t)
-		}
-		v = p.made(v.on, t, t.from(v.real), data, v.shape, "Cast[%s](%s)", t.name, v.name)
+		from := v
+		v = p.made(from.on, t, t.from(from.real), func() []float64 {
+			data := from.values()
+			for i := range data {
+				data[i] = from.typ.convert(data[i], t)
+			}
+			return data
+		}, from.shape, "Cast[%s](%s)", t.name, from.name)
 	}
 }
 
@@ -545,22 +669,26 @@ func (p *mixedProgram) mask(v *mixedValue) {
 				return
 			}
 			shape = slices.Clone(dims(&l))
-			m, x, y := v.broadcast(shape), a.broadcast(shape), b.broadcast(shape)
-			for i := range m {
-				if m[i] == 0 {
-					x[i] = y[i]
+			p.made(v.on, t, a.real.where(v.real, b.real), func() []float64 {
+				m, x, y := v.broadcast(shape), a.broadcast(shape), b.broadcast(shape)
+				for i := range m {
+					if m[i] == 0 {
+						x[i] = y[i]
+					}
 				}
-			}
-			p.made(v.on, t, a.real.where(v.real, b.real), x, shape, "Where(%s, %s, %s)", v.name, a.name, b.name)
+				return x
+			}, shape, "Where(%s, %s, %s)", v.name, a.name, b.name)
 		}
 		return
 	}
 	w, shape := p.partner(v, v.typ)
-	x, y := v.broadcast(shape), w.broadcast(shape)
-	for i := range x {
-		x[i] = boolConversions.out(x[i] < y[i])
-	}
-	p.made(v.on, mixedBool, v.real.less(w.real), x, shape, "%s.Less(%s)", v.name, w.name)
+	p.made(v.on, mixedBool, v.real.less(w.real), func() []float64 {
+		x, y := v.broadcast(shape), w.broadcast(shape)
+		for i := range x {
+			x[i] = boolConversions.out(x[i] < y[i])
+		}
+		return x
+	}, shape, "%s.Less(%s)", v.name, w.name)
 }
 
 // view makes a view whose element at an index is v's at from(index).
@@ -632,7 +760,7 @@ func (p *mixedProgram) view(v *mixedValue) *mixedValue {
 	}
 	real := v.real.reshape(shape)
 	if !even(v.at, shape) {
-		return p.made(v.on, v.typ, real, v.values(), shape, "%s.Reshape(%v), which copies", v.name, shape)
+		return p.made(v.on, v.typ, real, v.values, shape, "%s.Reshape(%v), which copies", v.name, shape)
 	}
 	return p.add(&mixedValue{real: real, typ: v.typ, on: v.on, mem: v.mem, shape: shape, at: v.at}, "%s.Reshape(%v)", v.name, shape)
 }
@@ -653,37 +781,38 @@ func (p *mixedProgram) reduce(v *mixedValue) {
 	if v.typ.name == "int32" && p.rng.IntN(2) == 0 {
 		name, real = "Sum", v.real.sum(axes)
 	}
-	var data []float64
-	var known []bool
 	n := 1
 	for _, s := range shape {
 		n *= s
 	}
-	data, known = make([]float64, n), make([]bool, n)
-	all := v.values()
-	i := 0
-	eachIndex(v.shape, func(x []int) {
-		k := 0
-		for j, s := range shape {
-			k = k*s + min(x[j], s-1)
-		}
-		switch e := all[i]; {
-		case !known[k]:
-			data[k], known[k] = e, true
-		case name == "Sum":
-			data[k] = v.typ.compute("Add", data[k], e)
-		default:
-			data[k] = max(data[k], e)
-		}
-		i++
-	})
+	compute := func() []float64 {
+		data, known := make([]float64, n), make([]bool, n)
+		all := v.values()
+		i := 0
+		eachIndex(v.shape, func(x []int) {
+			k := 0
+			for j, s := range shape {
+				k = k*s + min(x[j], s-1)
+			}
+			switch e := all[i]; {
+			case !known[k]:
+				data[k], known[k] = e, true
+			case name == "Sum":
+				data[k] = v.typ.compute("Add", data[k], e)
+			default:
+				data[k] = max(data[k], e)
+			}
+			i++
+		})
+		return data
+	}
 	var reduced []int
 	for j, s := range v.shape {
 		if !slices.Contains(axes, j) {
 			reduced = append(reduced, s)
 		}
 	}
-	r := p.made(v.on, v.typ, real, data, reduced, "%s.%s(%v)", v.name, name, axes)
+	r := p.made(v.on, v.typ, real, compute, reduced, "%s.%s(%v)", v.name, name, axes)
 	real = r.real
 	for _, a := range axes {
 		real = real.expand(a)
@@ -701,16 +830,20 @@ func (p *mixedProgram) assign(v *mixedValue) {
 	}
 	src, shape := p.partner(v, v.typ)
 	if p.rng.IntN(2) == 0 {
-		src = p.binary(src)
+		src = p.binary(p.inside(src))
 		if l, err := broadcast(shapeOf(v.shape), shapeOf(src.shape)); err != nil {
 			return
 		} else {
 			shape = slices.Clone(dims(&l))
 		}
 	}
+	wrong := repeated(v.at) || !slices.Equal(shape, v.shape)
+	if wrong && p.rec != nil { // the capture would fail
+		return
+	}
 	p.logf("%s.Assign(%s)", v.name, src.name)
 	err := v.real.assign(src.real)
-	if repeated(v.at) || !slices.Equal(shape, v.shape) {
+	if wrong {
 		if !errors.Is(err, ErrShape) {
 			p.Errorf("%s: %v, want ErrShape", p.log[len(p.log)-1], err)
 		}
@@ -719,10 +852,12 @@ func (p *mixedProgram) assign(v *mixedValue) {
 	if err != nil {
 		p.Errorf("%s: %v", p.log[len(p.log)-1], err)
 	}
-	data := src.broadcast(v.shape)
-	for i, at := range v.at {
-		v.mem.data[at] = data[i]
-	}
+	p.does(func() {
+		data := src.broadcast(v.shape)
+		for i, at := range v.at {
+			v.mem.data[at] = data[i]
+		}
+	})
 }
 
 func (p *mixedProgram) fill(v *mixedValue) {
@@ -734,9 +869,11 @@ func (p *mixedProgram) fill(v *mixedValue) {
 	if err := v.real.fill(x); err != nil {
 		p.Errorf("%s: %v", p.log[len(p.log)-1], err)
 	}
-	for _, at := range v.at {
-		v.mem.data[at] = x
-	}
+	p.does(func() {
+		for _, at := range v.at {
+			v.mem.data[at] = x
+		}
+	})
 }
 
 // repeated says whether a place is shown twice.
@@ -769,7 +906,7 @@ func (p *mixedProgram) drop() {
 
 // scope does some steps in a Scope and keeps some of what they make.
 func (p *mixedProgram) scope() {
-	if len(p.devices) > 6 {
+	if len(p.devices) > 6 || p.rec != nil {
 		return
 	}
 	outer := p.device()
@@ -803,6 +940,9 @@ func (p *mixedProgram) scope() {
 }
 
 func (p *mixedProgram) compare(v *mixedValue) {
+	if p.rec != nil {
+		return
+	}
 	p.logf("%s.ToSlice()", v.name)
 	got, err := v.real.read()
 	if err != nil {
