@@ -3,6 +3,7 @@ package array
 import (
 	"errors"
 	"math/bits"
+	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
 )
@@ -75,10 +76,19 @@ func (a *arena) init(source memorySource, noCache bool) {
 // alloc returns a block of at least n > 0 bytes, or nil where no free block serves.
 func (a *arena) alloc(n uint64) *block {
 	size := roundUp(n, granule)
+	return a.allocFrom(a.binsFor(size), n, size)
+}
+
+// borrow is alloc from the blocks for large requests, whatever n is.
+func (a *arena) borrow(n uint64) *block {
+	return a.allocFrom(&a.large, n, roundUp(n, granule))
+}
+
+func (a *arena) allocFrom(from *bins, n, size uint64) *block {
 	if a.noCache {
 		return nil
 	}
-	b := a.binsFor(size).take(size)
+	b := from.take(size)
 	if b == nil {
 		return nil
 	}
@@ -118,9 +128,9 @@ func (a *arena) segmentSizes(size uint64) []uint64 {
 	case size <= smallLimit:
 		return []uint64{smallSegment, size}
 	case size <= largeSegment/2:
-		return []uint64{largeSegment, roundUp(size, largeGranule)}
+		return slices.Compact([]uint64{largeSegment, roundUp(size, largeGranule), size})
 	}
-	return []uint64{roundUp(size, largeGranule)}
+	return slices.Compact([]uint64{roundUp(size, largeGranule), size})
 }
 
 func (a *arena) handOut(b *block, asked uint64) *block {

@@ -85,6 +85,7 @@ func TestArenaRandomly(t *testing.T) {
 		seed := rand.Uint64()
 		rng := rand.New(rand.NewPCG(seed, 3))
 		a, f := newTestArena(noCache, 0)
+		borrowed := 0
 		live := map[*block]uint64{}
 		var order []*block
 		for i := range 6000 {
@@ -100,6 +101,11 @@ func TestArenaRandomly(t *testing.T) {
 			} else {
 				n := uint64(1 + rng.IntN(1<<rng.IntN(26)))
 				b := a.alloc(n)
+				if b == nil && rng.IntN(4) == 0 {
+					if b = a.borrow(n); b != nil {
+						borrowed++
+					}
+				}
 				if b == nil {
 					var err error
 					if b, err = a.grow(n); err != nil {
@@ -112,6 +118,9 @@ func TestArenaRandomly(t *testing.T) {
 			if i%50 == 0 {
 				checkArena(t, a, f, live)
 			}
+		}
+		if noCache != (borrowed == 0) {
+			t.Errorf("seed %d: %d blocks were borrowed", seed, borrowed)
 		}
 		for b := range live {
 			delete(live, b)
@@ -155,5 +164,34 @@ func TestArenaFallsBackToSmallSegments(t *testing.T) {
 	}
 	if _, err := a.grow(2 << 20); !errors.Is(err, errFull) {
 		t.Fatalf("error %v, want the source's", err)
+	}
+	for _, n := range []uint64{granule, smallLimit, smallLimit + granule, 3 << 20, 17<<20 + granule} { // and at last of no more than that
+		a, _ := newTestArena(false, n)
+		if b, err := a.grow(n); err != nil || b.seg.bytes != n {
+			t.Errorf("%d bytes where there are as many: %v", n, err)
+		}
+	}
+}
+
+// TestArenaTakesTheBestFit: of the first blocks of like size, the smallest that is
+// large enough.
+func TestArenaTakesTheBestFit(t *testing.T) {
+	a, _ := newTestArena(false, 0)
+	sizes := []uint64{9 * granule, 17 * granule, 17 * granule, 16 * granule, 17 * granule}
+	var blocks []*block
+	for _, n := range sizes { // of one list, with blocks between that stay
+		for _, n := range []uint64{n, granule} {
+			b := a.alloc(n)
+			if b == nil {
+				b, _ = a.grow(n)
+			}
+			blocks = append(blocks, b)
+		}
+	}
+	for i := 0; i < len(blocks); i += 2 {
+		a.giveBack(blocks[i])
+	}
+	if b := a.alloc(16 * granule); b != blocks[6] {
+		t.Errorf("a block of %d bytes for %d", b.bytes, 16*granule)
 	}
 }

@@ -2,6 +2,7 @@ package array
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"sync/atomic"
 	"time"
 )
@@ -18,6 +19,7 @@ type registry struct {
 	seen   uint64 // collections when it was swept last
 	live   uint64 // bytes in use after the sweep that followed the last collection, or after a later one where that is less
 	paused time.Time
+	forced uint64 // forcedCollections when collect or sweepAll was called last
 }
 
 const (
@@ -60,14 +62,26 @@ func (sh *shared) sweep() {
 	}
 }
 
-// sweepAll is sweep for who asks what is left after a collection: nodes that were young
-// in it are looked for by another one.
+// sweepAll is sweep for who has run the collector and asks what is left: nodes that were
+// young in that collection are looked for by another one. After those that Go starts by
+// itself they are left to the next, as one takes long where the heap is large.
 func (sh *shared) sweepAll() {
-	if len(sh.nursery.young) > 0 && sh.nursery.witness.Value() == nil {
+	forced := forcedCollections()
+	fresh := forced != sh.registry.forced
+	sh.registry.forced = forced
+	if fresh && len(sh.nursery.young) > 0 && sh.nursery.witness.Value() == nil {
 		sh.collect()
 		return
 	}
 	sh.sweep()
+}
+
+// forcedCollections is the number of collections that runtime.GC was called for, by
+// whomever.
+func forcedCollections() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/forced:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // pace sweeps if there was a collection since the last sweep, and starts one when
@@ -88,6 +102,7 @@ func (sh *shared) collect() {
 	begin := time.Now()
 	sh.age()
 	runtime.GC()
+	sh.registry.forced = forcedCollections()
 	sh.sweep()
 	sh.registry.live = sh.arena.used // the cycle may not have been counted yet
 	took := time.Since(begin)

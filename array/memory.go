@@ -24,8 +24,8 @@ type Stats struct {
 
 // Stats returns the device's memory figures now, after giving back what the
 // garbage collector has found already. Small arrays that were made shortly before it ran
-// are looked for again, which takes a collection: one at most for each that the program
-// had. It is zero for a closed Device.
+// are found by its next run; after a call of runtime.GC Stats does not wait for that but
+// looks for them again, which takes a collection. It is zero for a closed Device.
 func (d *Device) Stats() Stats {
 	if d.check(call{}) != nil {
 		return Stats{}

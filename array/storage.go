@@ -237,8 +237,8 @@ func (d *Device) obtain(n uint64) (*block, error) {
 }
 
 // obtain returns a block of n bytes. Where memory is short it takes, in this
-// order: what the collector has found already, what it finds when it is run, and
-// segments that are not used.
+// order: what the collector has found already, what it finds when it is run, for few
+// bytes room among large blocks, and segments that are not used.
 func (sh *shared) obtain(n uint64) (*block, error) {
 	sh.pace()
 	if b := sh.arena.alloc(n); b != nil {
@@ -260,6 +260,9 @@ func (sh *shared) obtain(n uint64) (*block, error) {
 		if b := sh.arena.alloc(n); b != nil {
 			return b, nil
 		}
+	}
+	if b := sh.arena.borrow(n); b != nil {
+		return b, nil
 	}
 	if err := sh.trim(0); err != nil {
 		return nil, err

@@ -155,6 +155,29 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// TestRedraw draws the chart of a file: it has the bars that the run drew.
+func TestRedraw(t *testing.T) {
+	rep := sampleReport()
+	rep.Rows = append(rep.Rows, result{Task: "host → device, 256 MiB, ordinary", Micros: 7180, Gbs: 37.38, Limit: 55.31, bus: true})
+	file := filepath.Join(t.TempDir(), "report.json")
+	if err := rep.write(file); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readReport(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(chartBars(rep.Rows).names, chartBars(got.Rows).names); d != "" {
+		t.Errorf("bars (-when measured +from the file):\n%s", d)
+	}
+	for chart, want := range map[string]string{"": "-chart names no file", "x.gif": "ends in none of", "nothing": "ends in none of", filepath.Join(t.TempDir(), "x.svg"): ""} {
+		o := options{rows: regexp.MustCompile(""), from: file, chart: chart}
+		if err := o.run(); (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("-chart %q: %v, want %q", chart, err, want)
+		}
+	}
+}
+
 func TestChart(t *testing.T) {
 	b := chartBars(sampleReport().Rows)
 	if !slices.Equal(b.names, []string{"mm 64x64x64 f32", "add_f32"}) {

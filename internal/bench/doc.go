@@ -2,6 +2,7 @@
 // and against PyTorch, CuPy and JAX on the same device in the same run.
 //
 //	go run ./internal/bench [-rows REGEXP] [-json FILE] [-chart FILE] [-peers] [-quick] [-check] [-sim]
+//	go run ./internal/bench -from FILE -chart FILE [-rows REGEXP]
 //	go run ./internal/bench -garbage 10m [-limit 2GiB] [-sim]
 //
 // A row is a task with a name, what it must move or compute, and a way to run it:

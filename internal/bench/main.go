@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
@@ -32,6 +33,8 @@ func main() {
 	case err != nil:
 	case flag.NArg() > 0:
 		err = fmt.Errorf("%q is no flag; -h lists them", flag.Arg(0))
+	case garbage.length < 0:
+		err = fmt.Errorf("-garbage %v is no length of time", garbage.length)
 	case garbage.length > 0:
 		err = garbage.open(o.simulated)
 	default:
@@ -55,6 +58,9 @@ type options struct {
 }
 
 func (o *options) run() (err error) {
+	if err := o.drawable(); err != nil {
+		return err
+	}
 	if o.from != "" {
 		return o.redraw()
 	}
@@ -82,6 +88,17 @@ func (o *options) run() (err error) {
 		err = r.check(rows) // and measure all the same: other rows are right
 	}
 	return errors.Join(err, o.measure(r, rows, p, pairs))
+}
+
+// drawable says before minutes of measuring what would keep the chart from being drawn.
+func (o *options) drawable() error {
+	switch ending := filepath.Ext(o.chart); {
+	case o.chart == "" && o.from != "":
+		return errors.New("-from draws a chart, and -chart names no file for it")
+	case o.chart != "" && !slices.Contains([]string{".svg", ".png", ".pdf"}, ending):
+		return fmt.Errorf("-chart %s ends in none of .svg, .png and .pdf", o.chart)
+	}
+	return nil
 }
 
 // measure runs rows and reports them as they come.

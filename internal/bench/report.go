@@ -88,6 +88,9 @@ func readReport(file string) (*report, error) {
 	if err := json.Unmarshal(b, p); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	for i := range p.Rows { // which the file does not say
+		p.Rows[i].bus = strings.Contains(p.Rows[i].Task, "→")
+	}
 	return p, nil
 }
 
