@@ -323,7 +323,7 @@ func TestMixedProgramsOfManyGoroutines(t *testing.T) {
 	for i := range 6 {
 		v := programs[0].create()
 		if i%2 > 0 {
-			v = programs[0].binary(v)
+			programs[0].binary(v)
 		}
 	}
 	for _, v := range programs[0].live {
