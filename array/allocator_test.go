@@ -100,11 +100,14 @@ func TestArenaRandomly(t *testing.T) {
 				}
 			} else {
 				n := uint64(1 + rng.IntN(1<<rng.IntN(26)))
-				b := a.alloc(n)
-				if b == nil && rng.IntN(4) == 0 {
+				var b *block
+				if rng.IntN(4) == 0 {
 					if b = a.borrow(n); b != nil {
 						borrowed++
 					}
+				}
+				if b == nil {
+					b = a.alloc(n)
 				}
 				if b == nil {
 					var err error
