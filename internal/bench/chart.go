@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"image/color"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -53,14 +54,6 @@ func (p *report) chart(file string) error {
 	c.X.Label.Text = "share of the limit measured in the same run (products: of the multiply-add units' peak)"
 	c.Y.Label.Text = " " // keeps the longest names from the edge
 	c.X.Min = 0
-	for _, line := range []float64{0.25, 0.5, 0.75, 1} {
-		l, err := plotter.NewLine(plotter.XYs{{X: line, Y: -0.6}, {X: line, Y: float64(len(b.names)) - 0.4}})
-		if err != nil {
-			return err
-		}
-		l.Color, l.Width = lineColor, vg.Points(0.4)
-		c.Add(l)
-	}
 	const thick = vg.Length(6)
 	const legendRows = 1.2 // of room above the bars
 	for i, s := range []struct {
@@ -82,8 +75,30 @@ func (p *report) chart(file string) error {
 	c.Y.LineStyle.Width, c.Y.Tick.Length = 0, 0
 	c.Y.Min, c.Y.Max = -0.6, float64(len(b.names))+legendRows
 	c.X.Max = max(c.X.Max, 1.02)
+	if err := scale(c, len(b.names)); err != nil {
+		return err
+	}
 	c.Legend.XOffs = -vg.Points(6)
 	c.Legend.Top = true
 	c.Legend.TextStyle.Font.Size = vg.Points(8)
 	return c.Save(18*vg.Centimeter, vg.Length(len(b.names))*vg.Points(16)+3*vg.Centimeter, file)
+}
+
+// scale marks the quarters of the limit by numbers, and those up to it by lines.
+func scale(c *plot.Plot, rows int) error {
+	var ticks plot.ConstantTicks
+	for x := 0.0; x <= c.X.Max; x += 0.25 {
+		ticks = append(ticks, plot.Tick{Value: x, Label: strconv.FormatFloat(x, 'f', -1, 64)})
+		if x == 0 || x > 1 {
+			continue
+		}
+		l, err := plotter.NewLine(plotter.XYs{{X: x, Y: -0.6}, {X: x, Y: float64(rows) - 0.4}})
+		if err != nil {
+			return err
+		}
+		l.Color, l.Width = lineColor, vg.Points(0.4)
+		c.Add(l)
+	}
+	c.X.Tick.Marker = ticks
+	return nil
 }

@@ -35,12 +35,19 @@ func main() {
 		err = fmt.Errorf("%q is no flag; -h lists them", flag.Arg(0))
 	case garbage.length < 0:
 		err = fmt.Errorf("-garbage %v is no length of time", garbage.length)
+	case garbage.length == 0 && isSet("limit"):
+		err = errors.New("-limit is of -garbage's run, which is not asked for")
 	case garbage.length > 0:
 		err = garbage.open(o.simulated)
 	default:
 		err = o.run()
 	}
 	exit(err)
+}
+
+func isSet(name string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 func exit(err error) {
