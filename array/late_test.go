@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/abi/abitest"
 	"github.com/seed6486a2bb/gpuarray/internal/sim"
 )
 
@@ -417,6 +420,38 @@ func TestLateReadOfNothing(t *testing.T) {
 		if none := values(t, y.Slice(R(5, 5))); len(none) != 0 {
 			t.Errorf("no elements are %v", none)
 		}
+		if got := values(t, x); got[0] != 7 || got[999] != 7 {
+			t.Errorf("seed %d: a stream reads %d … %d, before the other has written 7", seed, got[0], got[999])
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLateReadThatFails has a read fail before it waits for anything: other streams wait
+// for the write before it as before.
+func TestLateReadThatFails(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		api := abitest.Wrap(sim.New(sim.Options{Late: seed, Workers: 1}))
+		d, err := openAPI(api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := d.Fork()
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := Zeros[int32](f, 1000)
+		y := x.On(d)
+		if err := y.Fill(7); err != nil {
+			t.Fatal(err)
+		}
+		api.Inject(abitest.Fault{Method: "MemcpyDtoHAsync", Nth: 1, Result: abi.ErrorUnknown})
+		if _, err := y.ToSlice(); !errors.Is(err, driver.ErrorUnknown) {
+			t.Errorf("the read that fails: %v", err)
+		}
+		api.Heal()
 		if got := values(t, x); got[0] != 7 || got[999] != 7 {
 			t.Errorf("seed %d: a stream reads %d … %d, before the other has written 7", seed, got[0], got[999])
 		}
