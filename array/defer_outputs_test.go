@@ -81,6 +81,11 @@ var sharing = []struct {
 		s := e.LayerNorm(nil, nil, 1e-5, -1)
 		return append(evaluated(later), s)
 	}},
+	{"not stored by what shows one row in all places", 2, -1, func(x, y, z, u *Array[float32]) []*Array[float32] {
+		e := x.Mul(y).Add(z)
+		row := e.Slice(R(0, 1)).BroadcastTo(x.Shape()...)
+		return evaluated(row.AddScalar(1), e.MulScalar(2))
+	}},
 	{"more than the kernel may store", 7, -1, func(x, y, z, u *Array[float32]) []*Array[float32] {
 		e := make([]*Array[float32], 6)
 		sum := u

@@ -481,11 +481,11 @@ func TestLateShared(t *testing.T) {
 		address := old.node.store.block.address
 		old.Free()
 		e := x.Mul(y.On(d)).AddScalar(1).Sqrt().Exp().Log().Square()
-		first, second := e.AddScalar(1), e.On(f).AddScalar(2)
+		first, second := e.AddScalar(1), e.AddScalar(2) // on one stream, as On evaluates
+		before := d.Stats().Launches
 		first.Eval()
-		second.Eval()
-		if s := e.node.store; s == nil || s.block.address != address {
-			t.Fatal("what both use is not stored where the test needs it")
+		if s := e.node.store; s == nil || s.block.address != address || d.Stats().Launches != before+1 {
+			t.Fatal("what both use is not stored besides, where the test needs it")
 		}
 		runtime.KeepAlive(guard)
 		other := e.On(f).Sub(y)

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -24,6 +25,24 @@ func TestRecentKeys(t *testing.T) {
 			}
 		}
 		list = append(list, k, &narrow, &items, &rank, &scattered)
+	}
+	for _, pair := range [][2]string{
+		{"int64:1c int64:2c %s.int64:0,1", "int64:2c int64:1c %s.int64:0,1"},
+		{"int64:1c int64:2c %s.int64:0,1", "int64:1c int64:2c %s.int64:1,0"},
+		{"int64:imm int64:idxc %s.int64:0,1", "int64:idxc int64:imm %s.int64:0,1"},
+		{"int64:1c int64:imm %s.int64:0,1", "int64:imm int64:1c %s.int64:0,1"},
+	} {
+		var both [2]*elementwiseKernel
+		for i, words := range pair {
+			k, err := parseElementwise("ew v1 u1 r0 outc " + fmt.Sprintf(words, OpSub))
+			if err != nil {
+				t.Fatal(err)
+			}
+			both[i] = k
+		}
+		if both[0].same(both[1]) {
+			t.Errorf("the same for comparison: %q and %q", pair[0], pair[1])
+		}
 	}
 	if len(list) <= len(recentKeys) {
 		t.Errorf("%d kernels fit %d places", len(list), len(recentKeys))
