@@ -122,3 +122,33 @@ func TestRemembers(t *testing.T) {
 		t.Errorf("%d answers are remembered", known)
 	}
 }
+
+// TestRemembersAxesAndCapability asks for what differs in the axes alone, or in the
+// capability alone, one after the other.
+func TestRemembersAxesAndCapability(t *testing.T) {
+	e := &Expr{Nodes: []Node{{Kind: Load, Type: Float32, Operand: 1}}}
+	square, long := RowMajor(96, 96), RowMajor(3, longestRow(Float32)+1)
+	plan := func(capability int, f func(p *Plan) error) []Launch {
+		var p Plan
+		for range 3 { // the third is remembered
+			p.Reset()
+			p.Capability = capability
+			if err := f(&p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return p.Launches
+	}
+	sum := func(axes uint32) []Launch {
+		return plan(75, func(p *Plan) error { return ReduceExpr(p, OpSum, e, Float32, RowMajor(96), []Layout{square}, axes) })
+	}
+	softmax := func(capability int) []Launch {
+		return plan(capability, func(p *Plan) error { return SoftmaxExpr(p, e, long, []Layout{long}, 1) })
+	}
+	if reflect.DeepEqual(sum(1), sum(2)) {
+		t.Error("one plan for the sums along both axes")
+	}
+	if reflect.DeepEqual(softmax(75), softmax(clusterCapability)) {
+		t.Error("one plan with clusters and without")
+	}
+}
