@@ -28,10 +28,10 @@ import (
 // the time it takes to write and assemble it: a chain that is longer than that has
 // little to gain from being one kernel.
 const (
-	maxNodes    = 32 // operations
-	maxLeaves   = 8  // arrays read
-	maxExpanded = 64 // nodes in a kernel, where one expression is read through several views
-	maxOutputs  = 4  // expressions that a kernel stores besides the one that it is for
+	maxNodes    = 32                     // operations
+	maxLeaves   = 8                      // arrays read
+	maxExpanded = 2*maxNodes + maxLeaves // nodes in a kernel: a scalar for each operation, or one expression that is read through several views
+	maxOutputs  = 4                      // expressions that a kernel stores besides the one that it is for
 )
 
 // Costs of operations, in units of an addition, where it is to be decided whether
@@ -40,7 +40,7 @@ const (
 	costly      = 8   // functions, division
 	fewCheapOps = 4   // may be computed once for each element that they broadcast to
 	opsPerByte  = 5   // take as long as a byte moved
-	maxCost     = 1e6 // where costs stop being added
+	maxCost     = 1e6 // where costs, and operations, stop being added
 )
 
 // costOf is an operation's cost.
@@ -183,8 +183,8 @@ func (c call) link(d *Device, n *node) {
 			c.link(d, r)
 		}
 		if r.store == nil {
-			n.nodes += r.nodes
-			n.leaves += r.leaves
+			n.nodes = min(n.nodes+r.nodes, maxCost) // a tree's count doubles where a node is read twice
+			n.leaves = min(n.leaves+r.leaves, maxCost)
 			n.reads += r.reads
 			n.cost = min(n.cost+r.cost, maxCost)
 		} else {
