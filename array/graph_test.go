@@ -217,6 +217,32 @@ func TestCapturedOutputs(t *testing.T) {
 	}
 }
 
+// TestCapturedOutputsOfBadIndices: what a graph's kernel stores besides the result it is for
+// is as wrong as that, in the launches that have an index out of range.
+func TestCapturedOutputsOfBadIndices(t *testing.T) {
+	d, _ := newRecorded(t)
+	x, index := FromSlice(d, []float32{0, 1, 2, 3}), FromSlice(d, []int64{3, 2, 1, 0})
+	var kept *Array[float32]
+	g := capture(t, d, func(c *Device) error {
+		shared := x.On(c).Take(index.On(c), 0).Exp().Sin().Tanh().Sigmoid()
+		first, second := shared.AddScalar(1), shared.MulScalar(2)
+		if err := first.Eval().Err(); err != nil {
+			return err
+		}
+		kept = second.Keep()
+		return kept.Err()
+	})
+	for i, place := range []int64{2, 4, 0} {
+		if err := index.Fill(place); err != nil {
+			t.Fatal(err)
+		}
+		launch(t, g)
+		if _, err := kept.ToSlice(); errors.Is(err, ErrIndex) != (i == 1) {
+			t.Errorf("launched with index %d of 4: %v", place, err)
+		}
+	}
+}
+
 // TestUnreachableGraph shows that a graph that nobody can reach is given back after a
 // collection, and what it kept when nobody can reach that.
 func TestUnreachableGraph(t *testing.T) {
