@@ -123,9 +123,9 @@ func TestRemembers(t *testing.T) {
 	}
 }
 
-// TestRemembersAxesAndCapability asks for what differs in the axes alone, or in the
-// capability alone, one after the other.
-func TestRemembersAxesAndCapability(t *testing.T) {
+// TestRemembersWhatDiffers asks for what differs in the axes alone, in the capability
+// alone, or in the kinds of two nodes, one after the other.
+func TestRemembersWhatDiffers(t *testing.T) {
 	e := &Expr{Nodes: []Node{{Kind: Load, Type: Float32, Operand: 1}}}
 	square, long := RowMajor(96, 96), RowMajor(3, longestRow(Float32)+1)
 	plan := func(capability int, f func(p *Plan) error) []Launch {
@@ -150,5 +150,13 @@ func TestRemembersAxesAndCapability(t *testing.T) {
 	}
 	if reflect.DeepEqual(softmax(75), softmax(clusterCapability)) {
 		t.Error("one plan with clusters and without")
+	}
+	difference := func(a, b NodeKind) []Launch {
+		const bits = uint64(Int64) << 16 // as in the word of each of the nodes, but for their kinds
+		e := &Expr{Nodes: []Node{{Kind: a, Type: Int64, Bits: bits}, {Kind: b, Type: Int64, Bits: bits}, {Kind: Apply, Op: OpSub, Type: Int64, Args: [3]int{0, 1}}}}
+		return plan(75, func(p *Plan) error { return Elementwise(p, e, RowMajor(96), nil) })
+	}
+	if reflect.DeepEqual(difference(Index, Immediate), difference(Immediate, Index)) {
+		t.Error("one plan for indices less a number and a number less the indices")
 	}
 }
