@@ -90,9 +90,9 @@ func scalarOf[T Element](v T) scalar {
 }
 
 // word is the scalar's bits as what is stored: the number that a kernel makes of a
-// float16 may be another NaN.
+// float16 may be another NaN. Kernels that store these are embedded but for two bytes.
 func (s scalar) word() kernels.Node {
-	words := [...]kernels.Type{1: kernels.Uint8, 2: kernels.Uint16, 4: kernels.Uint32, 8: kernels.Uint64}
+	words := [...]kernels.Type{1: kernels.Uint8, 2: kernels.Uint16, 4: kernels.Int32, 8: kernels.Int64}
 	return kernels.Node{Kind: kernels.Immediate, Type: words[s.typ.Size()], Bits: s.bits}
 }
 
