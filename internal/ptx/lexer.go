@@ -131,11 +131,13 @@ func (l *lexer) next() token {
 	return t
 }
 
-// word passes a name with what follows after dots and double colons.
+// word passes a name with what follows after dots and double colons, or a
+// directive, which ends at the next dot: ".reg.f32" is two.
 func (l *lexer) word() {
+	directive := l.src[l.off] == '.'
 	for l.off++; l.off < len(l.src); {
 		switch {
-		case isNameByte(l.src[l.off]) || l.src[l.off] == '.':
+		case isNameByte(l.src[l.off]) || l.src[l.off] == '.' && !directive:
 			l.off++
 		case l.src[l.off] == ':' && l.peek(1) == ':' && isNameByte(l.peek(2)):
 			l.off += 3

@@ -33,7 +33,7 @@ func Parse(src string) (m *Module, err error) {
 	if len(src) > maxSource {
 		fail(Pos{1, 1}, "%d bytes of PTX, at most %d are read", len(src), maxSource)
 	}
-	p := &parser{lex: lexer{src: src, line: 1}, m: &Module{AddressSize: 64}}
+	p := &parser{lex: lexer{src: src, line: 1}, m: &Module{AddressSize: 64}, orders: map[string][]string{}}
 	p.global = &scope{names: map[string]any{}}
 	p.scope = p.global
 	p.advance()
@@ -56,6 +56,7 @@ type parser struct {
 	refs   []labelRef
 	depth  int
 	instrs int
+	orders map[string][]string // the modifiers of mnemonics that have them in another order than the table, in its order
 }
 
 // scope is a block's names.
@@ -446,12 +447,7 @@ func (p *parser) instruction() {
 	if p.tok.kind != tokWord || p.tok.text[0] == '.' || p.tok.text[0] == '%' {
 		p.fail("got %v, expected an instruction", p.tok)
 	}
-	parts := strings.Split(p.tok.text, ".")
-	in.Op, in.Mods = parts[0], parts[1:]
-	if _, err := Forms(p.tok.text); err != nil {
-		p.fail("%v", err)
-	}
-	p.advance()
+	in.Op, in.Mods = p.mnemonic()
 	for !p.is(";") {
 		if len(in.Args) > 0 {
 			p.expect(",")

@@ -3,6 +3,7 @@ package ptx
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,32 @@ func TestParseCompilerOutput(t *testing.T) {
 	}
 }
 
+// TestModifierOrder checks modifiers in the orders that libraries and compilers
+// write, with spaces, and directives without.
+func TestModifierOrder(t *testing.T) {
+	for _, c := range []struct{ body, want string }{
+		{"atom.add.acquire.gpu.u32 r1, [d1], r2;", "atom.acquire.gpu.add.u32"},
+		{"atom.cas.b32.gpu.global.relaxed r1, [d1], r2, r3;", "atom.relaxed.gpu.global.cas.b32"},
+		{"ld.global.acquire.gpu.b32 r1, [d1];", "ld.acquire.gpu.global.b32"},
+		{"ld.cg.global.b32 r1, [d1];", "ld.global.cg.b32"},
+		{"rcp.approx.f32.ftz f1, f2;", "rcp.approx.ftz.f32"},
+		{"max.s32.relu r1, r2, r3;", "max.relu.s32"},
+		{"cvt.f32.f64.sat.rz f1, e1;", "cvt.rz.sat.f32.f64"},
+		{"ldmatrix.sync.aligned.x2.m8n8.shared.b16 {r1, r2}, [r3];", "ldmatrix.sync.aligned.m8n8.x2.shared.b16"},
+		{"mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32.satfinite {r1, r2}, {r3}, {r4}, {r5, r6};", "mma.sync.aligned.m8n8k16.row.col.satfinite.s32.u8.s8.s32"},
+		{"xor .b32 r1, r2, 0;", "xor.b32"},
+		{"mad.lo .cc\n.u32 r1, r2, r3, r4;", "mad.lo.cc.u32"},
+		{".reg.b32 x; mov.b32 x, 0;", "mov.b32"},
+	} {
+		m, err := Parse(".version 8.0\n.target sm_90\n.entry k() { .reg .f32 f<9>; .reg .f64 e<2>; .reg .u32 r<9>; .reg .b64 d<9>;\n" + c.body + "\n}\n")
+		if err != nil {
+			t.Errorf("%s: %v", c.body, err)
+		} else if got := m.Entries[0].Body[0].Mnemonic(); got != c.want {
+			t.Errorf("%s is %s, want %s", c.body, got, c.want)
+		}
+	}
+}
+
 // TestParseErrors checks the place and the words of errors: source is put in
 // the body of an entry, starting at line 5, column 1.
 func TestParseErrors(t *testing.T) {
@@ -124,6 +151,11 @@ func TestParseErrors(t *testing.T) {
 		{"add.f32 f1, f2, f9;", "5:17", "expected a register or constant"},
 		{"frob.f32 f1, f2, f3;", "5:1", "unknown instruction"},
 		{"add.f33 f1, f2, f3;", "5:1", "after add: got .f33, expected"},
+		{"cvt.f64.rz.f32 f1, d1;", "5:1", "after cvt"},
+		{"mul.s32.lo r1, r1, r1;", "5:1", "after mul: got .s32"},
+		{"cvta.global.to.u64 d1, d2;", "5:1", "after cvta.global: got .to"},
+		{"slct.f32.s32.f64 f1, f2, f3, r1;", "5:1", "after slct.f32.s32: got .f64"},
+		{"set.u32.and.lt.f32.s32 r1, f1, f2, r1;", "5:1", "after set: got .u32"},
 		{"call foo;", "5:1", "device functions"},
 		{"bra nowhere;", "5:5", "there is no label nowhere"},
 		{"L: L: ret;", "5:4", "label L is declared twice"},
@@ -165,8 +197,11 @@ func TestParseErrors(t *testing.T) {
 // read, quickly.
 func TestParseHostile(t *testing.T) {
 	head := ".version 6.4\n.target sm_75\n"
-	var ranges, renamed, zeros strings.Builder
+	var ranges, renamed, zeros, shuffled strings.Builder
+	orders, mods := rand.New(rand.NewPCG(1, 2)), strings.Split("arrive_drop.expect_tx.release.cluster.shared.b64", ".")
 	for i := range 20000 {
+		orders.Shuffle(4, func(i, j int) { mods[i+2], mods[j+2] = mods[j+2], mods[i+2] })
+		shuffled.WriteString("mbarrier." + strings.Join(mods, ".") + " _, [r0_1], 1;\n")
 		fmt.Fprintf(&ranges, ".reg .b32 r%d_<1000000>; bra L;\n", i)
 		renamed.WriteString("{ .reg .pred p, p_1; @p bra M; @p_1 bra M; M: }\n")
 		fmt.Fprintf(&zeros, ".global .b8 z%d[2][60000000] = {{1}, {1}};\n", i)
@@ -176,6 +211,8 @@ func TestParseHostile(t *testing.T) {
 		head + ".entry k() {\n" + renamed.String() + "}",
 		head + zeros.String(),
 		head + strings.Repeat("/", 1<<20), head + strings.Repeat("(", 1<<20), head + ".entry k() { add" + strings.Repeat(".rn", 1<<18),
+		head + ".entry k() { add" + strings.Repeat(" .rn", 1<<18),
+		".version 8.0\n.target sm_90\n.entry k() { .reg .b32 r0_<9>;" + shuffled.String() + "}",
 	} {
 		start := time.Now()
 		_, err := Parse(src)
