@@ -97,7 +97,18 @@ type Var struct {
 	Array  bool
 	Extern bool
 	Init   []byte // little-endian initial content, nil where there is none
+	Addrs  []InitAddr
 	Pos    Pos
+}
+
+// InitAddr is an element of a variable's initial content that is an address, or
+// a byte of one: "generic(Var)+Off", "0xff00(Var)". Init holds zeros there.
+type InitAddr struct {
+	At      int // byte of Init
+	Var     *Var
+	Off     int64
+	Generic bool   // else the address within Var's space
+	Mask    uint64 // the byte that is taken, 0xff for the lowest; 0 for the whole
 }
 
 // Reg is a virtual register of an entry. Registers are compared by pointer.

@@ -12,7 +12,7 @@
 // blocks declare. Registers exist once an instruction names them.
 //
 // Not supported: device functions and calls, indirect branches, textures and
-// surfaces, wmma, video instructions, 32-bit addresses, addresses in initial
-// content, and warp instructions without .sync. Comments and directives for
+// surfaces, wmma, video instructions, 32-bit addresses, addresses of functions in
+// initial content, and warp instructions without .sync. Comments and directives for
 // debuggers are passed over.
 package ptx

@@ -193,6 +193,39 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// What ptxas takes as the address of a variable in another's initial content.
+func TestInitialAddresses(t *testing.T) {
+	for _, c := range []struct{ text, want string }{ // want begins with ":" where it is part of the error
+		{".global .u64 p = a;", ".visible .global .u64 p = a;"},
+		{".global .u64 p = generic(a)+2*8;", ".visible .global .u64 p = generic(a)+16;"},
+		{".const .u64 p[2][2] = {{generic( c )+4, 7}, {a+ -4}};", ".visible .const .u64 p[4] = {generic(c)+4, 0x7, a+-4};"},
+		{".global .u8 p[3] = {0xff(a), 0xFF00(generic(c)), 255};", ".visible .global .u8 p[3] = {0xff(a), 0xff00(generic(c)), 0xff};"},
+		{".global .u64 p = a-4;", `:got "-"`},
+		{".global .b64 p = a;", ":an address is a .u64, not a .b64"},
+		{".global .u64 p = generic(s);", ":expected a constant or a variable in .global or .const"},
+		{".global .u64 p = later; .global .u32 later;", ":expected a constant or a variable"},
+		{".global .u64 p = generic(a+4);", `:got "+", expected ")"`},
+		{".global .u64 p = 0xff(a);", ":mask 0xff"},
+		{".global .u8 p[2] = {0x1fe(a)};", ":mask 0x1fe"},
+		{".global .u8 p[2] = {0xff(a)+4};", `:got "+"`},
+	} {
+		m, err := Parse(".version 7.5\n.target sm_75\n.global .u32 a[4]; .const .u32 c[4]; .shared .u32 s;\n" + c.text)
+		if want, refused := strings.CutPrefix(c.want, ":"); refused {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v, want one with %q", c.text, err, want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.text, err)
+		} else if text := m.String(); !strings.Contains(text, c.want+"\n") {
+			t.Errorf("%s: no %q in\n%s", c.text, c.want, text)
+		} else if again, err := Parse(text); err != nil || again.String() != text {
+			t.Errorf("%s: %v in the text printed:\n%s", c.text, err, text)
+		}
+	}
+}
+
 // TestParseHostile checks that text made to waste time or memory is refused, or
 // read, quickly.
 func TestParseHostile(t *testing.T) {
@@ -227,6 +260,7 @@ func TestParseHostile(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(saxpyText)
 	f.Add(nvccText)
+	f.Add(".version 7.5\n.target sm_75\n.global .u32 a[4]; .global .u64 p[3] = {generic(a)+4, a, 1}; .global .u8 b[2] = {0xff00(a), 1};")
 	f.Add(".version 8.0\n.target sm_90a\n.address_size 64\n.entry k(){.reg .b32 %r<3>;{.reg .f32 %r1;mov.f32 %r1,0f7F800001;}bra %r_;%r_:}")
 	f.Fuzz(func(t *testing.T, src string) {
 		m, err := Parse(src)

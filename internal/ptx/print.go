@@ -100,7 +100,7 @@ func (p *printer) variable(v *Var) {
 
 // initialiser writes integers of the variable's size: exact for floats too.
 func (p *printer) initialiser(v *Var) {
-	size := v.Type.Size()
+	size, addrs := v.Type.Size(), v.Addrs
 	open, end := "", ""
 	if v.Array {
 		open, end = "{", "}"
@@ -109,6 +109,11 @@ func (p *printer) initialiser(v *Var) {
 	for i := 0; i+size <= len(v.Init); i += size {
 		if i > 0 {
 			p.f(", ")
+		}
+		if len(addrs) > 0 && addrs[0].At == i {
+			p.initAddr(&addrs[0])
+			addrs = addrs[1:]
+			continue
 		}
 		var x uint64
 		for j := size - 1; j >= 0; j-- {
@@ -124,6 +129,20 @@ func (p *printer) initialiser(v *Var) {
 		}
 	}
 	p.f("%s", end)
+}
+
+// initAddr writes an element that is an address.
+func (p *printer) initAddr(a *InitAddr) {
+	text := a.Var.Name
+	if a.Generic {
+		text = "generic(" + text + ")"
+	}
+	if a.Mask != 0 {
+		p.f("%#x(%s)", a.Mask, text)
+		return
+	}
+	p.WriteString(text)
+	p.offset(a.Off)
 }
 
 // body writes labels, comments and instructions.

@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"strings"
 )
@@ -203,11 +204,16 @@ func (p *parser) padTo(v *Var, at int) {
 
 // initial appends one value.
 func (p *parser) initial(v *Var, to []byte) []byte {
-	if p.tok.kind == tokWord {
-		p.fail("%v: addresses in initial content are not supported", p.tok)
-	}
 	pos := p.tok.pos
+	if p.tok.kind == tokWord && p.tok.text != "WARP_SZ" {
+		return p.initialAddress(v, to, 0)
+	}
 	o := p.constant()
+	if o.Kind == IntOperand && p.accept("(") {
+		to = p.initialAddress(v, to, o.Imm)
+		p.expect(")")
+		return to
+	}
 	x := o.Imm
 	if isFloat := typeInfo[v.Type].kind == kindFloat; isFloat || o.Kind == FloatOperand {
 		if !isFloat || o.Kind != FloatOperand || v.Type == F16 || v.Type == F16x2 {
@@ -220,6 +226,34 @@ func (p *parser) initial(v *Var, to []byte) []byte {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], x)
 	return append(to, b[:v.Type.Size()]...)
+}
+
+// initialAddress appends zeros in the place of a variable's address, or of the
+// byte of it that mask says, if it is not 0: "0xff00(generic(v))".
+func (p *parser) initialAddress(v *Var, to []byte, mask uint64) []byte {
+	pos := p.tok.pos
+	a := InitAddr{At: len(to), Mask: mask}
+	if a.Generic = p.accept("generic"); a.Generic {
+		p.expect("(")
+	}
+	a.Var, _ = p.lookup(p.tok.pos, p.tok.text).(*Var)
+	if a.Var == nil || a.Var.Space != GlobalSpace && a.Var.Space != ConstSpace {
+		p.fail("got %v, expected a constant or a variable in .global or .const", p.tok)
+	}
+	p.advance()
+	if a.Generic {
+		p.expect(")")
+	}
+	switch {
+	case mask == 0 && v.Type != U64:
+		fail(pos, "an address is a .u64, not a .%s", v.Type)
+	case mask == 0 && p.accept("+"):
+		a.Off = p.integer("offset", math.MinInt64, math.MaxInt64)
+	case mask != 0 && (v.Type != U8 || 0xff<<(bits.TrailingZeros64(mask)&^7) != mask):
+		fail(pos, "mask %#x is not that of a byte of an address, for a .u8", mask)
+	}
+	v.Addrs = append(v.Addrs, a)
+	return append(to, make([]byte, v.Type.Size())...)
 }
 
 // limit counts a variable's bytes against what its space holds.

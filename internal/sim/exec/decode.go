@@ -1,8 +1,10 @@
 package exec
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -33,7 +35,7 @@ func load(m *ptx.Module, mem *Memory, cc int, perturb uint64) (*Program, error) 
 		var err error
 		switch v.Space {
 		case ptx.GlobalSpace, ptx.ConstSpace:
-			addrs[v], err = p.global(v)
+			addrs[v], err = p.global(v, addrs)
 		case ptx.SharedSpace:
 			shared.place(v)
 		default:
@@ -58,14 +60,16 @@ func load(m *ptx.Module, mem *Memory, cc int, perturb uint64) (*Program, error) 
 // varBytes is a variable's size.
 func varBytes(v *ptx.Var) uint64 { return uint64(v.Count) * uint64(v.Type.Size()) }
 
-// global allocates and initialises a module-scope variable.
-func (p *Program) global(v *ptx.Var) (uint64, error) {
+// global allocates and initialises a module-scope variable; addrs are those of
+// the variables before it, of which its content may have the addresses.
+func (p *Program) global(v *ptx.Var, addrs map[*ptx.Var]uint64) (uint64, error) {
 	n := varBytes(v)
 	if n == 0 {
 		return 0, fmt.Errorf("a .%s variable without a size", v.Space)
 	}
 	name := v.Name
-	addr, err := p.mem.Alloc(n, func() string { return "variable " + name })
+	// LLVM 14 reads a flag, which it keeps in one byte, as two.
+	addr, err := p.mem.Alloc(max(n, 2), func() string { return "variable " + name })
 	if err != nil {
 		return 0, err
 	}
@@ -73,12 +77,19 @@ func (p *Program) global(v *ptx.Var) (uint64, error) {
 	// Without an initialiser a variable is zero.
 	b, _ := p.mem.Slice(addr, n)
 	copy(b, v.Init)
+	for _, a := range v.Addrs {
+		if x := addrs[a.Var] + uint64(a.Off); a.Mask == 0 {
+			binary.LittleEndian.PutUint64(b[a.At:], x)
+		} else {
+			b[a.At] = byte(x & a.Mask >> bits.TrailingZeros64(a.Mask))
+		}
+	}
 	if size := v.Type.Size(); bigEndian && size > 1 {
 		for i := 0; i+size <= len(b); i += size {
 			slices.Reverse(b[i : i+size])
 		}
 	}
-	p.mem.MarkInitialised(addr, n)
+	p.mem.MarkInitialised(addr, max(n, 2))
 	if v.Space == ptx.ConstSpace {
 		p.mem.setReadOnly(addr)
 	}

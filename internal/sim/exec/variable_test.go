@@ -1,0 +1,54 @@
+package exec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Variables whose initial content has the addresses of others, whole and in bytes.
+func TestInitialAddresses(t *testing.T) {
+	bytes, load := "", ""
+	for i := range 8 {
+		bytes += fmt.Sprintf(", %#x(a)", uint64(0xff)<<(8*i))
+		load += fmt.Sprintf("ld.global.u8 %%rd4, [packed+%d]; shl.b64 %%rd4, %%rd4, %d; or.b64 %%rd3, %%rd3, %%rd4;\n", 1+i, 8*i)
+	}
+	d := newDevice(t, `.global .align 4 .u32 a[4] = {10, 11, 12, 13};
+.const .align 4 .u32 c[2] = {20, 21};
+.global .align 8 .u64 list[3] = {generic(a)+4, 7, c};
+.const .align 8 .u64 root = generic(list);
+.global .u8 packed[9] = {99`+bytes+`};
+`+body(`ld.const.u64 %rd2, [root];
+ld.u64 %rd3, [%rd2];
+ld.u32 %r2, [%rd3+4];
+ld.u64 %rd3, [%rd2+16];
+ld.const.u32 %r3, [%rd3+4];
+ld.u32 %r4, [%rd2+8];
+mov.u64 %rd3, 0;
+`+load+`ld.global.u32 %r5, [%rd3+12];
+st.global.v4.u32 [%rd1], {%r2, %r3, %r4, %r5};`))
+	out := buffer(d, "out", make([]uint32, 4))
+	d.must("k", 1, 1, out, out)
+	if got, want := read[uint32](d, out, 4), []uint32{12, 21, 7, 13}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A flag that LLVM keeps in one byte is read as two.
+func TestFlagVariable(t *testing.T) {
+	src := ".global .u8 flag = 1;\n" + body("ld.global.u16 %h1, [flag];\nand.b16 %h1, %h1, 1;\nst.global.u16 [%rd1], %h1;")
+	d := newDevice(t, src)
+	out := buffer(d, "out", make([]uint32, 1))
+	d.must("k", 1, 1, out, out)
+	if got := read[uint32](d, out, 1)[0]; got != 1 {
+		t.Errorf("got %d, want 1", got)
+	}
+	if g := d.prog.Globals["flag"]; g.Size != 1 {
+		t.Errorf("the variable has %d bytes, want 1", g.Size)
+	}
+	d = newDevice(t, strings.Replace(src, "[flag]", "[flag+2]", 1))
+	if err := d.run("k", 1, 1, Options{}, out, out); err == nil {
+		t.Error("an access past the flag is not reported")
+	}
+}
