@@ -73,6 +73,8 @@ type inst struct {
 	sets     []slot // the same numbering
 	sink     bool   // an undefined operand is an error here: an address, a branch, a store
 	merge    func(x *ctx, in *inst, warp int) uint32
+	holes    holesOp
+	keeps    uint64 // the bits of d that holes may be in
 }
 
 const (
@@ -160,6 +162,9 @@ type wave struct {
 	regs    []uint64      // rows: slot s at 4·lanes·s bytes
 	preds   []uint32      // predicate p of warp k at p·warps+k
 	undef   []uint32      // lanes whose value is undefined: slot or predicate v of warp k at v·warps+k
+	exact   []uint32      // the lanes of undef of which holes says the undefined bits; the others have no defined ones
+	mixed   []uint32      // the lanes of exact that have bits which somebody wrote
+	holes   []uint32      // rows like regs
 	tainted bool          // undef is in use
 	busy    []registerUse // by slot; nil where there are no products of four warps
 	inUse   int           // all of busy

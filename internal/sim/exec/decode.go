@@ -323,7 +323,12 @@ func (d *decoder) instr(in *ptx.Instr) error {
 	if op == nil {
 		op = lanewise
 	}
-	return op(d)
+	from := len(d.c.insts)
+	if err := op(d); err != nil {
+		return err
+	}
+	d.followHoles(d.c.insts[from:])
+	return nil
 }
 
 // errUnknown is what decoding functions give for a form they do not have.

@@ -375,6 +375,9 @@ func decodeSetp(d *decoder) error {
 	if n.use(name); n.fn == nil {
 		n.f2, swap, invert = bit(f), false, 0
 	}
+	if !isFloat(t) {
+		n.merge = mergeCompare(cmp, t, bit(f), swap)
+	}
 	return d.compare(n, &args[0], &args[1], &args[2], c, join, t, swap, invert)
 }
 
@@ -527,6 +530,10 @@ func (d *decoder) predicates(o *ptx.Operand, a slot, notA uint32, b slot, notB u
 			}
 			x.setPred(in.d, k, v)
 		}
+	}
+	n.merge = func(x *ctx, in *inst, warp int) uint32 {
+		a, b := slot(x.k.code.slots)+in.a, slot(x.k.code.slots)+in.b
+		return logicHoles(op, x.pred(in.a)[warp]^notA, *x.undefined(a, warp), x.pred(in.b)[warp]^notB, *x.undefined(b, warp))
 	}
 	d.emit(n)
 	return nil
@@ -798,7 +805,7 @@ func decodeLd(d *decoder) error {
 		return err
 	}
 	m := n.mem
-	n.fn = loadRows
+	n.fn, m.signed = loadRows, t.Signed()
 	for i := range elems {
 		o := &elems[i]
 		if o.Kind != ptx.RegOperand {

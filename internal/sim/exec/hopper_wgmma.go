@@ -357,8 +357,8 @@ func (x *ctx) accumulate(in *inst, at int, g *warpGroup, d []slot) *accumulator 
 	for i, s := range d {
 		copy(a.v[i][:], row[uint32](x, s)[at:])
 		for w := range 4 {
-			u := x.undefined(s, at/32+w)
-			a.undefined[i][w], *u = *u, math.MaxUint32
+			a.undefined[i][w] = *x.undefined(s, at/32+w)
+			x.setUndefinedLanes(s, at/32+w, math.MaxUint32, math.MaxUint32)
 		}
 	}
 	x.busy(at, d, accumulates, 1)

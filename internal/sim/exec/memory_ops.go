@@ -30,6 +30,7 @@ type memOp struct {
 	scatter func(x *ctx, s slot, p ptr, lo uint64)
 	part    bool // of an access that is counted elsewhere
 	proxy   proxy
+	signed  bool   // a load of signed integers
 	cut     uint32 // mask of what a register narrower than 32 bits keeps, 0: all
 	cache   int
 	from    *inst // of cp.async: its global half, with an address of its own
@@ -357,9 +358,12 @@ func (x *ctx) loadUndefined(in *inst, r *region) {
 	x.active(func(lane int) {
 		off := x.addrs[lane] - r.base + r.initOff
 		for c, s := range m.regs {
+			if s == noSlot {
+				continue
+			}
 			n := uint64(m.size)
-			if s != noSlot && r.init.few(off+uint64(c)*n, n) != 1<<n-1 {
-				x.setUndefined(s, lane)
+			if written := r.init.few(off+uint64(c)*n, n); written != 1<<n-1 {
+				x.loadedHoles(in, s, m.wide[c], lane, written, n)
 				from.lanes[(x.lane0+lane)/32] |= 1 << (lane & 31)
 				from.addr = x.addrs[lane]
 			}
@@ -425,6 +429,9 @@ func storeRows(x *ctx, in *inst) {
 		}
 	}
 	x.written(r, lo, hi, contiguous, m.bytes)
+	if x.wave.tainted {
+		x.storedHoles(in, r)
+	}
 }
 
 // written sets the init bits of what the view stored.

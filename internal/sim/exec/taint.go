@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -9,14 +10,17 @@ import (
 // from when a wave first loads memory that nobody wrote, or from its start if
 // the kernel may read a register that it has not written. Every instruction
 // passes the bits of its operands on; one that reaches an address, a branch, a
-// guard or a store is a fault.
+// guard or a store is a fault. Where a register is undefined in part, holes.go
+// knows its bits.
 
 // startTaint begins to keep bits for a wave.
 func (x *ctx) startTaint(v *wave) {
 	if n := (x.k.code.slots + x.k.code.preds + 1) * v.warps; len(v.undef) != n {
-		v.undef = make([]uint32, n)
+		v.undef, v.exact, v.mixed = make([]uint32, n), make([]uint32, n), make([]uint32, n)
+		v.holes = make([]uint32, x.k.code.slots*v.lanes)
 	} else {
 		clear(v.undef)
+		clear(v.exact)
 	}
 	v.tainted = true
 }
@@ -26,14 +30,23 @@ func (x *ctx) setUndefined(s slot, lane int) {
 	if !x.wave.tainted {
 		x.startTaint(x.wave)
 	}
-	*x.undefined(s, lane/32) |= 1 << (lane & 31)
+	x.setUndefinedLanes(s, lane/32, 1<<(lane&31), math.MaxUint32)
 }
 
-// undefined is the mask of a register's undefined lanes, in one warp of the
-// view. Predicates are numbered after the slots.
-func (x *ctx) undefined(s slot, warp int) *uint32 {
-	return &x.wave.undef[int(s)*x.wave.warps+x.lane0/32+warp]
+// setUndefinedLanes says which lanes of m are undefined from now on, and all of
+// their bits.
+func (x *ctx) setUndefinedLanes(s slot, warp int, m, u uint32) {
+	p, exact := x.undefined(s, warp), &x.wave.exact[x.place(s, warp)]
+	*p = *p&^m | u&m
+	*exact &^= m
 }
+
+// undefined is the mask of a register's undefined lanes, in one warp of the view.
+func (x *ctx) undefined(s slot, warp int) *uint32 { return &x.wave.undef[x.place(s, warp)] }
+
+// place is a register's index among the masks of undefined lanes. Predicates are
+// numbered after the slots.
+func (x *ctx) place(s slot, warp int) int { return int(s)*x.wave.warps + x.lane0/32 + warp }
 
 // taint passes undefined bits through an instruction that is about to run.
 func (x *ctx) taint(in *inst) {
@@ -56,12 +69,17 @@ func (x *ctx) taint(in *inst) {
 				u |= *x.undefined(s, k) & m
 			}
 		}
-		if u != 0 && in.sink {
-			x.taintFault(in, k, u, "an operand")
-		}
-		for _, s := range in.sets {
-			p := x.undefined(s, k)
-			*p = *p&^m | u
+		switch {
+		case u != 0 && in.sink:
+			if in.mem == nil || !x.storable(in, k, u) {
+				x.taintFault(in, k, u, "an operand")
+			}
+		case u != 0 && in.holes != nil:
+			x.taintHoles(in, k, m, u)
+		default:
+			for _, s := range in.sets {
+				x.setUndefinedLanes(s, k, m, u)
+			}
 		}
 	}
 }

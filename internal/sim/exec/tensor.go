@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"sync"
 
@@ -265,6 +266,6 @@ func (t *tensorOp) taint(x *ctx, w int) {
 		}
 	}
 	for r, s := range t.d {
-		*x.undefined(s, w) = out[r]
+		x.setUndefinedLanes(s, w, math.MaxUint32, out[r])
 	}
 }
