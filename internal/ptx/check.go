@@ -299,23 +299,29 @@ func (a *ArgSpec) checkVector(o *Operand) string {
 // checkPack checks mov's {a, b}: elements of one size that fill the scalar.
 func (a *ArgSpec) checkPack(o *Operand) string {
 	n := len(o.Elems)
-	if o.Kind != VectorOperand || n != 2 && n != 4 {
+	if o.Kind != VectorOperand || n != 2 && n != 4 || a.Type.Bits()/n < 8 {
 		return fmt.Sprintf("expected a vector that fills .%s", a.Type)
 	}
 	bits := a.Type.Bits() / n
-	if bits < 16 {
-		return "elements of 8 bits are not possible"
-	}
 	for i := range o.Elems {
-		e := &o.Elems[i]
-		switch {
-		case e.Kind == SinkOperand && a.Dst:
-		case e.Kind == RegOperand && !e.Not && e.Pair == nil && e.Reg.Type != Pred && e.Reg.Type.Bits() == bits:
-		default:
+		if e := &o.Elems[i]; e.Not || e.Pair != nil || !a.takesElement(e, bits) {
 			return fmt.Sprintf("element %d (%s): expected a register of %d bits", i+1, e.String(), bits)
 		}
 	}
 	return ""
+}
+
+// takesElement says whether e can be a part of so many bits of a packed value.
+func (a *ArgSpec) takesElement(e *Operand, bits int) bool {
+	switch e.Kind {
+	case SinkOperand:
+		return a.Dst
+	case IntOperand:
+		return a.Src
+	case FloatOperand:
+		return a.Src && e.Type.Bits() == bits
+	}
+	return e.Kind == RegOperand && e.Reg.Type != Pred && e.Reg.Type.Bits() == bits
 }
 
 func (a *ArgSpec) checkMem(o *Operand) string {

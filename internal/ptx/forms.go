@@ -365,6 +365,7 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 	a.Pair = a.Pair || a.Paired
 	s, a.Wider = strings.CutSuffix(s, "+")
 	s, a.Sink = strings.CutSuffix(s, "_")
+	s, a.Special = strings.CutPrefix(s, "sreg:")
 	switch {
 	case s[0] == '>':
 		s, a.Dst, a.Reg = s[1:], true, true
@@ -405,8 +406,6 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 		return m.memArg(a, s[1:len(s)-1]), true
 	case kind == "mov":
 		a.Kind, a.Special, s = ArgMov, true, rest
-	case kind == "sreg":
-		a.Special, s = true, rest
 	case kind == "addr":
 		a.Kind, s = ArgAddress, rest
 		a.Space, _ = spaceOf(m.kept['S'])

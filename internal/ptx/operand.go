@@ -29,6 +29,18 @@ func (p *parser) vector() []Operand {
 	return elems
 }
 
+// unwrap makes {a} the scalar a where ptxas takes it for one.
+func (in *Instr) unwrap() {
+	if in.Op != "ld" && in.Op != "ldu" && in.Op != "st" && in.Op != "mov" {
+		return
+	}
+	for i, o := range in.Args {
+		if o.Kind == VectorOperand && len(o.Elems) == 1 {
+			in.Args[i] = o.Elems[0]
+		}
+	}
+}
+
 // scalar reads an operand that is neither a vector nor an address in brackets.
 func (p *parser) scalar() Operand {
 	o := Operand{Pos: p.tok.pos}

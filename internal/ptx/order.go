@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxMnemonic is how many bytes an instruction's name has with its modifiers.
+// maxMnemonic bounds an instruction's name whose modifiers come after spaces.
 const maxMnemonic = 256
 
 // mnemonic passes an instruction's name and modifiers, which spaces may separate.
@@ -14,9 +14,6 @@ func (p *parser) mnemonic() (op string, mods []string) {
 	pos, text := p.tok.pos, p.tok.text
 	for p.advance(); p.tok.kind == tokWord && p.tok.text[0] == '.' && len(text) <= maxMnemonic; p.advance() {
 		text += p.tok.text
-	}
-	if len(text) > maxMnemonic {
-		fail(pos, "no instruction has a name of more than %d bytes", maxMnemonic)
 	}
 	parts := strings.Split(text, ".")
 	op, mods = parts[0], parts[1:]

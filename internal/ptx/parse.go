@@ -454,6 +454,7 @@ func (p *parser) instruction() {
 		}
 		in.Args = append(in.Args, p.operand())
 	}
+	in.unwrap()
 	p.advance()
 	p.checkInstr(pos, in)
 	if p.instrs++; p.instrs > maxInstrs {

@@ -169,9 +169,10 @@ func (d *decoder) pack() error {
 	args := d.in.Args
 	elems := args[1].Elems
 	each := d.form.Args[1].Type.Bits() / len(elems)
+	element := map[int]ptx.Type{8: ptx.B8, 16: ptx.B16, 32: ptx.B32}[each]
 	var rows []slot
 	for i := range elems {
-		s, _, err := d.source(&elems[i], elems[i].Reg.Type)
+		s, _, err := d.source(&elems[i], element)
 		if err != nil {
 			return err
 		}
@@ -417,11 +418,10 @@ func decodeSet(d *decoder) error {
 	}
 	f := bit(compare(cmp, t, ftz))
 	if t == ptx.F16x2 || t == ptx.BF16x2 {
-		if join != "" {
-			return d.unknown()
+		if dt == ptx.U32 || dt == ptx.S32 {
+			yes = 0xffff
 		}
-		n, _ := scalar(halves2(func(a, b uint64) uint64 { return f(a, b) * yes }))
-		return d.lane(n)
+		return d.setHalves(f, yes, join)
 	}
 	var c *ptx.Operand
 	if join != "" {
@@ -437,8 +437,47 @@ func decodeSet(d *decoder) error {
 	return d.choose(&args[0], d.constant(yes, false), d.constant(0, false), false, d.reg(r), 0)
 }
 
+// setHalves compares both halves of float16x2 and the like.
+func (d *decoder) setHalves(f fn2, yes uint64, join string) error {
+	args := d.in.Args
+	if join == "" {
+		n, _ := scalar(halves2(func(a, b uint64) uint64 { return f(a, b) * yes }))
+		return d.lane(n)
+	}
+	logic := map[string]fn2{
+		"and": func(a, b uint64) uint64 { return a & b },
+		"or":  func(a, b uint64) uint64 { return a | b },
+		"xor": func(a, b uint64) uint64 { return a ^ b },
+	}[join]
+	p, not := d.predicate(&args[3])
+	c := d.selection(d.constant(1, false), d.constant(0, false), false, p, not)
+	c.d, c.writes = d.newSlot(ptx.B32), row32
+	c.sets = []slot{c.d}
+	d.emit(c)
+	n, _ := scalar(func(a, b, c uint64) uint64 {
+		return halves2(func(a, b uint64) uint64 { return logic(f(a, b), c) * yes })(a, b)
+	})
+	n.c = c.d
+	for i, row := range []*slot{&n.a, &n.b} {
+		s, _, err := d.source(&args[i+1], ptx.B32)
+		if err != nil {
+			return err
+		}
+		*row = s
+	}
+	n.reads = []slot{n.a, n.b, n.c}
+	d.emit(d.into(n, &args[0]))
+	return nil
+}
+
 // choose emits a selection by a predicate.
 func (d *decoder) choose(o *ptx.Operand, a, b slot, wide bool, p slot, not uint32) error {
+	d.emit(d.into(d.selection(a, b, wide, p, not), o))
+	return nil
+}
+
+// selection is a where the predicate is true, else b.
+func (d *decoder) selection(a, b slot, wide bool, p slot, not uint32) inst {
 	n := blank()
 	if wide {
 		n.use("selp.b64")
@@ -448,8 +487,7 @@ func (d *decoder) choose(o *ptx.Operand, a, b slot, wide bool, p slot, not uint3
 	}
 	n.a, n.b, n.c, n.off = a, b, p, int64(not)
 	n.reads, n.merge = []slot{a, b, readsPred(p)}, mergeSelect
-	d.emit(d.into(n, o))
-	return nil
+	return n
 }
 
 func decodeSelp(d *decoder) error {

@@ -319,7 +319,7 @@ func TestDecodeErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		".reg .b128 %q;\nmov.b128 %q, {%rd1, %rd2};": "%q: registers of type .b128 are not supported",
 	} {
-		m, err := ptx.Parse(strings.Replace(header, "8.0", "8.3", 1) + body("\t"+text))
+		m, err := ptx.Parse(strings.Replace(header, "8.1", "8.3", 1) + body("\t"+text))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -616,3 +616,32 @@ func TestSpecialRegisters(t *testing.T) {
 		t.Error("no parameters")
 	}
 }
+
+// TestPack puts values together from registers and constants and takes them apart.
+func TestPack(t *testing.T) {
+	for _, c := range []struct {
+		body string
+		want uint64
+	}{
+		{"mov.b32 r1, {0, h1}; cvt.u64.u32 l9, r1;", 0xfeed0000}, // bfloat16 to float32
+		{"mov.b32 r1, {h1, -2}; cvt.u64.u32 l9, r1;", 0xfffefeed},
+		{"mov.b32 r1, {70000, 3}; cvt.u64.u32 l9, r1;", 0x31170},
+		{"mov.b64 l9, {r2, 0f3F800000};", 0x3f80000089abcdef},
+		{"mov.b64 l9, {h1, 1, h2, 0xffff};", 0xffffbeef0001feed},
+		{"mov.b64 {r1, r3}, l1; mov.b64 l9, {r3, r1};", 0x89abcdef01234567},
+		{"mov.b16 h1, {b1, 0x7f}; cvt.u64.u16 l9, h1;", 0x7fa5},
+		{"mov.b16 {b1, b2}, h1; cvt.u64.u8 l9, b1; cvt.u64.u8 l2, b2; shl.b64 l2, l2, 32; or.b64 l9, l9, l2;", 0xfe000000ed},
+		{"mov.b32 {b1, _, b3, b4}, r2; mov.b32 r1, {b4, 0x100, b3, b1}; cvt.u64.u32 l9, r1;", 0xefab0089},
+		{"mov.b32 r1, {r2}; mov.b32 {r3}, r1; cvt.u64.u32 l9, r3;", 0x89abcdef},
+	} {
+		d := newDevice(t, `.entry k(.param .u64 out) {
+.reg .b8 b<9>; .reg .b16 h<9>; .reg .b32 r<9>; .reg .b64 l<10>;
+ld.param.u64 {l0}, [out]; mov.b64 l1, 0x0123456789abcdef; mov.b16 h1, 0xfeed; mov.b16 h2, 0xbeef; cvt.u32.u64 r2, l1; cvt.u8.u32 b1, 0xa5;
+`+c.body+"st.global.b64 [l0], {l9}; }")
+		out := buffer(d, "out", []uint64{1})
+		d.must("k", 1, 1, out)
+		if got := read[uint64](d, out, 1)[0]; got != c.want {
+			t.Errorf("%s: %#x, want %#x", c.body, got, c.want)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
 
-const header = ".version 8.0\n.target sm_90\n.address_size 64\n"
+const header = ".version 8.1\n.target sm_90\n.address_size 64\n"
 
 // device is a memory and a program to run in it.
 type device struct {

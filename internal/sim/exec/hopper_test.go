@@ -124,7 +124,7 @@ func TestBulkStoreLetsGo(t *testing.T) {
 func hopperDevice(t testing.TB, src string) *device {
 	t.Helper()
 	mem := NewMemory(1 << 31)
-	m, err := ptx.Parse(strings.NewReplacer("sm_90", "sm_90a", "8.0", "8.4").Replace(header) + src)
+	m, err := ptx.Parse(strings.NewReplacer("sm_90", "sm_90a", "8.1", "8.4").Replace(header) + src)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, src)
 	}

@@ -48,6 +48,14 @@ func pool(t ptx.Type, r *rand.Rand) []uint64 {
 // regType is the register that a value of type t travels in.
 func regType(t ptx.Type) string { return fmt.Sprintf("b%d", max(16, t.Bits())) }
 
+// argType is the register that an operand takes.
+func argType(a *ptx.ArgSpec) string {
+	if a.Type.Bits() == 8 && !a.Wider {
+		return "b8"
+	}
+	return regType(a.Type)
+}
+
 // trial is an instruction with the inputs it is run on: ins[i] is operand i of
 // all lanes.
 type trial struct {
@@ -68,12 +76,12 @@ func (tr *trial) source(t testing.TB) string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p(".visible .entry k(.param .u64 out, .param .u64 in, .param .u32 n)\n{")
-	p(".reg .b16 %%h<9>; .reg .b32 %%r<9>; .reg .b64 %%l<9>; .reg .b32 %%i<9>; .reg .b64 %%a<9>; .reg .pred %%p<9>;")
+	p(".reg .b8 %%b<9>; .reg .b16 %%h<9>; .reg .b32 %%r<9>; .reg .b64 %%l<9>; .reg .b32 %%i<9>; .reg .b64 %%a<9>; .reg .pred %%p<9>;")
 	p("ld.param.u64 %%a1, [out]; ld.param.u64 %%a2, [in]; ld.param.u32 %%i5, [n];")
 	p("mov.u32 %%i1, %%tid.x; mov.u32 %%i2, %%ctaid.x; mov.u32 %%i3, %%ntid.x; mad.lo.u32 %%i4, %%i2, %%i3, %%i1;")
 	p("setp.ge.u32 %%p8, %%i4, %%i5; @%%p8 ret;")
 	p("mul.wide.u32 %%a3, %%i4, 8; add.u64 %%a1, %%a1, %%a3; mul.wide.u32 %%a3, %%i4, %d; add.u64 %%a2, %%a2, %%a3;", 8*len(tr.ins))
-	names := map[string]string{"b16": "%h", "b32": "%r", "b64": "%l"}
+	names := map[string]string{"b8": "%b", "b16": "%h", "b32": "%r", "b64": "%l"}
 	var args []string
 	dst := f.Args[0].Type
 	for i := range tr.ins {
@@ -83,7 +91,7 @@ func (tr *trial) source(t testing.TB) string {
 			args = append(args, fmt.Sprintf("%%p%d", i+1))
 			continue
 		}
-		rt := regType(a.Type)
+		rt := argType(&a)
 		p("ld.global.%s %s%d, [%%a2+%d];", rt, names[rt], i+1, 8*i)
 		args = append(args, fmt.Sprintf("%s%d", names[rt], i+1))
 	}
@@ -95,7 +103,7 @@ func (tr *trial) source(t testing.TB) string {
 		p("%s %%p7, %s;", tr.mnemonic, strings.Join(args, ", "))
 		p("selp.b32 %%r7, 1, 0, %%p7; st.global.b32 [%%a1], %%r7;")
 	} else {
-		rt := regType(dst)
+		rt := argType(&f.Args[0])
 		out = names[rt] + "7"
 		p("%s %s, %s;", tr.mnemonic, out, strings.Join(args, ", "))
 		p("st.global.%s [%%a1], %s;", rt, out)

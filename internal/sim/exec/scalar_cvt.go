@@ -159,6 +159,8 @@ func floatToFloat(mods []string, d, s ptx.Type) fn1 {
 		v := from.value(a)
 		if v != v && !sat {
 			switch {
+			case d == ptx.TF32 && clamp:
+				return a&^0x1fff - 0x2000 // as the assembler has it
 			case d == ptx.TF32 && r == away:
 				return a &^ 0x1fff
 			case d == ptx.TF32:
@@ -181,7 +183,7 @@ func floatToFloat(mods []string, d, s ptx.Type) fn1 {
 			v = 0
 		}
 		b := to.round(v, r)
-		if clamp && to.bits == 8 && v == v {
+		if clamp && v == v {
 			b = clampFinite(to, b)
 		}
 		if ftzOut {
@@ -196,13 +198,10 @@ func floatToFloat(mods []string, d, s ptx.Type) fn1 {
 
 // clampFinite is .satfinite: what would overflow is the largest number.
 func clampFinite(f *format, b uint64) uint64 {
-	sign, rest := b&0x80, b&0x7f
-	largest := uint64(0x7e)
-	if f == formatE5M2 {
-		largest = 0x7b
+	sign := b & (1 << (f.bits - 1))
+	largest := uint64(1)<<(f.bits-1) - 1<<f.mant - 1
+	if f.finite {
+		largest = f.nan - 1
 	}
-	if rest > largest {
-		rest = largest
-	}
-	return sign | rest
+	return sign | min(b^sign, largest)
 }
