@@ -275,7 +275,7 @@ func TestFormsAgree(t *testing.T) {
 // looser matches what ptxas takes in any order where the parser wants the
 // table's: b128 in loads, barrier.aligned.sync, and bf16 compared with swapped
 // types, which it takes for one type.
-var looser = regexp.MustCompile(`^(ldu?\.\S*b128|barrier\.aligned|set\.\S*bf16)`)
+var looser = regexp.MustCompile(`^(ldu?\.\S*b128|barrier(\.cta)?\.aligned|set\.\S*bf16)`)
 
 // TestOrderAgree checks modifiers in other orders than the table's.
 func TestOrderAgree(t *testing.T) {

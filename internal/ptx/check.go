@@ -3,6 +3,7 @@ package ptx
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -129,6 +130,11 @@ func (a *ArgSpec) check(o *Operand) string {
 	case ArgLabel:
 		if o.Kind != LabelOperand {
 			return "expected a label"
+		}
+		return ""
+	case ArgLabels:
+		if o.Kind != LabelOperand && (o.Kind != VectorOperand || len(o.Elems) == 0 || slices.ContainsFunc(o.Elems, func(e Operand) bool { return e.Kind != LabelOperand })) {
+			return "expected a list of labels (.branchtargets)"
 		}
 		return ""
 	case ArgSink:

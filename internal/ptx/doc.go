@@ -11,8 +11,11 @@
 // Within an Entry there is one level of names: the parser renames what nested
 // blocks declare. Registers exist once an instruction names them.
 //
-// Not supported: device functions and calls, indirect branches, textures and
-// surfaces, wmma, video instructions, 32-bit addresses, addresses of functions in
-// initial content, and warp instructions without .sync. Comments and directives for
-// debuggers are passed over.
+// Device functions are read, and their bodies put in the places of their calls,
+// so that a Module has entries only.
+//
+// Not supported: recursion, calls through a register and of functions of other
+// modules (but __assertfail, which traps), textures and surfaces, wmma, video
+// instructions, 32-bit addresses, and warp instructions without .sync. Comments
+// and directives for debuggers are passed over.
 package ptx

@@ -35,6 +35,7 @@ const (
 	ArgBarrier                // a barrier's number, 0 to 15, or a register
 	ArgThreads                // a number of threads, a multiple of 32, or a register
 	ArgLabel                  // a label
+	ArgLabels                 // a list of labels, or its name while the text is read
 	ArgSink                   // "_" alone
 )
 
@@ -274,9 +275,7 @@ func findForms(op string, mods []string) ([]*Form, error) {
 
 // unsupported gives reasons for instructions left out on purpose.
 var unsupported = map[string]string{
-	"call": "device functions are not; inline the function",
-	"brx":  "indirect branches are not; use bra",
-	"tex":  "textures are not", "tld4": "textures are not", "txq": "textures are not",
+	"tex": "textures are not", "tld4": "textures are not", "txq": "textures are not",
 	"suld": "surfaces are not", "sust": "surfaces are not", "sured": "surfaces are not", "suq": "surfaces are not",
 	"wmma": "use mma.sync",
 }
@@ -396,6 +395,9 @@ func (m *matcher) arg(s string) (a ArgSpec, ok bool) {
 		return a, true
 	case "label":
 		a.Kind = ArgLabel
+		return a, true
+	case "labels":
+		a.Kind = ArgLabels
 		return a, true
 	}
 	switch kind, rest, _ := strings.Cut(s, ":"); {

@@ -74,6 +74,8 @@ func (p *parser) named(o *Operand, name string) {
 		o.Kind, o.Var = VarOperand, what
 		o.Off = p.offset()
 		return
+	case *function:
+		fail(o.Pos, "the address of a function (%s) is not supported: call it by its name", name)
 	}
 	switch {
 	case special(name):

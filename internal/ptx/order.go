@@ -17,6 +17,14 @@ func (p *parser) mnemonic() (op string, mods []string) {
 	}
 	parts := strings.Split(text, ".")
 	op, mods = parts[0], parts[1:]
+	if op == "call" {
+		return op, mods
+	}
+	if passes(op, mods) {
+		defer func(space string) { mods = append([]string{space}, mods[1:]...) }(mods[0])
+		mods[0] = "local"
+		text = strings.Join(parts, ".")
+	}
 	_, err := Forms(text)
 	if err == nil {
 		return op, mods

@@ -10,6 +10,8 @@ const (
 	maxSource  = 64 << 20 // bytes of text
 	maxRegs    = 1 << 20  // registers of an entry, and in one range
 	maxInstrs  = 1 << 19  // of a module
+	maxCopies  = 1 << 21  // of what functions consist of, at their calls
+	maxCalls   = 1000     // functions that call one another
 	maxInit    = 64 << 20 // zeros between initial values
 	maxDepth   = 64       // nested blocks, braces and parentheses
 	maxShared  = 48 << 10 // bytes of an entry's static shared memory
@@ -38,6 +40,7 @@ func Parse(src string) (m *Module, err error) {
 	p.scope = p.global
 	p.advance()
 	p.module()
+	p.inline()
 	p.rename()
 	return p.m, nil
 }
@@ -57,14 +60,20 @@ type parser struct {
 	depth  int
 	instrs int
 	orders map[string][]string // the modifiers of mnemonics that have them in another order than the table, in its order
+	copies int                 // of what functions consist of
+
+	inFunction bool             // what is being read is a function's
+	passes     map[*Var]bool    // variables that calls take or return
+	calls      map[*Instr]*call // what the call instructions name
 }
 
 // scope is a block's names.
 type scope struct {
 	parent *scope
-	names  map[string]any      // *Reg, *Var, *Entry; a register's Type until it is first used
+	names  map[string]any      // *Reg, *Var, *Entry, *function; a register's Type until it is first used
 	ranges map[string]regRange // by prefix
 	labels map[string]*Label
+	lists  map[string][]Operand // of labels, by .branchtargets
 }
 
 // regRange is a declaration such as .reg .f32 %f<12>. Registers are made when
@@ -175,8 +184,10 @@ func (p *parser) topLevel() {
 		p.kernel(pos)
 	case ".global", ".const", ".shared":
 		p.variables(linkage == ".extern")
-	case ".func", ".alias":
-		p.fail("device functions (%s) are not supported: inline them", p.tok.text)
+	case ".func":
+		p.function(pos)
+	case ".alias":
+		p.fail("other names of functions (.alias) are not supported")
 	case ".tex":
 		p.fail("textures are not supported")
 	default:
@@ -230,12 +241,17 @@ func (p *parser) kernel(pos Pos) {
 	p.pop()
 	p.resolveLabels()
 	p.m.Entries = append(p.m.Entries, e)
+	p.leave()
+}
+
+// leave ends an entry or a function.
+func (p *parser) leave() {
 	p.entry, p.bytes[SharedSpace], p.bytes[LocalSpace], p.bytes[ParamSpace] = nil, 0, 0, 0
 }
 
 // performance reads the directives between an entry's parameters and body.
 func (p *parser) performance(e *Entry) {
-	for !p.is("{") {
+	for !p.is("{") && !(p.inFunction && p.is(";")) {
 		directive := p.tok.text
 		if p.debugDirective() {
 			continue
@@ -276,7 +292,7 @@ func (p *parser) push() {
 	if p.depth++; p.depth > maxDepth {
 		p.fail("blocks nested more than %d deep", maxDepth)
 	}
-	p.scope = &scope{parent: p.scope, names: map[string]any{}, ranges: map[string]regRange{}, labels: map[string]*Label{}}
+	p.scope = &scope{parent: p.scope, names: map[string]any{}, ranges: map[string]regRange{}, labels: map[string]*Label{}, lists: map[string][]Operand{}}
 }
 
 func (p *parser) pop() { p.depth, p.scope = p.depth-1, p.scope.parent }
@@ -317,10 +333,11 @@ func (p *parser) statement() {
 		p.advance()
 		p.variables(true)
 		return
-	case ".param", ".callprototype", ".calltargets":
-		p.fail("calls are not supported: inline the function")
-	case ".branchtargets":
-		p.fail("indirect branches are not supported")
+	case ".param":
+		p.arguments()
+		return
+	case ".callprototype", ".calltargets":
+		p.fail("calls through a register are not supported: call the function by its name")
 	}
 	if p.debugDirective() {
 		return
@@ -343,13 +360,43 @@ func (p *parser) label() bool {
 		return false
 	}
 	p.advance()
-	if _, ok := p.scope.labels[t.text]; ok {
+	_, label := p.scope.labels[t.text]
+	if _, list := p.scope.lists[t.text]; label || list {
 		fail(t.pos, "label %s is declared twice", t.text)
+	}
+	if p.accept(".branchtargets") {
+		p.scope.lists[t.text] = p.branchTargets()
+		return true
 	}
 	l := &Label{Name: t.text, At: len(p.entry.Body), Pos: t.pos}
 	p.scope.labels[t.text] = l
 	p.entry.Labels = append(p.entry.Labels, l)
 	return true
+}
+
+// branchList is the list of labels that an operand names.
+func (p *parser) branchList(o *Operand) Operand {
+	for s := p.scope; s != nil; s = s.parent {
+		if list := s.lists[o.Label.Name]; list != nil {
+			return Operand{Kind: VectorOperand, Elems: list, Pos: o.Pos}
+		}
+	}
+	fail(o.Pos, "there is no list of labels (.branchtargets) %s before this", o.Label.Name)
+	return Operand{}
+}
+
+// branchTargets reads the rest of a list of labels. More than one branch may use it.
+func (p *parser) branchTargets() []Operand {
+	var list []Operand
+	for more := true; more; more = p.accept(",") {
+		pos := p.tok.pos
+		list = append(list, Operand{Kind: LabelOperand, Label: &Label{Name: p.name("a label"), At: -1, Pos: pos}, Pos: pos})
+	}
+	p.expect(";")
+	for i := range list {
+		p.refs = append(p.refs, labelRef{&list[i], list[i].Label.Name, p.scope})
+	}
+	return list
 }
 
 // registers reads a .reg declaration.
@@ -447,7 +494,11 @@ func (p *parser) instruction() {
 	if p.tok.kind != tokWord || p.tok.text[0] == '.' || p.tok.text[0] == '%' {
 		p.fail("got %v, expected an instruction", p.tok)
 	}
-	in.Op, in.Mods = p.mnemonic()
+	if in.Op, in.Mods = p.mnemonic(); in.Op == "call" {
+		p.call(in)
+		p.append(in)
+		return
+	}
 	for !p.is(";") {
 		if len(in.Args) > 0 {
 			p.expect(",")
@@ -456,12 +507,22 @@ func (p *parser) instruction() {
 	}
 	in.unwrap()
 	p.advance()
+	p.ofCall(in)
 	p.checkInstr(pos, in)
-	if p.instrs++; p.instrs > maxInstrs {
-		fail(in.Pos, "more than %d instructions in a module", maxInstrs)
-	}
-	p.entry.Body = append(p.entry.Body, in)
+	p.append(in)
 	p.noteLabels(in)
+}
+
+func (p *parser) append(in *Instr) {
+	p.count(in.Pos)
+	p.entry.Body = append(p.entry.Body, in)
+}
+
+// count counts an instruction.
+func (p *parser) count(pos Pos) {
+	if p.instrs++; p.instrs > maxInstrs {
+		fail(pos, "more than %d instructions in a module, with those of the functions that are called", maxInstrs)
+	}
 }
 
 func (p *parser) checkInstr(pos Pos, in *Instr) {
@@ -497,7 +558,11 @@ func (p *parser) require(pos Pos, what func() string, n needs) {
 // noteLabels remembers the branch targets of an instruction in its final place.
 func (p *parser) noteLabels(in *Instr) {
 	for i := range in.Args {
-		if o := &in.Args[i]; o.Kind == LabelOperand {
+		switch o := &in.Args[i]; {
+		case o.Kind != LabelOperand:
+		case in.Op == "brx":
+			*o = p.branchList(o)
+		default:
 			p.refs = append(p.refs, labelRef{o, o.Label.Name, p.scope})
 		}
 	}

@@ -156,7 +156,13 @@ func TestParseErrors(t *testing.T) {
 		{"cvta.global.to.u64 d1, d2;", "5:1", "after cvta.global: got .to"},
 		{"slct.f32.s32.f64 f1, f2, f3, r1;", "5:1", "after slct.f32.s32: got .f64"},
 		{"set.u32.and.lt.f32.s32 r1, f1, f2, r1;", "5:1", "after set: got .u32"},
-		{"call foo;", "5:1", "device functions"},
+		{"call foo;", "5:6", "there is no function foo"},
+		{"call r1, (r2);", "5:6", "calls through a register"},
+		{"brx.idx r1, L; L:", "5:13", "no list of labels"},
+		{"T: .branchtargets L; brx.idx r1, T;", "5:19", "there is no label L"},
+		{"T: .branchtargets L; T: L: ret;", "5:22", "label T is declared twice"},
+		{".param .b32 a; st.param.b32 [d1], r1;", "5:16", "no variable that a call takes or returns"},
+		{".param .b8 a[4]; st.param.b32 [a], f1; ld.param.b32 r1, [a+4]; .param .u64 a;", "5:76", "a is declared twice"},
 		{"bra nowhere;", "5:5", "there is no label nowhere"},
 		{"L: L: ret;", "5:4", "label L is declared twice"},
 		{".reg .f32 f1;", "5:11", "f1 is declared twice"},
@@ -267,6 +273,10 @@ func FuzzParse(f *testing.F) {
 	f.Add(saxpyText)
 	f.Add(nvccText)
 	f.Add(".version 7.5\n.target sm_75\n.global .u32 a[4]; .global .u64 p[3] = {generic(a)+4, a, 1}; .global .u8 b[2] = {0xff00(a), 1};")
+	f.Add(".version 8.0\n.target sm_90a\n.func (.param .b32 r) f(.param .align 8 .b8 x[8], .reg .b32 y) { .reg .b32 %r; @%p ret; ld.param.b32 %r, [x+4]; st.param.b32 [r], y; ret; }\n" +
+		".entry k(){.reg .b32 a, b; .reg .pred %p; {.param .align 8 .b8 x[8]; @%p call.uni (a), f, (x, b); } call (a), f, (x, 3);}")
+	f.Add(".version 8.0\n.target sm_90a\n.global .u32 g; .global .u64 h[3] = {g, generic(g)+4, 0}; .global .u8 m[2] = {0xFF(g), 0xFF00(h)};\n" +
+		".entry k(){.reg .b32 %r<3>; T: .branchtargets A, B; brx.idx %r1, T; A: { T: .branchtargets A, B; brx.idx %r2, T; B: } B: ret;}")
 	f.Add(".version 8.0\n.target sm_90a\n.address_size 64\n.entry k(){.reg .b32 %r<3>;{.reg .f32 %r1;mov.f32 %r1,0f7F800001;}bra %r_;%r_:}")
 	f.Fuzz(func(t *testing.T, src string) {
 		m, err := Parse(src)

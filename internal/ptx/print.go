@@ -162,6 +162,16 @@ func (p *printer) body(e *Entry) {
 			p.f("\t// %s\n", c)
 		}
 		p.f("\t")
+		if in.Op == "brx" { // in a block, so that each list may have the same name
+			p.f("{ $targets: .branchtargets ")
+			p.list(in.Args[1].Elems)
+			p.f("; ")
+			named := *in
+			named.Args = []Operand{in.Args[0], {Kind: LabelOperand, Label: &Label{Name: "$targets"}}}
+			p.instr(&named)
+			p.f(" }\n")
+			continue
+		}
 		p.instr(in)
 		p.f("\n")
 	}
@@ -241,13 +251,17 @@ func (p *printer) operand(o *Operand) {
 
 func (p *printer) vector(elems []Operand) {
 	p.WriteByte('{')
+	p.list(elems)
+	p.WriteByte('}')
+}
+
+func (p *printer) list(elems []Operand) {
 	for i := range elems {
 		if i > 0 {
 			p.WriteString(", ")
 		}
 		p.operand(&elems[i])
 	}
-	p.WriteByte('}')
 }
 
 func (p *printer) mem(o *Operand) {

@@ -26,7 +26,7 @@ package ptx
 //	[S-local]   not of a local variable, where the state space is not said
 //	_           the sink, nothing else
 //	#lo:hi      an integer constant in that range; of #-1:1 not 0
-//	label
+//	label, labels  one, or a list of them
 //	C:u32       only where the letter C was kept
 //
 // The letters C, P and E keep cache hints, which only global memory has.
@@ -378,6 +378,7 @@ var table = []row{
 
 	// Control flow.
 	{"bra", "uni?", "label"},
+	{"brx", "@0:60 idx uni?", "u32 labels"},
 	{"ret", "uni?", ""},
 	{"exit", "", ""},
 	{"trap", "", ""},

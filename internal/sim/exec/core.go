@@ -22,6 +22,7 @@ type control uint8
 const (
 	straight      control = iota
 	branch                // to target, where the guard says so
+	branchAmong           // to the one of targets that a lane's index says
 	exit                  // the threads end
 	trap                  // the kernel ends itself
 	barSync               // parks until the barrier is complete
@@ -58,6 +59,7 @@ type inst struct {
 	wide     uint8 // bit i: operand i of (d, a, b, c, e) is a 64-bit row
 	fuel     uint8 // what it takes of a block's, for one warp
 	target   int32 // of a branch
+	targets  []int32
 	off      int64 // an address's offset, or an immediate
 	f1       func(a uint64) uint64
 	f2       func(a, b uint64) uint64

@@ -629,6 +629,11 @@ func (d *decoder) finish() error {
 	for i := range c.insts {
 		c.fuel[i+1] = c.fuel[i] + int64(c.insts[i].fuel)
 	}
+	for i := range c.insts {
+		for j, at := range c.insts[i].targets {
+			c.insts[i].targets[j] = d.at[at] // a label's, which begins a run
+		}
+	}
 	end := int32(len(c.insts) - 1)
 	for i := len(c.insts) - 1; i >= 0; i-- {
 		if c.insts[i].ctl != straight {

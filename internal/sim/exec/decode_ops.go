@@ -23,7 +23,7 @@ func init() {
 		"div": decodeDiv, "rem": decodeDiv,
 		"add": decodeCarry, "sub": decodeCarry, "mad": decodeCarry, "addc": decodeCarry, "subc": decodeCarry, "madc": decodeCarry,
 		"ld": decodeLd, "ldu": decodeLd, "st": decodeSt, "atom": decodeAtom, "red": decodeAtom, "cp": decodeCp,
-		"bra": decodeBra, "ret": decodeEnd, "exit": decodeEnd, "trap": decodeEnd,
+		"bra": decodeBra, "brx": decodeBrx, "ret": decodeEnd, "exit": decodeEnd, "trap": decodeEnd,
 		"bar": decodeBar, "barrier": decodeBar,
 		"shfl": decodeShfl, "vote": decodeVote, "match": decodeMatch, "redux": decodeRedux, "elect": decodeElect, "activemask": decodeActivemask,
 		"mma": decodeMma, "ldmatrix": decodeLdmatrix, "stmatrix": decodeStmatrix, "movmatrix": decodeMovmatrix,
@@ -1120,6 +1120,17 @@ func decodeBra(d *decoder) error {
 	d.fix = append(d.fix, len(d.c.insts))
 	d.emit(n)
 	return nil
+}
+
+func decodeBrx(d *decoder) error {
+	n := blank()
+	s, _, err := d.source(&d.in.Args[0], ptx.U32)
+	n.ctl, n.a, n.reads, n.sink = branchAmong, s, []slot{s}, true
+	for _, l := range d.in.Args[1].Elems {
+		n.targets = append(n.targets, int32(l.Label.At))
+	}
+	d.flow(n)
+	return err
 }
 
 func decodeEnd(d *decoder) error {

@@ -12,10 +12,20 @@ import (
 
 // A random structured program over four registers, as PTX and as Go.
 type program struct {
-	r      *rand.Rand
-	text   strings.Builder
-	labels int
+	r         *rand.Rand
+	text      strings.Builder
+	labels    int
+	functions *functions
 }
+
+// The functions that a program calls, as PTX and as Go. Each has four parameters.
+type functions struct {
+	text   strings.Builder
+	models []func(s *state)
+}
+
+// programRegisters are what a program, or a function, declares.
+const programRegisters = ".reg .pred %q<3>; .reg .b32 %r<4>; .reg .b32 %t<3>; .reg .b32 %n<999>;\n"
 
 type state [4]uint32
 
@@ -38,7 +48,7 @@ func (p *program) label() int { p.labels++; return p.labels }
 
 func (p *program) statement(depth int) func(s *state) {
 	a, b, c := p.r.IntN(4), p.r.IntN(4), p.r.Uint32N(64)
-	kind := p.r.IntN(8)
+	kind := p.r.IntN(10)
 	if depth == 0 {
 		kind = p.r.IntN(4)
 	}
@@ -82,7 +92,11 @@ func (p *program) statement(depth int) func(s *state) {
 		l, m := p.label(), p.label()
 		p.line("and.b32 %%n%d, %%r%d, 7;\nL%d:\nsetp.eq.u32 %%q1, %%n%d, 0; @%%q1 bra L%d; sub.u32 %%n%d, %%n%d, 1;", l, a, l, l, m, l, l)
 		body := p.block(depth - 1)
-		p.line("and.b32 %%t1, %%r%d, 31; setp.eq.u32 %%q1, %%t1, 5; @%%q1 bra L%d; bra L%d;\nL%d:", b, m, l, m)
+		if p.r.IntN(2) == 0 {
+			p.line("and.b32 %%t1, %%r%d, 31; setp.eq.u32 %%q1, %%t1, 5; @%%q1 bra L%d; bra L%d;\nL%d:", b, m, l, m)
+		} else {
+			p.line("and.b32 %%t1, %%r%d, 31; setp.eq.u32 %%q1, %%t1, 5; selp.u32 %%t1, 1, 0, %%q1;\nT%d: .branchtargets L%d, L%d;\nbrx.idx %%t1, T%d;\nL%d:", b, l, l, m, l, m)
+		}
 		return func(s *state) {
 			for n := s[a] & 7; n != 0; n-- {
 				if body(s); s[b]&31 == 5 {
@@ -90,6 +104,19 @@ func (p *program) statement(depth int) func(s *state) {
 				}
 			}
 		}
+	case 7: // one of several blocks, by an index
+		l, out := p.label(), p.label()
+		p.line("and.b32 %%t1, %%r%d, 3;\nT%d: .branchtargets L%d_0, L%d_1, L%d, L%d_2;\nbrx.idx %%t1, T%d;", a, l, l, l, out, l, l)
+		models := [4]func(*state){2: func(*state) {}}
+		for i, at := range []int{0, 1, 3} {
+			p.line("L%d_%d:", l, i)
+			models[at] = p.block(depth - 1)
+			p.line("bra L%d;", out)
+		}
+		p.line("L%d:", out)
+		return func(s *state) { models[s[a]&3](s) }
+	case 8:
+		return p.call(depth - 1)
 	default: // out-of-line code, which runs before what textually precedes it
 		l, m := p.label(), p.label()
 		p.line("setp.lt.s32 %%q1, %%r%d, %%r%d; @!%%q1 bra L%d; bra L%d;\nL%d:", a, b, m, l, l)
@@ -103,14 +130,63 @@ func (p *program) statement(depth int) func(s *state) {
 	}
 }
 
+// call calls a function, under a guard, with two of the registers in memory and two as
+// they are, and gets its results so.
+func (p *program) call(depth int) func(s *state) {
+	if p.functions == nil {
+		p.functions = &functions{}
+	}
+	i := len(p.functions.models)
+	if i > 0 && p.r.IntN(2) == 0 {
+		i = p.r.IntN(i)
+	} else {
+		i = p.function(depth)
+	}
+	a, model := p.r.IntN(4), p.functions.models[i]
+	p.line("setp.gt.u32 %%q2, %%r%d, 99;", a)
+	p.line("{ .param .align 8 .b8 in[8]; .param .align 8 .b8 out[8]; st.param.b32 [in], %%r0; st.param.b32 [in+4], %%r1;")
+	p.line("@%%q2 call (out, %%r2, %%r3), f%d, (in, %%r2, %%r3);", i)
+	p.line("@%%q2 ld.param.v2.b32 {%%r0, %%r1}, [out]; }")
+	return func(s *state) {
+		if s[a] > 99 {
+			model(s)
+		}
+	}
+}
+
+// function writes a new function, which in some threads returns at once.
+func (p *program) function(depth int) int {
+	f := &program{r: p.r, functions: p.functions}
+	a := p.r.IntN(4)
+	model := f.block(depth)
+	i := len(p.functions.models)
+	p.functions.models = append(p.functions.models, func(s *state) {
+		if saved := s[a]; saved&7 != 0 {
+			model(s)
+			s[1] += saved
+		}
+	})
+	t := &p.functions.text
+	fmt.Fprintf(t, ".func (.param .align 8 .b8 out[8], .reg .b32 o2, .reg .b32 o3) f%d(.param .align 8 .b8 in[8], .reg .b32 i2, .reg .b32 i3)\n{\n%s", i, programRegisters)
+	fmt.Fprintf(t, ".local .b32 saved; .reg .b64 %%d; mov.u64 %%d, in; ld.param.b32 %%r0, [in]; ld.param.b32 %%r1, [%%d+4]; mov.b32 %%r2, i2; mov.b32 %%r3, i3;\n")
+	results := "st.param.b32 [out], %r0; st.param.b32 [out+4], %r1; mov.b32 o2, %r2; mov.b32 o3, %r3;"
+	fmt.Fprintf(t, "and.b32 %%t1, %%r%d, 7; setp.ne.u32 %%q1, %%t1, 0; st.local.u32 [saved], %%r%d;\n%s\n@!%%q1 ret;\n", a, a, results)
+	fmt.Fprintf(t, "%s\nld.local.u32 %%t1, [saved]; add.u32 %%r1, %%r1, %%t1; %s\nret;\n}\n", f.text.String(), results)
+	return i
+}
+
 func TestRandomPrograms(t *testing.T) {
 	for seed := range uint64(60) {
 		p := &program{r: newRand(seed)}
 		model := p.block(4)
-		src := `
+		src := ""
+		if p.functions != nil {
+			src = p.functions.text.String()
+		}
+		src += `
 .visible .entry k(.param .u64 out)
 {
-	.reg .pred %q<3>; .reg .b32 %r<4>; .reg .b32 %t<3>; .reg .b32 %n<999>; .reg .b64 %d<4>; .reg .b32 %z<3>;
+	` + programRegisters + `	.reg .b64 %d<4>; .reg .b32 %z<3>;
 	ld.param.u64 %d1, [out];
 	mov.u32 %z0, %ctaid.x; mov.u32 %z1, %ntid.x; mov.u32 %z2, %tid.x;
 	mad.lo.u32 %r0, %z0, %z1, %z2;

@@ -69,8 +69,19 @@ func hostile() []hostileCase {
 		{name: "a vector of none", src: entry("ld.global.v2.u32 {}, [%y1];"), want: "a vector of 2"},
 		{name: "a vector of thousands", src: entry("ld.global.v2.u32 {" + strings.Repeat("%r1,", 10000) + "%r1}, [%y1];"), want: "a vector of 2"},
 		{name: "a vector in a vector", src: entry("ld.global.v2.u32 {{%r1, %r2}, %r3}, [%y1];"), want: "expected an operand"},
-		{name: "a recursive call", src: entry("call k;"), want: "device functions"},
-		{name: "a function", src: header + ".func f() { call f; }", want: "device functions"},
+		{name: "a call of a kernel", src: entry("call k;"), want: "there is no function k"},
+		{name: "a recursive function", src: calling(".func f() { call f; }"), want: "recursive"},
+		{name: "two that call each other", src: calling(".func g();\n.func f() { call g; }\n.func g() { call f; }"), want: "recursive"},
+		{name: "a function without a body", src: calling(".func f();"), want: "no body"},
+		{name: "calls that double forty times", src: calling(doubling(40, ".reg .b32 %r; mov.b32 %r, 1;")), want: "more than 524288 instructions"},
+		{name: "empty calls that double forty times", src: calling(doubling(40, ""))},
+		{name: "labels that double forty times", src: calling(doubling(40, "L:")), want: "more than"},
+		{name: "registers at many calls", src: calling(".func g(.reg .b32 x) { ret; }\n" + ".func f() { .reg .b32 %r<100000>; " + strings.Repeat("{ .reg .b32 a, b, c, d; call g, (a); call g, (b); call g, (c); call g, (d); }\n", 20000) + "}")},
+		{name: "calls a hundred thousand deep", src: calling(deep(100_000)), want: "calls nested"},
+		{name: "a branch by an index that is out of range", src: entry("mov.u32 %r1, 4294967295; T: .branchtargets L, L; brx.idx %r1, T;\nL:"), want: "of 2 labels"},
+		{name: "a branch by an index into nothing", src: entry("brx.idx %r1, L;\nL:"), want: "no list of labels"},
+		{name: "a branch to itself by index", src: entry("mov.u32 %r1, 0;\nL: T: .branchtargets L; brx.idx %r1, T;"), want: "out of fuel"},
+		{name: "initial content that is its own address", src: header + ".global .u64 v = v;", want: "expected a constant or a variable"},
 		{name: "a huge constant", src: entry("mov.u64 %y1, " + strings.Repeat("9", 1<<16) + ";"), want: "no 64-bit integer"},
 		{name: "a huge exponent", src: entry("mov.f32 %f1, 1e999999999;")},
 		{name: "a shift by a huge constant", src: entry("mov.u32 %r1, 1<<0xffffffffffffffff;")},
@@ -80,12 +91,36 @@ func hostile() []hostileCase {
 		{name: "an address of all ones", src: entry("mov.u64 %y1, -4; ld.global.u32 %r1, [%y1+2147483647];"), want: "misaligned"},
 		{name: "an address that wraps", src: entry("mov.u64 %y1, -16; ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%y1];"), want: "out of bounds"},
 		{name: "a name of a megabyte", src: header + ".visible .entry " + strings.Repeat("k", 1<<20) + "() { add; }", want: "got nothing"},
-		{name: "modifiers without end", src: entry("add" + strings.Repeat(".u32", 1<<18) + " %r1, %r1, 1;"), want: "after add.u32"},
+		{name: "modifiers without end", src: entry("add" + strings.Repeat(".u32", 1<<18) + " %r1, %r1, 1;"), want: "no instruction has a name of more"},
 		{name: "a cluster of 2^30", src: header + ".visible .entry k() .explicitcluster .reqnctapercluster 1073741824, 1, 1 { ret; }", want: "cluster"},
 		{name: "a block of 2^30", src: header + ".visible .entry k() .reqntid 1073741824, 1073741824, 1073741824 { ret; }", want: "thread"},
 		{name: "a block of 2^32 - 1", src: entry(""), block: 1<<32 - 1, want: "at most 1024"},
 		{name: "a grid of 2^32 - 1", src: entry(""), grid: 1<<32 - 1, want: "at most 2147483647"},
 	}
+}
+
+// calling is a program of functions and a kernel that calls f.
+func calling(functions string) string {
+	return header + functions + "\n.visible .entry k() { call f; ret; }"
+}
+
+// doubling is n functions that call the next one twice each, and the last.
+func doubling(n int, last string) string {
+	text := fmt.Sprintf(".func f%d() { %s }\n", n, last)
+	for i := n - 1; i >= 0; i-- {
+		text += fmt.Sprintf(".func f%d() { call f%d; call f%d; }\n", i, i+1, i+1)
+	}
+	return text + ".func f() { call f0; }"
+}
+
+// deep is n functions that call the next one.
+func deep(n int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, ".func f%d() { ret; }\n", n)
+	for i := n - 1; i >= 0; i-- {
+		fmt.Fprintf(&b, ".func f%d() { call f%d; }\n", i, i+1)
+	}
+	return b.String() + ".func f() { call f0; }"
 }
 
 // do parses, loads and runs it.

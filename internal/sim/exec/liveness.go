@@ -159,8 +159,8 @@ func bodyBlocks(e *ptx.Entry) []bodyBlock {
 		if falls := !ends(last) || last.Guard != nil; falls && b.to < n {
 			b.next = append(b.next, i+1)
 		}
-		if last.Op == "bra" {
-			if at := last.Args[0].Label.At; at >= 0 && at < n {
+		for _, at := range targets(last) {
+			if at < n {
 				b.next = append(b.next, index[at])
 			}
 		}
@@ -170,7 +170,21 @@ func bodyBlocks(e *ptx.Entry) []bodyBlock {
 
 // ends reports whether an instruction ends a straight piece.
 func ends(in *ptx.Instr) bool {
-	return in.Op == "bra" || in.Op == "ret" || in.Op == "exit" || in.Op == "trap"
+	return in.Op == "bra" || in.Op == "brx" || in.Op == "ret" || in.Op == "exit" || in.Op == "trap"
+}
+
+// targets are where a branch may go.
+func targets(in *ptx.Instr) []int {
+	var list []int
+	switch in.Op {
+	case "bra":
+		list = append(list, in.Args[0].Label.At)
+	case "brx":
+		for _, o := range in.Args[1].Elems {
+			list = append(list, o.Label.At)
+		}
+	}
+	return list
 }
 
 // flowBack finds what is live at each block's start and end.

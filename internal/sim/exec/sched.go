@@ -3,6 +3,7 @@ package exec
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"strings"
 	"unsafe"
 )
@@ -323,6 +324,8 @@ func (x *ctx) flow(f *frag, in *inst, pc int32) int32 {
 	switch in.ctl {
 	case branch:
 		return x.branch(f, in, pc)
+	case branchAmong:
+		return x.branchAmong(f, in)
 	case exit, blockEnd:
 		if x.async.count > 0 {
 			x.checkAsyncExit(in)
@@ -385,6 +388,44 @@ func (x *ctx) branch(f *frag, in *inst, pc int32) int32 {
 		masks[k] = (p ^ in.guardNot) & f.mask
 	}
 	x.split(f, masks[:len(ps)], in.target, pc+1)
+	return -1
+}
+
+// branchAmong follows a branch by index, with a fragment for each place that lanes
+// of a warp go to; where all go to one, the fragment goes on as it is.
+func (x *ctx) branchAmong(f *frag, in *inst) int32 {
+	v, warp, turn := x.wave, f.warp, f.turn
+	index := row[uint32](x, in.a)
+	target := func(lane int) int32 {
+		if at := index[lane]; at < uint32(len(in.targets)) {
+			return in.targets[at]
+		}
+		x.fail(in, OutOfBounds, lane, 0, 0, "", "the index is %d, of %d labels", index[lane], len(in.targets))
+		return 0
+	}
+	first, all := target(x.firstActive()), true
+	for lane := range x.n {
+		all = all && (!x.isActive(lane) || target(lane) == first)
+	}
+	if all {
+		return first
+	}
+	warps, mask := f.warps, f.mask
+	x.drop(f)
+	for k := range warps {
+		for left := mask; left != 0; {
+			to, part := target(32*k+bits.TrailingZeros32(left)), uint32(0)
+			for lanes := left; lanes != 0; lanes &= lanes - 1 {
+				if lane := bits.TrailingZeros32(lanes); target(32*k+lane) == to {
+					part |= 1 << lane
+				}
+			}
+			g := x.newFrag(warp+k, 1, part, to)
+			g.turn = turn
+			v.frags = append(v.frags, g)
+			left &^= part
+		}
+	}
 	return -1
 }
 
