@@ -176,7 +176,7 @@ func (s *storage) settle() {
 	}
 	if s.readers.any() {
 		if !s.sh.maySetAside(s.bytes()) {
-			s.holds++           // the works that read it end here, not each
+			s.holds++           // else a work that lets go of it, to start over, would come here
 			s.sh.overwritten(s) // as far as kernels are assembled
 			s.holds--
 		}
