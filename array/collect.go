@@ -3,6 +3,7 @@ package array
 import (
 	"runtime"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,7 +20,7 @@ type registry struct {
 	seen   uint64 // collections when it was swept last
 	live   uint64 // bytes in use after the sweep that followed the last collection, or after a later one where that is less
 	paused time.Time
-	forced uint64 // forcedCollections when collect or sweepAll was called last
+	forced uint64 // called.count when collect or sweepAll was called last
 }
 
 const (
@@ -66,7 +67,7 @@ func (sh *shared) sweep() {
 // young in that collection are looked for by another one. After those that Go starts by
 // itself they are left to the next, as one takes long where the heap is large.
 func (sh *shared) sweepAll() {
-	forced := forcedCollections()
+	forced := called.count()
 	fresh := forced != sh.registry.forced
 	sh.registry.forced = forced
 	if fresh && len(sh.nursery.young) > 0 && sh.nursery.witness.Value() == nil {
@@ -74,6 +75,33 @@ func (sh *shared) sweepAll() {
 		return
 	}
 	sh.sweep()
+}
+
+// called tells the collections that the program calls runtime.GC for from those that
+// this package does, for whichever device.
+var called calledCollections
+
+type calledCollections struct {
+	mu  sync.Mutex // held while one is under way that this package started
+	own uint64
+}
+
+// run is runtime.GC.
+func (c *calledCollections) run() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := forcedCollections()
+	runtime.GC()
+	if forcedCollections() > before { // else Go was starting one by itself
+		c.own++
+	}
+}
+
+// count is the number of collections that the program has called for.
+func (c *calledCollections) count() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return forcedCollections() - c.own
 }
 
 // forcedCollections is the number of collections that runtime.GC was called for, by
@@ -101,8 +129,8 @@ func (sh *shared) pace() {
 func (sh *shared) collect() {
 	begin := time.Now()
 	sh.age()
-	runtime.GC()
-	sh.registry.forced = forcedCollections()
+	called.run()
+	sh.registry.forced = called.count()
 	sh.sweep()
 	sh.registry.live = sh.arena.used // the cycle may not have been counted yet
 	took := time.Since(begin)

@@ -284,6 +284,33 @@ func TestYoungArrays(t *testing.T) {
 	}
 }
 
+// TestCollectionsOfAnotherDevice: a collection that the package starts for one device is
+// not taken for the program's by another, whose Stats would start one as well.
+func TestCollectionsOfAnotherDevice(t *testing.T) {
+	d, _ := newRecorded(t)
+	other, _ := newRecorded(t)
+	started := func() int {
+		Ones[float32](d, 10).AddScalar(1).Eval() // young, and left
+		before := d.Stats().Collections
+		for range 3 {
+			other.sh.mu.Lock()
+			other.sh.collect()
+			other.sh.mu.Unlock()
+			d.Stats()
+		}
+		return int(d.Stats().Collections - before)
+	}
+	runtime.GC()
+	d.Stats()
+	if n := started(); n != 0 {
+		t.Errorf("%d collections were started after those of another device", n)
+	}
+	runtime.GC()
+	if s := d.Stats(); s.Arrays != 0 {
+		t.Errorf("%d arrays after one of the program's, none is reachable", s.Arrays)
+	}
+}
+
 // TestClosedDeviceKeepsNoArrays: an Array of a closed Device does not keep others.
 func TestClosedDeviceKeepsNoArrays(t *testing.T) {
 	d, _ := newRecorded(t)
