@@ -296,7 +296,7 @@ var operations = []operation{
 	}},
 	{name: "Array.Transpose", operands: 1, run: func(o *operands) error { return o.f[0].Transpose().Err() }},
 	{name: "Array.PermuteDims", operands: 1, run: func(o *operands) error { return o.f[0].PermuteDims(1, 0).Err() }, misuses: []misuse{
-		{"too few axes", ErrShape, "1 axes for an array of rank 2", func(o *operands) error { return o.f[0].PermuteDims(1).Err() }},
+		{"too few axes", ErrShape, "1 axis for an array of rank 2", func(o *operands) error { return o.f[0].PermuteDims(1).Err() }},
 		{"too many axes", ErrShape, "9 axes", func(o *operands) error { return o.f[0].PermuteDims(0, 1, 2, 3, 4, 5, 6, 7, 8).Err() }},
 		{"axis twice", ErrIndex, "twice", func(o *operands) error { return o.f[0].PermuteDims(0, -2).Err() }},
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return o.f[0].PermuteDims(0, 2).Err() }},
@@ -321,9 +321,10 @@ var operations = []operation{
 	}},
 	{name: "Array.Reshape", operands: 1, run: func(o *operands) error { return o.f[0].Reshape(-1).Err() }, misuses: []misuse{
 		{"other size", ErrShape, "(2, 4) has 8 elements, the array has 9", func(o *operands) error { return o.f[0].Reshape(2, 4).Err() }},
-		{"no size", ErrShape, "has 1 elements", func(o *operands) error { return o.f[0].Reshape().Err() }},
+		{"no size", ErrShape, "has 1 element, the array has 9", func(o *operands) error { return o.f[0].Reshape().Err() }},
 		{"two open sizes", ErrShape, "one axis may be -1", func(o *operands) error { return o.f[0].Reshape(-1, -1).Err() }},
 		{"nothing fits the open size", ErrShape, "no size for -1", func(o *operands) error { return o.f[0].Reshape(2, -1).Err() }},
+		{"nothing fits one element", ErrShape, "makes 1 element", func(o *operands) error { return Ones[float32](o.dev, 1).Reshape(2, -1).Err() }},
 		{"open size beside 0", ErrShape, "no size for -1", func(o *operands) error { return Zeros[float32](o.dev, 0).Reshape(0, -1).Err() }},
 		{"negative size", ErrShape, "negative", func(o *operands) error { return o.f[0].Reshape(-9).Err() }},
 		{"overflowing size", ErrShape, "does not hold", func(o *operands) error { return o.f[0].Reshape(math.MaxInt, math.MaxInt).Err() }},
@@ -413,7 +414,7 @@ var operations = []operation{
 	}},
 	{name: "Array.At", operands: 1, run: func(o *operands) error { _, err := o.f[0].At(1, -1); return err }, misuses: []misuse{
 		{"beyond the axis", ErrIndex, "index 3 at axis 1", func(o *operands) error { _, err := o.f[0].At(0, 3); return err }},
-		{"too few", ErrIndex, "1 indices", func(o *operands) error { _, err := o.f[0].At(0); return err }},
+		{"too few", ErrIndex, "1 index for", func(o *operands) error { _, err := o.f[0].At(0); return err }},
 		{"too many", ErrIndex, "9 indices", func(o *operands) error { _, err := o.f[0].At(0, 0, 0, 0, 0, 0, 0, 0, 0); return err }},
 		{"no elements", ErrIndex, "0 elements", func(o *operands) error { _, err := Ones[float32](o.dev, 0).At(0); return err }},
 	}},
@@ -513,6 +514,7 @@ var operations = []operation{
 		{"nil Graph", ErrArgument, "Device.Capture makes one", func(o *operands) error { return (*Graph)(nil).Close() }},
 		{"zero Graph", ErrArgument, "Device.Capture makes one", func(o *operands) error { return new(Graph).Close() }},
 	}},
+	{name: "Index.String", quiet: true, run: func(o *operands) error { _, _ = Index{}.String(), R(0, 1, 2, 3).String(); return nil }},
 	{name: "Graph.String", quiet: true, run: func(o *operands) error { _, _ = emptyGraph(o).String(), (*Graph)(nil).String(); return nil }},
 	{name: "Device.Trim", makes: true, run: func(o *operands) error { return o.dev.Trim(0) }},
 	{name: "Device.Limit", makes: true, run: func(o *operands) error { return o.dev.Limit("none") }, misuses: []misuse{

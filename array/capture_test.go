@@ -175,6 +175,9 @@ func TestCapturedExpressions(t *testing.T) {
 		if g.kernels != c.kernels || g.fills != c.fills {
 			t.Errorf("%s: %v, want %d kernels and %d fills", name, g, c.kernels, c.fills)
 		}
+		if text := g.String(); c.kernels == 1 && c.fills == 1 && !strings.HasPrefix(text, "graph of 1 kernel and 1 fill, with ") || c.kernels == 0 && c.fills == 0 && !strings.HasPrefix(text, "graph of 0 kernels and 0 fills, with ") {
+			t.Errorf("%s prints as %q", name, text)
+		}
 		launch(t, g)
 	}
 	runtime.KeepAlive(m)

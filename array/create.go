@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -81,7 +82,7 @@ func fromBytes(name string, d *Device, t kernels.Type, data []byte, n int, shape
 	}
 	l, err := c.begin(d, t, shape)
 	if err == nil && l.Len() != n {
-		err = c.fail(because(ErrShape, "shape %s has %d elements, the slice has %d", shapeText(shape), l.Len(), n))
+		err = c.fail(because(ErrShape, "shape %s has %s, the slice has %d", phrase.Shape(shape), elements(l.Len()), n))
 	}
 	if err != nil {
 		return d.made(nil, err)

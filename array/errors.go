@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed6486a2bb/gpuarray/internal/callsite"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 )
 
 // Kinds of errors, for errors.Is. Each error of this package is an *Error with
@@ -136,6 +137,12 @@ func (c call) fail(err error, operands ...handle) *Error {
 	}
 	return e
 }
+
+// elements is a number of them, in words.
+func elements(n int) string { return phrase.Count(n, "element", "elements") }
+
+// indices is a number of them, in words.
+func indices(n int) string { return phrase.Count(n, "index", "indices") }
 
 // of adds the operands to an error of the call that was made where they were not
 // known. Errors of other calls stay what they are.

@@ -9,6 +9,7 @@ import (
 	"weak"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 )
 
 // A Graph is work that [Device.Capture] has recorded. It may be used from any
@@ -405,5 +406,5 @@ func (g *Graph) String() string {
 	if g == nil || g.graph == nil {
 		return "no graph"
 	}
-	return fmt.Sprintf("graph of %d kernels and %d fills, with %s of its own", g.kernels, g.fills, byteText(g.bytes))
+	return fmt.Sprintf("graph of %s and %s, with %s of its own", phrase.Count(g.kernels, "kernel", "kernels"), phrase.Count(g.fills, "fill", "fills"), byteText(g.bytes))
 }

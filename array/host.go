@@ -78,7 +78,7 @@ func (c call) open(h handle, room *int) (reading, error) {
 		return reading{}, err
 	}
 	if size := h.node.Len(); room != nil && size != *room {
-		return reading{}, c.fail(because(ErrShape, "room for %d elements, the array has %d", *room, size), h)
+		return reading{}, c.fail(because(ErrShape, "room for %s, the array has %d", elements(*room), size), h)
 	}
 	if h.node.IsContiguous() {
 		return reading{c, h, false}, nil
@@ -109,7 +109,7 @@ func openAt(op string, h handle, index []int) (reading, error) {
 		return reading{}, err
 	}
 	if len(index) != h.node.Rank {
-		return reading{}, c.fail(because(ErrIndex, "%d indices for an array of rank %d", len(index), h.node.Rank), h)
+		return reading{}, c.fail(because(ErrIndex, "%s for an array of rank %d", indices(len(index)), h.node.Rank), h)
 	}
 	var list [kernels.MaxRank]Index
 	for i, x := range index {

@@ -1,6 +1,10 @@
 package array
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
 
 // An Index selects positions along one axis: all of them, a range, or one. Its
 // zero value is All.
@@ -44,10 +48,32 @@ func R(lo, hi int, step ...int) Index {
 // I selects one position and drops the axis. A negative i counts from the end.
 func I(i int) Index { return Index{kind: indexOne, lo: i} }
 
+// String returns the Index as it is written: All, R(2, End), R(End, 0, -1) or I(3).
+func (x Index) String() string {
+	bound := func(i int) string {
+		if i == End {
+			return "End"
+		}
+		return strconv.Itoa(i)
+	}
+	switch x.kind {
+	case indexAll:
+		return "All"
+	case indexOne:
+		return fmt.Sprintf("I(%d)", x.lo)
+	case indexSteps:
+		return fmt.Sprintf("R(%s, %s, and %d steps)", bound(x.lo), bound(x.hi), x.step)
+	}
+	if x.step == 1 {
+		return fmt.Sprintf("R(%s, %s)", bound(x.lo), bound(x.hi))
+	}
+	return fmt.Sprintf("R(%s, %s, %d)", bound(x.lo), bound(x.hi), x.step)
+}
+
 // slice applies one Index to each leading axis of l; axes without one stay whole.
 func slice(l *layout, index []Index) (layout, error) {
 	if len(index) > l.Rank {
-		return layout{}, because(ErrIndex, "%d indices for an array of rank %d", len(index), l.Rank)
+		return layout{}, because(ErrIndex, "%s for an array of rank %d", indices(len(index)), l.Rank)
 	}
 	r := layout{Offset: l.Offset}
 	keep := func(n, stride int) {
@@ -94,7 +120,7 @@ func positionOf(i, n, axis int) (int, error) {
 		p += n
 	}
 	if p < 0 || p >= n {
-		return 0, because(ErrIndex, "index %d at axis %d, which has %d elements", i, axis, n)
+		return 0, because(ErrIndex, "index %d at axis %d, which has %s", i, axis, elements(n))
 	}
 	return p, nil
 }
@@ -108,7 +134,7 @@ func (x Index) resolve(n, axis int) (first, count int, err error) {
 	lo, hi := x.lo, x.hi
 	for _, b := range []*int{&lo, &hi} {
 		if *b != End && (*b < -n || *b > n) {
-			return 0, 0, because(ErrIndex, "range bound %d at axis %d, which has %d elements; array.End stands for the end", *b, axis, n)
+			return 0, 0, because(ErrIndex, "range bound %d at axis %d, which has %s; array.End stands for the end", *b, axis, elements(n))
 		}
 		if *b < 0 {
 			*b += n

@@ -1,6 +1,10 @@
 package array
 
-import "github.com/seed6486a2bb/gpuarray/kernels"
+import (
+	"github.com/seed6486a2bb/gpuarray/kernels"
+
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
+)
 
 // Concat joins arrays along an axis; their other sizes are equal. The result is on
 // the first array's device.
@@ -72,7 +76,7 @@ func joined(parts []layout, axis int, t kernels.Type) (out layout, at int, err e
 	for i := range parts {
 		p := parts[i]
 		if p.Rank != out.Rank {
-			return out, at, because(ErrShape, "array %d has shape %s where %s was expected", i+1, shapeText(dims(&p)), shapeText(dims(&out)))
+			return out, at, because(ErrShape, "array %d has shape %s where %s was expected", i+1, phrase.Shape(dims(&p)), phrase.Shape(dims(&out)))
 		}
 		for j, n := range p.Shape[:p.Rank] {
 			if j != at && n != out.Shape[j] {

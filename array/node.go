@@ -3,6 +3,7 @@ package array
 import (
 	"errors"
 
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -81,7 +82,7 @@ func (h handle) describe() string {
 	if h.node == nil {
 		return "nil or zero Array"
 	}
-	return h.node.typ.String() + " " + shapeText(dims(&h.node.layout))
+	return h.node.typ.String() + " " + phrase.Shape(dims(&h.node.layout))
 }
 
 // failed returns a handle that carries an error, on h's device.

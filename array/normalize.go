@@ -3,6 +3,7 @@ package array
 import (
 	"errors"
 
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -82,7 +83,7 @@ func norm(name string, h handle, weight, bias *handle, eps float64, axis int) ha
 		}
 		scales[i] = &s.node.layout
 		if wrong == nil && (s.node.Rank != 1 || s.node.Shape[0] != h.node.Shape[a]) {
-			wrong = because(ErrShape, "the %s has shape %s; along axis %d it needs (%d,)", []string{"weight", "bias"}[i], shapeText(dims(&s.node.layout)), a, h.node.Shape[a])
+			wrong = because(ErrShape, "the %s has shape %s; along axis %d it needs (%d,)", []string{"weight", "bias"}[i], phrase.Shape(dims(&s.node.layout)), a, h.node.Shape[a])
 		}
 	}
 	if wrong != nil {

@@ -3,6 +3,7 @@ package array
 import (
 	"math"
 
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -248,7 +249,7 @@ func pad(name string, h handle, value scalar, widths [][2]int) handle {
 
 func paddedShape(l *layout, widths [][2]int) ([]int, error) {
 	if len(widths) != l.Rank {
-		return nil, because(ErrShape, "%d widths for an array of rank %d; there is one for each axis", len(widths), l.Rank)
+		return nil, because(ErrShape, "%s for an array of rank %d; there is one for each axis", phrase.Count(len(widths), "width", "widths"), l.Rank)
 	}
 	var shape []int
 	for i, n := range l.Shape[:l.Rank] {

@@ -4,9 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -18,23 +17,6 @@ type layout = kernels.Layout
 // maxBytes is the largest size of an array that index arithmetic is safe for.
 const maxBytes = math.MaxInt
 
-// shapeText formats a shape as NumPy does: (), (3,), (2, 3).
-func shapeText(shape []int) string {
-	var b strings.Builder
-	b.WriteByte('(')
-	for i, n := range shape {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(strconv.Itoa(n))
-	}
-	if len(shape) == 1 {
-		b.WriteByte(',')
-	}
-	b.WriteByte(')')
-	return b.String()
-}
-
 // dims returns the shape of l; it shares l's memory.
 func dims(l *layout) []int { return l.Shape[:l.Rank] }
 
@@ -44,17 +26,17 @@ func dims(l *layout) []int { return l.Shape[:l.Rank] }
 func newLayout(shape []int, t kernels.Type) (layout, error) {
 	var l layout
 	if len(shape) > kernels.MaxRank {
-		return l, because(ErrShape, "shape %s has %d axes, at most %d are possible", shapeText(shape), len(shape), kernels.MaxRank)
+		return l, because(ErrShape, "shape %s has %d axes, at most %d are possible", phrase.Shape(shape), len(shape), kernels.MaxRank)
 	}
 	l.Rank = copy(l.Shape[:], shape)
 	elements := uint64(1)
 	for _, n := range shape {
 		if n < 0 {
-			return l, because(ErrShape, "shape %s has a negative size", shapeText(shape))
+			return l, because(ErrShape, "shape %s has a negative size", phrase.Shape(shape))
 		}
 		hi, lo := bits.Mul64(elements, uint64(max(n, 1)))
 		if hi != 0 || lo > uint64(maxBytes/t.Size()) {
-			return l, because(ErrShape, "shape %s has more elements of %v than memory has addresses", shapeText(shape), t)
+			return l, because(ErrShape, "shape %s has more elements of %v than memory has addresses", phrase.Shape(shape), t)
 		}
 		elements = lo
 	}
@@ -210,7 +192,7 @@ func broadcastTo(l *layout, shape []int) (layout, error) {
 	}
 	shift := r.Rank - l.Rank
 	if shift < 0 {
-		return r, because(ErrShape, "shape %s has fewer axes than the array's %s", shapeText(shape), shapeText(dims(l)))
+		return r, because(ErrShape, "shape %s has fewer axes than the array's %s", phrase.Shape(shape), phrase.Shape(dims(l)))
 	}
 	r.Offset = l.Offset
 	for i := range r.Rank {
@@ -222,7 +204,7 @@ func broadcastTo(l *layout, shape []int) (layout, error) {
 		case l.Shape[i-shift] == 1:
 			r.Strides[i] = 0
 		default:
-			return r, because(ErrShape, "size %d does not broadcast to %d at axis %d of %s", l.Shape[i-shift], r.Shape[i], i, shapeText(shape))
+			return r, because(ErrShape, "size %d does not broadcast to %d at axis %d of %s", l.Shape[i-shift], r.Shape[i], i, phrase.Shape(shape))
 		}
 	}
 	return r, nil
@@ -232,7 +214,7 @@ func broadcastTo(l *layout, shape []int) (layout, error) {
 func resolveShape(shape []int, size int) ([]int, error) {
 	var resolved [kernels.MaxRank]int
 	if len(shape) > kernels.MaxRank {
-		return nil, because(ErrShape, "shape %s has %d axes, at most %d are possible", shapeText(shape), len(shape), kernels.MaxRank)
+		return nil, because(ErrShape, "shape %s has %d axes, at most %d are possible", phrase.Shape(shape), len(shape), kernels.MaxRank)
 	}
 	known, open := 1, -1
 	copy(resolved[:], shape)
@@ -241,24 +223,24 @@ func resolveShape(shape []int, size int) ([]int, error) {
 		case n == -1 && open < 0:
 			open = i
 		case n < 0:
-			return nil, because(ErrShape, "shape %s has a negative size; one axis may be -1", shapeText(shape))
+			return nil, because(ErrShape, "shape %s has a negative size; one axis may be -1", phrase.Shape(shape))
 		default:
 			hi, lo := bits.Mul64(uint64(known), uint64(n))
 			if hi != 0 || lo > math.MaxInt {
-				return nil, because(ErrShape, "shape %s does not hold the array's %d elements", shapeText(shape), size)
+				return nil, because(ErrShape, "shape %s does not hold the array's %s", phrase.Shape(shape), elements(size))
 			}
 			known = int(lo)
 		}
 	}
 	if open >= 0 {
 		if known == 0 || size%known != 0 {
-			return nil, because(ErrShape, "shape %s: no size for -1 makes %d elements", shapeText(shape), size)
+			return nil, because(ErrShape, "shape %s: no size for -1 makes %s", phrase.Shape(shape), elements(size))
 		}
 		resolved[open] = size / known
 		known = size
 	}
 	if known != size {
-		return nil, because(ErrShape, "shape %s has %d elements, the array has %d", shapeText(shape), known, size)
+		return nil, because(ErrShape, "shape %s has %s, the array has %d", phrase.Shape(shape), elements(known), size)
 	}
 	return resolved[:len(shape)], nil
 }
@@ -312,7 +294,7 @@ func reshape(l *layout, shape []int) (r layout, ok bool) {
 // permute reorders axes: axis i of the result is axis axes[i] of l.
 func permute(l *layout, axes []int) (layout, error) {
 	if len(axes) != l.Rank {
-		return layout{}, because(ErrShape, "%d axes for an array of rank %d; name each axis once", len(axes), l.Rank)
+		return layout{}, because(ErrShape, "%s for an array of rank %d; name each axis once", phrase.Count(len(axes), "axis", "axes"), l.Rank)
 	}
 	if _, err := axesOf(axes, l.Rank); err != nil {
 		return layout{}, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -59,7 +60,7 @@ func (s *suspect) err(place int) *Error {
 	if n > 0 {
 		advice = fmt.Sprintf("indices are %d to %d", -n, n-1)
 	}
-	return s.fail(because(ErrIndex, "the index at %s is out of range for axis %d, which has %d elements; %s", shapeText(at[:indices.Rank]), s.axis, n, advice),
+	return s.fail(because(ErrIndex, "the index at %s is out of range for axis %d, which has %s; %s", phrase.Shape(at[:indices.Rank]), s.axis, elements(n), advice),
 		handle{node: a}, handle{node: indices})
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 	"github.com/seed6486a2bb/gpuarray/kernels"
 )
 
@@ -135,7 +136,7 @@ func (d *Device) storageIn(s *storage, b *block, c call, l *layout, t kernels.Ty
 		shape, rank := l.Shape, l.Rank
 		s.label = func() string {
 			file, line := lineOf(c.pc)
-			return fmt.Sprintf("%v %s made by %s at %s:%d", t, shapeText(shape[:rank]), c.op, file, line)
+			return fmt.Sprintf("%v %s made by %s at %s:%d", t, phrase.Shape(shape[:rank]), c.op, file, line)
 		}
 		sh.mark(b, driver.MemoryPoisoned, s.label)
 	}
@@ -291,7 +292,7 @@ func (sh *shared) relieveAndCollect() {
 
 // outOfMemory says what was asked and what there is.
 func (sh *shared) outOfMemory(n uint64, cause error) error {
-	text := fmt.Sprintf("%s asked; %s in %d arrays, %s cached", byteText(n), byteText(sh.arena.used), len(sh.registry.blocks), byteText(sh.arena.cached))
+	text := fmt.Sprintf("%s asked; %s in %s, %s cached", byteText(n), byteText(sh.arena.used), phrase.Count(len(sh.registry.blocks), "array", "arrays"), byteText(sh.arena.cached))
 	if sh.limit > 0 {
 		text += fmt.Sprintf(", limit %s", sh.limitText())
 	}
@@ -321,7 +322,7 @@ func byteText(n uint64) string {
 		unit++
 	}
 	if unit == 0 {
-		return fmt.Sprintf("%d bytes", n)
+		return phrase.Count(int(n), "byte", "bytes")
 	}
 	return fmt.Sprintf("%.4g %ciB", f, "KMGT"[unit-1])
 }

@@ -128,6 +128,18 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// TestIndexString prints indices as programs write them.
+func TestIndexString(t *testing.T) {
+	for want, x := range map[string]Index{
+		"All": All, "I(3)": I(3), "I(-1)": I(-1), "R(0, 10)": R(0, 10), "R(2, End)": R(2, End, 1), "R(End, End, -1)": R(End, End, -1),
+		"R(-3, 7, 0)": R(-3, 7, 0), "R(1, 2, and 3 steps)": R(1, 2, 1, 1, 1),
+	} {
+		if got := fmt.Sprint(x); got != want {
+			t.Errorf("%s prints as %s", want, got)
+		}
+	}
+}
+
 // TestAssign writes random views of one array to random views of the same array,
 // against a plain model.
 func TestAssign(t *testing.T) {

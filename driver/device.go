@@ -33,7 +33,7 @@ func (d *Driver) Device(ordinal int) (*Device, error) {
 		return nil, err
 	}
 	if ordinal < 0 || ordinal >= n {
-		return nil, &Error{Op: op, Code: ErrorInvalidDevice, Detail: fmt.Sprintf("device %d was asked for, there are %d (counted from 0)", ordinal, n)}
+		return nil, &Error{Op: op, Code: ErrorInvalidDevice, Detail: fmt.Sprintf("device %d was asked for, the last one is %d", ordinal, n-1)}
 	}
 	h, r := d.api.DeviceGet(int32(ordinal))
 	if err := d.fail(op, r, "device "+strconv.Itoa(ordinal)); err != nil {

@@ -296,7 +296,7 @@ func TestLaunch(t *testing.T) {
 			args []any
 			says string
 		}{
-			{cfg, []any{dx, dy, float32(2)}, "has 4 parameters, 3 arguments"},
+			{cfg, []any{dx, dy, float32(2)}, "has 4 parameters and was given 3 arguments"},
 			{cfg, []any{dx, dy, float32(2), uint64(n)}, "parameter 3 of kernel saxpy has 4 bytes, the argument has 8"},
 			{cfg, []any{dx, dy, float32(2), n}, "argument 3 is of type int"},
 			{cfg, []any{dx, dy, float32(2), nil}, "argument 3 is of type nil"},
@@ -705,7 +705,7 @@ func TestDeviceQueries(t *testing.T) {
 			}
 		}
 		_, err = r.drv.Device(len(devices))
-		r.want(err, ErrorInvalidDevice, fmt.Sprintf("device %d was asked for, there are %d", len(devices), len(devices)))
+		r.want(err, ErrorInvalidDevice, fmt.Sprintf("device %d was asked for, the last one is %d", len(devices), len(devices)-1))
 		_, err = r.drv.Device(-1)
 		r.want(err, ErrorInvalidDevice)
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/seed6486a2bb/gpuarray/internal/abi"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 )
 
 // Dim is a size in up to three directions, x first. Zeros after the first mean 1.
@@ -145,11 +146,11 @@ func (k *Kernel) check(op string, c *Context, cfg *LaunchConfig, args *Args) err
 		return nil
 	}
 	if len(args.ptrs) != len(k.sizes) {
-		return invalid(op, "kernel %s has %d parameters, %d arguments were given", k.name, len(k.sizes), len(args.ptrs))
+		return invalid(op, "kernel %s has %s and was given %s", k.name, phrase.Count(len(k.sizes), "parameter", "parameters"), phrase.Count(len(args.ptrs), "argument", "arguments"))
 	}
 	for i, size := range k.sizes {
 		if size != int(args.sizes[i]) {
-			return invalid(op, "parameter %d of kernel %s has %d bytes, the argument has %d", i, k.name, size, args.sizes[i])
+			return invalid(op, "parameter %d of kernel %s has %s, the argument has %d", i, k.name, phrase.Count(size, "byte", "bytes"), args.sizes[i])
 		}
 	}
 	return nil

@@ -69,7 +69,7 @@ func TestParamsOfOldDriver(t *testing.T) {
 	}
 	defer s.Close()
 	cfg := LaunchConfig{Grid: Dim{1}, Block: Dim{1}}
-	if err := k.Launch(s, cfg, Ptr(0), Ptr(0), float32(0)); !errors.Is(err, ErrorInvalidValue) || !strings.Contains(err.Error(), "has 4 parameters, 3 arguments") {
+	if err := k.Launch(s, cfg, Ptr(0), Ptr(0), float32(0)); !errors.Is(err, ErrorInvalidValue) || !strings.Contains(err.Error(), "has 4 parameters and was given 3 arguments") {
 		t.Error(err)
 	}
 	if err := k.Launch(s, cfg, Ptr(0), Ptr(0), float32(0), uint32(0)); err != nil {

@@ -247,14 +247,14 @@ func TestBadInput(t *testing.T) {
 		{"to: nil array", dense(nil), array.ErrDevice, "gonumgpu.ToDense", "nil"},
 		{"to: zero array", dense(new(array.Array[float64])), array.ErrDevice, "gonumgpu.ToDense", "zero"},
 		{"to: freed", dense(freed), array.ErrFreed, "gonumgpu.ToDense", "given back by Free"},
-		{"to: rank 1", dense(array.Ones[float64](dev, 3)), array.ErrShape, "gonumgpu.ToDense", "[3]"},
+		{"to: rank 1", dense(array.Ones[float64](dev, 3)), array.ErrShape, "gonumgpu.ToDense", "(3,)"},
 		{"to: rank 0", dense(array.Ones[float64](dev)), array.ErrShape, "gonumgpu.ToDense", "rank 0"},
-		{"to: no rows", dense(array.Ones[float64](dev, 0, 3)), array.ErrShape, "gonumgpu.ToDense", "[0 3]"},
-		{"to: no columns", dense(array.Ones[float64](dev, 3, 0)), array.ErrShape, "gonumgpu.ToDense", "[3 0]"},
+		{"to: no rows", dense(array.Ones[float64](dev, 0, 3)), array.ErrShape, "gonumgpu.ToDense", "(0, 3)"},
+		{"to: no columns", dense(array.Ones[float64](dev, 3, 0)), array.ErrShape, "gonumgpu.ToDense", "(3, 0)"},
 		{"to: carried error", dense(array.Ones[float64](dev, 2).Add(array.Ones[float64](dev, 3))), array.ErrShape, "Add", "(3,)"},
 		{"to: foreign operand", dense(array.Ones[float64](dev, 2, 2).Add(array.Ones[float64](other, 2, 2))), array.ErrDevice, "Add", "device"},
 		{"to vector: nil", vector(nil), array.ErrDevice, "gonumgpu.ToVecDense", "nil"},
-		{"to vector: rank 2", vector(array.Ones[float64](dev, 3, 1)), array.ErrShape, "gonumgpu.ToVecDense", "[3 1]"},
+		{"to vector: rank 2", vector(array.Ones[float64](dev, 3, 1)), array.ErrShape, "gonumgpu.ToVecDense", "(3, 1)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var e *array.Error

@@ -6,6 +6,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed6486a2bb/gpuarray/array"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 )
 
 // ToDense copies an array of rank 2 to a new mat.Dense. It waits for the elements
@@ -50,10 +51,10 @@ func host[T Float](a *array.Array[T], rank int) ([]float64, error) {
 	}
 	shape := a.Shape()
 	if len(shape) != rank {
-		return nil, unfit("an array of shape %v and rank %d, where rank %d is needed; Reshape, Slice or Squeeze it first", shape, len(shape), rank)
+		return nil, unfit("an array of shape %s and rank %d, where rank %d is needed; Reshape, Slice or Squeeze it first", phrase.Shape(shape), len(shape), rank)
 	}
 	if a.Size() == 0 && (shape[0] != 0 || shape[rank-1] != 0) {
-		return nil, unfit("shape %v: gonum has no matrices without elements but 0 × 0", shape)
+		return nil, unfit("shape %s: gonum has no matrices without elements but 0 × 0", phrase.Shape(shape))
 	}
 	values, err := a.ToSlice()
 	if err != nil {
