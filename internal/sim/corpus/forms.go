@@ -169,6 +169,8 @@ var forms = []form{
 	{names: "set.lt|neu|nan.|ftz.u32|s32|f32|u16|s16|f16|bf16.f32|f64|f16|bf16"},
 	{names: "setp.lt|ne|gtu|ltu.and|or|xor.|ftz.u32|s64|f32|f64|f16|bf16"},
 	{names: "set.lt|gtu.and|or|xor.u32|f32.u32|s64|f32|f64|f16"},
+	{names: "set.lt|geu|nan.|and|or|xor.u32|s32.f16x2|bf16x2"},
+	{names: "set.lt|geu|nan.and|or|xor.f16x2|bf16x2.f16x2|bf16x2"},
 	{names: "selp.b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64"},
 	{names: "slct.|ftz.b16|b32|b64|f32|f64.s32|f32"},
 
@@ -180,6 +182,7 @@ var forms = []form{
 	{names: "cvt." + modes + ".|ftz.|sat.f16|f32|f64|bf16." + every},
 	{names: "cvt.|" + modes + "|rni|rzi|rmi|rpi.|ftz.|relu.|sat.f16|f32|f64|bf16.f16|f32|f64|bf16", lanes: 384, anyNaN: true},
 	{names: "cvt.rn|rz.|relu.f16x2|bf16x2.f32", lanes: 512},
+	{names: "cvt.rn|rz.|relu.satfinite.f16|bf16|f16x2|bf16x2.f32", lanes: 512},
 	{names: "cvt.rna.|satfinite.tf32.f32", lanes: 512},
 	{names: "cvt.rn|rz.|relu.tf32.f32", lanes: 512},
 	{names: "cvt.rn.satfinite.|relu.e4m3x2|e5m2x2.f32|f16x2", lanes: 512},
@@ -245,5 +248,22 @@ func (f *form) draft(name string) *draft {
 		args = append(args, f.tail)
 	}
 	d.body = fmt.Sprintf("\t%s %s;\n", name, strings.Join(args, ", "))
+	narrow(d, x)
 	return d
+}
+
+// narrow puts 8-bit operands of which x wants no wider registers through one of
+// their size.
+func narrow(d *draft, x *ptx.Form) {
+	for i, a := range x.Args {
+		if a.Type.Bits() != 8 || a.Wider {
+			continue
+		}
+		wide := strings.Replace(a.Type.String(), "8", "32", 1)
+		if i == 0 {
+			d.body = fmt.Sprintf("\t.reg .b8 x;\n%s\tcvt.%s.%s %%o0, x;\n", strings.Replace(d.body, "%o0", "x", 1), wide, a.Type)
+		} else {
+			d.body = fmt.Sprintf("\t.reg .b8 x;\n\tcvt.%s.%s x, %%i%d;\n%s", a.Type, wide, i-1, strings.Replace(d.body, fmt.Sprint("%i", i-1), "x", 1))
+		}
+	}
 }

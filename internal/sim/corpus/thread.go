@@ -88,6 +88,8 @@ func carries() (list []*draft) {
 				body: fmt.Sprintf("\t%s.cc.%s %%o0, %%i0, %%i3;\n\t%sc.cc.%s %%o1, %%i1, %%i4;\n\t%sc.%s %%o2, %%i2, %%i5;\n", op, t, op, t, op, t)})
 		}
 		list = append(list,
+			&draft{name: "sub.cc." + t + ", addc, add.cc, subc", ins: types(2, y), outs: types(2, y), lanes: 512,
+				body: fmt.Sprintf("\tsub.cc.%s %%o0, %%i0, %%i1;\n\taddc.%s %%o0, %%o0, 0;\n\tadd.cc.%s %%o1, %%i0, %%i1;\n\tsubc.%s %%o1, %%o1, 0;\n", t, t, t, t)},
 			&draft{name: "mad.lo.cc." + t + ", madc.hi", ins: types(4, y), outs: types(2, y), lanes: 512,
 				body: fmt.Sprintf("\tmad.lo.cc.%s %%o0, %%i0, %%i1, %%i2;\n\tmadc.hi.%s %%o1, %%i0, %%i1, %%i3;\n", t, t)},
 			&draft{name: "mad.hi.cc." + t + ", madc.lo.cc, addc", ins: types(4, y), outs: types(3, y), lanes: 512,

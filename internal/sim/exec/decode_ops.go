@@ -2,6 +2,7 @@ package exec
 
 import (
 	"math"
+	"math/bits"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -702,8 +703,9 @@ func decodeCarry(d *decoder) error {
 	return nil
 }
 
-// carryLoop adds (or subtracts) the third operand or the second, and the carry
-// q; the carry out goes to e.
+// carryLoop adds the third operand or the second, and the carry q; the carry out
+// goes to e. Subtraction adds the complement and a carry: the hardware's flag says
+// that nothing was borrowed, which addc after sub.cc sees.
 func carryLoop(op string, mods []string, t ptx.Type) func(x *ctx, in *inst) {
 	wide := t.Bits() == 64
 	subtract := strings.HasPrefix(op, "sub")
@@ -716,10 +718,13 @@ func carryLoop(op string, mods []string, t ptx.Type) func(x *ctx, in *inst) {
 				a, b = product(a, b), x.get(in.c, wide, lane)
 			}
 			var c uint64
+			if subtract {
+				b, c = ^b, 1
+			}
 			if in.q != noSlot {
 				c = uint64(x.pred(in.q)[lane/32] >> (lane & 31) & 1)
 			}
-			v, carry := addCarry(t, a, b, c, subtract)
+			v, carry := addCarry(t, a, b, c)
 			out[lane/32] |= carry << (lane & 31)
 			x.put(in.d, wide, lane, v)
 		})
@@ -731,28 +736,13 @@ func carryLoop(op string, mods []string, t ptx.Type) func(x *ctx, in *inst) {
 	}
 }
 
-func addCarry(t ptx.Type, a, b, c uint64, subtract bool) (v uint64, carry uint32) {
+func addCarry(t ptx.Type, a, b, c uint64) (v uint64, carry uint32) {
 	if t.Bits() == 32 {
-		a, b = a&math.MaxUint32, b&math.MaxUint32
-		if subtract {
-			v = a - b - c
-		} else {
-			v = a + b + c
-		}
-		return v & math.MaxUint32, uint32(v >> 32 & 1)
+		v = a&math.MaxUint32 + b&math.MaxUint32 + c
+		return v & math.MaxUint32, uint32(v >> 32)
 	}
-	if subtract {
-		v = a - b - c
-		if a < b || a == b && c != 0 {
-			carry = 1
-		}
-		return v, carry
-	}
-	v = a + b + c
-	if v < a || v == a && c != 0 {
-		carry = 1
-	}
-	return v, carry
+	v, c = bits.Add64(a, b, c)
+	return v, uint32(c)
 }
 
 func spaceOf(mods []string) ptx.Space {

@@ -2,8 +2,10 @@ package exec
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"math/bits"
+	"strings"
 	"testing"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -385,6 +387,38 @@ func TestCarry(t *testing.T) {
 		sum, diff := new(big.Int).Add(a, b), new(big.Int).Sub(a, b)
 		if sum.And(sum, ones(128)).Cmp(wide(w[8:])) != 0 || diff.And(diff, ones(128)).Cmp(wide(w[12:])) != 0 {
 			t.Fatalf("%x and %x: sum %x, difference %x", a, b, wide(w[8:]), wide(w[12:]))
+		}
+	}
+}
+
+// TestCarryFlag: the flag is set after a subtraction that borrows nothing, for all
+// that read it (so ptxas translates these, and so ZLUDA's tests found it on a GPU).
+func TestCarryFlag(t *testing.T) {
+	for _, c := range []struct {
+		body string
+		want func(a, b, carry, noBorrow uint64) uint64
+	}{
+		{"sub.cc.T x, a, b; addc.T x, 0, 0;", func(_, _, _, noBorrow uint64) uint64 { return noBorrow }},
+		{"add.cc.T x, a, b; subc.T x, 0, 0;", func(_, _, carry, _ uint64) uint64 { return carry - 1 }},
+		{"sub.cc.T x, a, b; madc.lo.T x, a, b, 7;", func(a, b, _, noBorrow uint64) uint64 { return a*b + 7 + noBorrow }},
+		{"sub.cc.T x, a, b; subc.cc.T x, a, a; addc.T x, 0, 0;", func(_, _, _, noBorrow uint64) uint64 { return noBorrow }},
+	} {
+		for _, ty := range []string{"u32", "s64"} {
+			d := newDevice(t, strings.ReplaceAll(`.visible .entry k(.param .u64 io) {
+.reg .b64 p, l; .reg .T a, b, x; ld.param.u64 p, [io]; ld.T a, [p]; ld.T b, [p+8];
+`+c.body+"cvt.u64.T l, x; st.u64 [p+16], l; }", ".T", "."+ty))
+			for _, v := range [][2]uint64{{1, 2}, {2, 1}, {5, 5}, {0, math.MaxUint64}, {math.MaxUint64, math.MaxUint64}} {
+				io := buffer(d, "io", []uint64{v[0], v[1], 0})
+				d.must("k", 1, 1, io)
+				a, b, low := v[0], v[1], uint64(math.MaxUint64)
+				if ty == "u32" {
+					low = math.MaxUint32
+				}
+				carry := b2u(new(big.Int).Add(new(big.Int).SetUint64(a&low), new(big.Int).SetUint64(b&low)).Cmp(new(big.Int).SetUint64(low)) > 0)
+				if got, want := read[uint64](d, io, 3)[2], c.want(a&low, b&low, carry, b2u(a&low >= b&low))&low; got != want {
+					t.Errorf("%s of .%s %#x, %#x: %#x, want %#x", c.body, ty, a, b, got, want)
+				}
+			}
 		}
 	}
 }

@@ -54,7 +54,7 @@ var bugs = []bug{
 	{"cvt.sat of a negative number to unsigned wraps", "scalar_cvt.go", "v = 0\n\t\t\t\t} else if", "v += 0\n\t\t\t\t} else if"},
 	{"cvt of a large integer to float32 rounds twice", "scalar_cvt.go", "if lost {", "if lost && neg {"},
 	{"cvt.rna.tf32 rounds to even", "scalar_float.go", "case away:\n\t\tinc = half == 1", "case away:\n\t\tinc = half == 1 && (rest != 0 || kept&1 == 1)"},
-	{"cvt.satfinite overflows to NaN", "scalar_cvt.go", "if rest > largest {", "if false {"},
+	{"cvt.satfinite overflows to NaN", "scalar_cvt.go", "min(b^sign, largest)", "b ^ sign"},
 
 	{"shfl.up compares as the others", "warp.go", "ok = j >= last", "ok = j <= last"},
 	{"shfl.bfly ignores segments", "warp.go", "j = l ^ b\n\t\t\tok = j <= last", "j = l ^ b\n\t\t\tok = true"},
