@@ -74,8 +74,18 @@ func (p *parser) named(o *Operand, name string) {
 		o.Kind, o.Var = VarOperand, what
 		o.Off = p.offset()
 		return
+	case vector:
+		o.Kind, o.Elems = VectorOperand, make([]Operand, len(what))
+		for i, r := range what {
+			o.Elems[i] = Operand{Kind: RegOperand, Reg: r, Pos: o.Pos}
+		}
+		return
 	case *function:
 		fail(o.Pos, "the address of a function (%s) is not supported: call it by its name", name)
+	}
+	if r := p.element(o.Pos, name); r != nil {
+		o.Kind, o.Reg = RegOperand, r
+		return
 	}
 	switch {
 	case special(name):

@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,20 +48,21 @@ func Parse(src string) (m *Module, err error) {
 
 // parser holds the state of a parse. Its methods end it through fail.
 type parser struct {
-	lex    lexer
-	tok    token // the current one
-	m      *Module
-	target needs
-	global *scope
-	scope  *scope
-	entry  *Entry // being read
-	bytes  [ParamSpace + 1]int64
-	init   int // bytes of initial content so far
-	refs   []labelRef
-	depth  int
-	instrs int
-	orders map[string][]string // the modifiers of mnemonics that have them in another order than the table, in its order
-	copies int                 // of what functions consist of
+	lex     lexer
+	tok     token // the current one
+	m       *Module
+	target  needs
+	global  *scope
+	scope   *scope
+	entry   *Entry // being read
+	bytes   [ParamSpace + 1]int64
+	init    int // bytes of initial content so far
+	refs    []labelRef
+	depth   int
+	instrs  int
+	missing []*Entry            // kernels that were declared without a body
+	orders  map[string][]string // the modifiers of mnemonics that have them in another order than the table, in its order
+	copies  int                 // of what functions consist of
 
 	inFunction bool             // what is being read is a function's
 	passes     map[*Var]bool    // variables that calls take or return
@@ -79,9 +81,18 @@ type scope struct {
 // regRange is a declaration such as .reg .f32 %f<12>. Registers are made when
 // they are first used, so large ranges cost nothing.
 type regRange struct {
-	typ   Type
+	regType
 	count uint64
 }
+
+// regType is what a register is declared with: a type, and .v2 or .v4.
+type regType struct {
+	Type
+	vec int // 0 for no vector
+}
+
+// vector is a register that was declared with .v2 or .v4: v.x, v.y, v.z, v.w.
+type vector []*Reg
 
 // labelRef is a branch whose label is looked for when the entry has been read.
 type labelRef struct {
@@ -140,6 +151,7 @@ func (p *parser) module() {
 	for p.tok.kind != tokEOF {
 		p.topLevel()
 	}
+	p.defined()
 }
 
 func (p *parser) header() {
@@ -162,7 +174,11 @@ func (p *parser) header() {
 		fail(pos, "target %s needs .version %v or higher, the module has %v", p.m.Target, v, p.m.Version)
 	}
 	for p.accept(",") {
-		p.name("a target option")
+		pos := p.tok.pos
+		option := p.name("a target option")
+		if _, known := parseTarget(option); !known && option != "debug" && option != "texmode_unified" && option != "texmode_independent" {
+			fail(pos, "unknown target option %q", option)
+		}
 	}
 	if p.accept(".address_size") {
 		p.integer("address size (32-bit addresses are not supported)", 64, 64)
@@ -170,7 +186,7 @@ func (p *parser) header() {
 }
 
 func (p *parser) topLevel() {
-	if p.debugDirective() || p.accept(";") {
+	if p.debugDirective() {
 		return
 	}
 	linkage, pos := "", p.tok.pos
@@ -181,7 +197,7 @@ func (p *parser) topLevel() {
 	switch p.tok.text {
 	case ".entry":
 		p.advance()
-		p.kernel(pos)
+		p.kernel(pos, linkage == ".extern")
 	case ".global", ".const", ".shared":
 		p.variables(linkage == ".extern")
 	case ".func":
@@ -221,10 +237,17 @@ func (p *parser) debugDirective() bool {
 	return true
 }
 
-func (p *parser) kernel(pos Pos) {
+// prototype is a kernel that has been declared, but not defined so far.
+type prototype struct{ *Entry }
+
+// kernel reads an .entry: a declaration, or one with a body.
+func (p *parser) kernel(pos Pos, extern bool) {
 	e := &Entry{Pos: pos}
 	e.Name = p.name("the entry's name")
-	p.declare(pos, e.Name, e)
+	declared, _ := p.global.names[e.Name].(prototype)
+	if declared.Entry == nil {
+		p.declare(pos, e.Name, prototype{e})
+	}
 	p.entry = e
 	p.push()
 	if p.accept("(") {
@@ -236,12 +259,33 @@ func (p *parser) kernel(pos Pos) {
 		}
 	}
 	p.performance(e)
+	if old := declared.Entry; old != nil && !slices.EqualFunc(old.Params, e.Params, func(a, b *Var) bool { return a.Type == b.Type && a.Count == b.Count }) {
+		fail(pos, "%s was declared with other parameters at %v", e.Name, old.Pos)
+	}
+	if p.accept(";") {
+		p.pop()
+		if !extern {
+			p.missing = append(p.missing, e)
+		}
+		p.leave()
+		return
+	}
+	p.global.names[e.Name] = e
 	p.expect("{")
 	p.block()
 	p.pop()
 	p.resolveLabels()
 	p.m.Entries = append(p.m.Entries, e)
 	p.leave()
+}
+
+// defined checks that kernels which were declared have a body.
+func (p *parser) defined() {
+	for _, e := range p.missing {
+		if _, ok := p.global.names[e.Name].(prototype); ok {
+			fail(e.Pos, "%s is declared, but has no body", e.Name)
+		}
+	}
 }
 
 // leave ends an entry or a function.
@@ -251,7 +295,7 @@ func (p *parser) leave() {
 
 // performance reads the directives between an entry's parameters and body.
 func (p *parser) performance(e *Entry) {
-	for !p.is("{") && !(p.inFunction && p.is(";")) {
+	for !p.is("{") && !p.is(";") {
 		directive := p.tok.text
 		if p.debugDirective() {
 			continue
@@ -270,7 +314,11 @@ func (p *parser) performance(e *Entry) {
 			e.MaxNReg = int(p.integer(directive, 1, 1<<16))
 		case ".maxnctapersm", ".maxclusterrank":
 			p.integer(directive, 1, 1<<16)
-		case ".explicitcluster", ".noreturn":
+		case ".explicitcluster":
+		case ".noreturn":
+			if !p.inFunction {
+				fail(p.tok.pos, ".noreturn is for functions")
+			}
 		default:
 			fail(p.tok.pos, "got %q, expected the entry's body or a directive such as .maxntid", directive)
 		}
@@ -299,7 +347,7 @@ func (p *parser) pop() { p.depth, p.scope = p.depth-1, p.scope.parent }
 
 // declare enters a name in the current scope.
 func (p *parser) declare(pos Pos, name string, what any) {
-	if _, ok := p.scope.names[name]; ok || p.scope.inRange(name) != NoType {
+	if _, ok := p.scope.names[name]; ok || p.scope.inRange(name).Type != NoType {
 		fail(pos, "%s is declared twice", name)
 	}
 	p.scope.names[name] = what
@@ -319,9 +367,6 @@ func (p *parser) statement() {
 		p.push()
 		p.block()
 		p.pop()
-		return
-	case ";":
-		p.advance()
 		return
 	case ".reg":
 		p.registers()
@@ -402,9 +447,14 @@ func (p *parser) branchTargets() []Operand {
 // registers reads a .reg declaration.
 func (p *parser) registers() {
 	p.expect(".reg")
-	typ := p.typ()
-	if !typ.declarable() {
-		p.fail("there are no registers of type .%s", typ)
+	vec := 0
+	if p.is(".v2") || p.is(".v4") {
+		vec = int(p.tok.text[2] - '0')
+		p.advance()
+	}
+	typ := regType{p.typ(), vec}
+	if !typ.declarable() || vec > 0 && (typ.Type == Pred || vec*typ.Bits() > 128) {
+		p.fail("there are no registers of type .%s, or no vectors", typ)
 	}
 	for more := true; more; more = p.accept(",") {
 		pos := p.tok.pos
@@ -436,17 +486,39 @@ func (p *parser) newReg(pos Pos, name string, t Type) *Reg {
 func (p *parser) lookup(pos Pos, name string) any {
 	for s := p.scope; s != nil; s = s.parent {
 		what := s.names[name]
-		t, unused := what.(Type)
+		t, unused := what.(regType)
 		if what != nil && !unused {
 			return what
 		}
 		if !unused {
 			t = s.inRange(name)
 		}
-		if t != NoType {
-			r := p.newReg(pos, name, t)
-			s.names[name] = r
-			return r
+		if t.Type != NoType {
+			s.names[name] = p.makeReg(pos, name, t)
+			return s.names[name]
+		}
+	}
+	return nil
+}
+
+// makeReg makes a declared register, or the elements of a vector.
+func (p *parser) makeReg(pos Pos, name string, t regType) any {
+	if t.vec == 0 {
+		return p.newReg(pos, name, t.Type)
+	}
+	v := make(vector, t.vec)
+	for i := range v {
+		v[i] = p.newReg(pos, name+"_"+"xyzw"[i:i+1], t.Type)
+	}
+	return v
+}
+
+// element finds v.x and the like, nil where name is nothing of this kind.
+func (p *parser) element(pos Pos, name string) *Reg {
+	base, which, _ := strings.Cut(name, ".")
+	if v, ok := p.lookup(pos, base).(vector); ok && len(which) == 1 {
+		if i := strings.Index("xyzwrgba", which); i >= 0 && i%4 < len(v) {
+			return v[i%4]
 		}
 	}
 	return nil
@@ -454,17 +526,17 @@ func (p *parser) lookup(pos Pos, name string) any {
 
 // inRange returns the type of a register declared by range, NoType where there
 // is none.
-func (s *scope) inRange(name string) Type {
+func (s *scope) inRange(name string) regType {
 	for i := len(name) - 1; i > 0 && isDigit(name[i]) && len(name)-i <= 8; i-- {
 		if name[i] == '0' && i < len(name)-1 { // no leading zeros in a number
 			continue
 		}
 		n, err := strconv.ParseUint(name[i:], 10, 32)
 		if r, ok := s.ranges[name[:i]]; ok && err == nil && n < r.count {
-			return r.typ
+			return r.regType
 		}
 	}
-	return NoType
+	return regType{}
 }
 
 // typ reads a type such as ".f32".

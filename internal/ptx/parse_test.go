@@ -142,6 +142,31 @@ func TestModifierOrder(t *testing.T) {
 	}
 }
 
+// TestVectorRegisters: the elements of a vector are registers of their own.
+func TestVectorRegisters(t *testing.T) {
+	m, err := Parse(`.version 7.0
+.target sm_80
+.entry k(.param .v4 .u32 p);
+.extern .entry elsewhere(.param .u32 q);
+.global .attribute(.managed) .u32 g;
+.entry k(.param .v4 .u32 p) {
+.reg .v4 .b32 v, w<3>; .reg.v2.f64 d; .reg .b32 v_x;
+ld.param.v4.b32 v, [p]; mov.b32 w1.r, v.w; mov.b32 v_x, w1.x; mov.v4.b32 w2, v; mov.b64 d.y, {v.x, w2.g}; { .reg .b32 v; mov.b32 v, 1; }
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := m.String()
+	for _, want := range []string{"ld.param.v4.b32 {v_x, v_y, v_z, v_w}, [p];", "mov.b32 w1_x, v_w;", "mov.b32 v_x_1, w1_x;", "mov.v4.b32 {w2_x, w2_y, w2_z, w2_w}, {v_x, v_y, v_z, v_w};", "mov.b64 d_y, {v_x, w2_y};", "mov.b32 v, 1;"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if _, err := Parse(text); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestParseErrors checks the place and the words of errors: source is put in
 // the body of an entry, starting at line 5, column 1.
 func TestParseErrors(t *testing.T) {
@@ -179,6 +204,20 @@ func TestParseErrors(t *testing.T) {
 		{"mov.b64 d1, {1, 2, 3};", "5:13", "expected a register"},
 		{".reg .b8 b; mov.b64 {b, b, b, b, b, b, b, b}, d1;", "5:21", "expected a register"},
 		{"mov.b32 {1, 2}, r1;", "5:9", "expected a register"},
+		{".reg .v2 .f32 v; mov.f32 v.z, f1;", "5:26", "not declared"},
+		{".reg .v2 .f32 v; mov.f32 f1, v;", "5:30", "expected a register"},
+		{".reg .v2 .u32 v; mov.v4.u32 {r1, r2, r3, r4}, {v, v};", "5:47", "expected a vector of 4"},
+		{".reg .v2 .f32 v; ld.global.f32 f1, [v];", "5:37", "neither a register nor a variable"},
+		{".reg .v4 .f64 v;", "5:15", "no vectors"},
+		{".reg .v2 .pred v;", "5:16", "no vectors"},
+		{".shared .b8 s[];", "5:13", "without a size"},
+		{"; ret;", "5:1", "expected an instruction"},
+		{"ret; } .entry j(.param .b8 p[]) {", "5:28", "without a size"},
+		{"ret; } .entry j() .noreturn {", "5:29", "for functions"},
+		{"ret; } .entry k() {", "5:8", "declared twice"},
+		{"ret; } .entry j(.param .u32 p); .entry j(.param .u64 p) {", "5:33", "declared with other parameters at 5:8"},
+		{"ret; } .entry j(.param .u32 p); .entry i() {", "5:8", "j is declared, but has no body"},
+		{"ret; } .global .attribute(.unified(1, 2)) .u32 x; .entry j() {", "5:27", "expected .managed"},
 		{"redux.sync.add.u32 r1, r1, -1;", "5:1", "needs .target sm_80 or higher"},
 		{"fence.proxy.alias;", "5:1", "needs .version 7.5"},
 		{".shared .b8 s[50000];", "5:13", "at most 49152"},

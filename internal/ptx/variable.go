@@ -53,12 +53,22 @@ func (p *parser) variableType(space Space) Var {
 			v.Count, v.Array = int(p.tok.text[2]-'0'), true
 			p.advance()
 		case p.accept(".attribute"):
-			p.fail("variables with attributes are not supported")
+			p.attribute()
 		default:
 			p.variableBase(&v)
 			return v
 		}
 	}
+}
+
+// attribute passes (.managed): memory that the host reaches, too, but the simulated
+// device's is reached by copies only.
+func (p *parser) attribute() {
+	p.expect("(")
+	if !p.accept(".managed") {
+		p.fail("got %v, expected .managed: other attributes of variables are not supported", p.tok)
+	}
+	p.expect(")")
 }
 
 func (p *parser) alignment() int {
@@ -102,7 +112,7 @@ func (p *parser) declarator(v Var) *Var {
 	if p.is("=") {
 		p.initialise(&v, dims)
 	}
-	if v.Count == 0 && !v.Extern {
+	if !v.Extern && (v.Count == 0 || len(dims) > 0 && dims[0] == 0 && v.Init == nil) {
 		fail(v.Pos, "array %s without a size", v.Name)
 	}
 	p.limit(&v)
