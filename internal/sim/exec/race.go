@@ -28,6 +28,7 @@ type stamp struct {
 	block  uint32 // in order of execution; 0 for shared memory, which belongs to one
 	warp   uint16
 	atomic bool
+	reads  bool // an atomic operation that gives what was there before
 	wrote  bool
 	proxy  proxy
 	group  bool // of a product of four warps, warp being the first
@@ -480,7 +481,7 @@ func (r *races) touch(s *shadow, c *cell, mine stamp, lane int, same func(lane i
 	for i := range c.n {
 		e := s.at(c, i)
 		if (write || e.wrote) && !(atomic && e.atomic) {
-			if h, found := r.clash(e, &mine, warp, lane); found {
+			if h, found := r.clash(e, &mine, warp, lane); found && !r.overtaken(s, c, i, warp, lane) {
 				return h, true
 			}
 		}
@@ -491,6 +492,23 @@ func (r *races) touch(s *shadow, c *cell, mine stamp, lane int, same func(lane i
 	}
 	r.note(s, c, mine, r.warps[warp].full)
 	return hit{}, false
+}
+
+// overtaken reports whether the ith access since the last write is an atomic
+// operation of which a lane has heard by another at the same place: the last of
+// those that take tickets may reset the counter by a plain store.
+func (r *races) overtaken(s *shadow, c *cell, i uint8, warp, lane int) bool {
+	if !s.at(c, i).atomic {
+		return false
+	}
+	for i++; i < c.n; i++ {
+		if e := s.at(c, i); e.reads {
+			if _, ok := r.ordered(e, warp, lane); ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // clash reports an earlier access that does not come before a lane's, or wrote
@@ -519,7 +537,7 @@ func (r *races) note(s *shadow, c *cell, mine stamp, full uint32) {
 		if e.block == 0 && r.home == 0 && e.time <= r.base {
 			continue
 		}
-		if e.warp == mine.warp && e.block == mine.block && e.atomic == mine.atomic && e.wrote == mine.wrote && e.group == mine.group {
+		if e.warp == mine.warp && e.block == mine.block && e.atomic == mine.atomic && e.reads == mine.reads && e.wrote == mine.wrote && e.group == mine.group {
 			if e.time == mine.time {
 				mine.lanes |= e.lanes
 			}
@@ -673,7 +691,7 @@ func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
 	if m.update != nil || m.strong {
 		x.races.sync(at, warp, lane&31, m)
 	}
-	mine := stamp{block: block, atomic: m.update != nil || m.strong, wrote: m.store, proxy: m.proxy}
+	mine := stamp{block: block, atomic: m.update != nil || m.strong, reads: m.update != nil && in.d != noSlot, wrote: m.store, proxy: m.proxy}
 	x.raceCells(in, r, s, lane, extent{off, off + n}, mine, same)
 }
 
