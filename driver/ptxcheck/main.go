@@ -10,6 +10,7 @@
 //	buf:BYTES   device memory that nothing has written yet
 //	in:FILE     device memory filled from the file
 //	u32:N  s32:N  u64:N  f32:X  f64:X   a value
+//	bytes:FILE  a value of another type, a structure for one, as its bytes
 //
 // With -counts it prints, for each line of PTX that accesses shared or global
 // memory: how often a warp executed it (accesses), how many wavefronts of shared
@@ -108,7 +109,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	f.StringVar(&grid, "grid", "1", "blocks, `X[,Y,Z]`")
 	f.StringVar(&block, "block", "1", "threads of a block, `X[,Y,Z]`")
 	f.Uint64Var(&shared, "shared", 0, "dynamic shared memory of a block, `bytes`")
-	f.StringVar(&list, "args", "", "the kernel's arguments, `ARG,…`: buf:BYTES, in:FILE, u32:N, s32:N, u64:N, f32:X or f64:X")
+	f.StringVar(&list, "args", "", "the kernel's arguments, `ARG,…`: "+kindsList)
 	f.StringVar(&j.dump, "dump", "", "write each buffer after the run into this `folder`")
 	f.IntVar(&j.cc, "cc", 0, "compute capability to simulate: 75, 80 or 90 (default the lowest of them that the file's .target allows)")
 	f.BoolVar(&j.global, "global-races", false, "report races in global memory too, also between blocks (slow)")
@@ -202,9 +203,10 @@ func (j *job) run(stdout, stderr io.Writer) error {
 			return fmt.Errorf("-shared %d: %w", j.launch.Shared, err)
 		}
 	}
-	values := make([]any, len(j.args))
+	args := driver.NewArgs()
+	defer args.Release()
 	for i := range j.args {
-		values[i], err = j.args[i].value(ctx, i)
+		err := j.args[i].give(args, ctx, i)
 		defer j.args[i].mem.Close()
 		if err != nil {
 			return err
@@ -215,7 +217,7 @@ func (j *job) run(stdout, stderr io.Writer) error {
 		return err
 	}
 	defer stream.Close()
-	if err := kernel.Launch(stream, j.launch, values...); err != nil {
+	if err := kernel.LaunchArgs(stream, j.launch, args); err != nil {
 		return err
 	}
 	if err := stream.Synchronize(); err != nil {

@@ -72,6 +72,8 @@ func TestExitCodes(t *testing.T) {
 		{"float for address", "-entry copy -block 32 -args f64:1,buf:1024,f32:2", good, unusable, "argument 0: f64:1"},
 		{"half an address", "-entry copy -block 32 -args u32:1,buf:1024,f32:2", good, unusable, "argument 0: u32:1"},
 		{"wrong size of argument", "-entry copy -block 32 -args buf:1024,buf:1024,f64:2", good, unusable, "argument"},
+		{"bytes of another size", "-entry copy -block 32 -args buf:1024,buf:1024,bytes:" + in, good, unusable, "has 1024 bytes, parameter scale has 4"},
+		{"no bytes", "-entry copy -args bytes:" + file("empty.bin", ""), good, unusable, "empty"},
 		{"unknown argument", "-entry copy -args f16:2", good, unusable, "expected buf:BYTES"},
 		{"value out of range", "-entry copy -args u32:-1", good, unusable, "argument 0"},
 		{"no buffer", "-entry copy -args buf:0", good, unusable, "argument 0"},
@@ -111,19 +113,19 @@ func TestExitCodes(t *testing.T) {
 
 func TestDump(t *testing.T) {
 	dir := t.TempDir()
-	ptx, in, dump := filepath.Join(dir, "copy.ptx"), filepath.Join(dir, "in.bin"), filepath.Join(dir, "dump")
+	ptx, in, dump, scale := filepath.Join(dir, "copy.ptx"), filepath.Join(dir, "in.bin"), filepath.Join(dir, "dump"), filepath.Join(dir, "scale.bin")
 	var input, want []byte
 	for i := range 64 {
 		input = binary.LittleEndian.AppendUint32(input, math.Float32bits(float32(i)))
 		want = binary.LittleEndian.AppendUint32(want, math.Float32bits(float32(i)*-1.5))
 	}
-	for path, content := range map[string][]byte{ptx: []byte(copyKernel), in: input} {
+	for path, content := range map[string][]byte{ptx: []byte(copyKernel), in: input, scale: binary.LittleEndian.AppendUint32(nil, math.Float32bits(-1.5))} {
 		if err := os.WriteFile(path, content, 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var out, errs bytes.Buffer
-	if code := run([]string{"-entry", "copy", "-block", "64", "-args", "buf:256,in:" + in + ",f32:-1.5", "-dump", dump, ptx}, &out, &errs); code != clean {
+	if code := run([]string{"-entry", "copy", "-block", "64", "-args", "buf:256,in:" + in + ",bytes:" + scale, "-dump", dump, ptx}, &out, &errs); code != clean {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	for i, want := range [][]byte{want, input} {
