@@ -15,6 +15,9 @@ import (
 // the arrays that need it carry the error, Assign leaves its destination as it was,
 // nothing leaks, and the device still works.
 func TestFaultsOfExpressions(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, for minutes")
+	}
 	t.Setenv("GPUARRAY_NO_CACHE", "") // which frees with each array: a fault then is reported by Close
 	for _, result := range []abi.Result{abi.ErrorUnknown, abi.ErrorOutOfMemory} {
 		for _, warm := range []bool{false, true} {

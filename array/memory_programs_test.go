@@ -126,8 +126,11 @@ func (k *keeper) check(i int, got []int32, err error) {
 func TestProgramsShortOfMemory(t *testing.T) {
 	t.Setenv("GPUARRAY_NO_CACHE", "")
 	rng := seeded(t)
-	denied := 0
-	for round := range 6 {
+	denied, rounds := 0, 6
+	if raceEnabled { // its collections take minutes
+		rounds = 2
+	}
+	for round := range rounds {
 		api := abitest.Wrap(sim.New(sim.Options{Workers: 1}))
 		d, err := openAPI(api)
 		if err != nil {

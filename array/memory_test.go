@@ -112,6 +112,9 @@ func TestFullDevice(t *testing.T) {
 // TestSmallAmongLarge: where all memory lies in segments for large arrays, small ones
 // take what is free there, rather than fail.
 func TestSmallAmongLarge(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, for a minute")
+	}
 	d, api := newRecorded(t)
 	x, y := Full[float32](d, 2, 3<<20), Full[float32](d, 1, 3<<20) // share a segment
 	if err := d.Limit("0"); err != nil {

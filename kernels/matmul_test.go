@@ -24,6 +24,15 @@ var matmulCases = []matmulCase{
 	{nil, 650, 18, 660}, {[]int{185}, 70, 9, 66}, {[]int{390}, 40, 20, 33},
 }
 
+// elements is the size of the results.
+func (c matmulCase) elements() int {
+	n := c.m * c.n
+	for _, b := range c.batch {
+		n *= b
+	}
+	return n
+}
+
 // Every tile takes part in the cases.
 func TestMatMulTiles(t *testing.T) {
 	chosen := map[tile]bool{}
@@ -142,6 +151,9 @@ func fma32(x, y, z float32) float32 {
 func TestMatMulOrder(t *testing.T) {
 	r := newRand(t)
 	for _, c := range matmulCases {
+		if raceEnabled && c.elements() > 100_000 {
+			continue
+		}
 		for range 1 + b2i(c.m < 100) {
 			as, bs, got := matmulRun(t, r, Float32, c, func() float32 { return float32(r.NormFloat64()) })
 			matmulEach(t, c, as, bs, got, func(row, column []float32) float32 {
@@ -150,7 +162,7 @@ func TestMatMulOrder(t *testing.T) {
 		}
 	}
 	for _, c := range matmulCases {
-		if raceEnabled && c.m*c.n > 10_000 {
+		if raceEnabled && c.elements() > 10_000 {
 			continue
 		}
 		as, bs, got := matmulRun(t, r, Float64, c, func() float64 { return r.NormFloat64() })
