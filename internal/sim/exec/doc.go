@@ -45,6 +45,8 @@
 // With Options.Races: accesses to shared memory that no barrier orders (race.go),
 // also between the blocks of a cluster, whose start and end must be in order with
 // them too (race_cluster.go).
+// Threads that store the same value to shared memory by the same instruction are not
+// reported.
 // Barriers of the block, of a warp's lanes and in shared memory order; a shuffle
 // does not, because PTX promises no order of memory for it. Within a warp each
 // lane counts as a thread of its own: where one arrives or waits at a barrier in

@@ -1,10 +1,13 @@
 package exec
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/bits"
 	"slices"
+	"unsafe"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
 )
@@ -466,17 +469,33 @@ type hit struct {
 	fence bool // they are in order, but for the fence between proxies
 }
 
+// values tells what a store leaves of what others stored: nil functions where it
+// cannot be told.
+type values struct {
+	same func(warp, lane int) bool // the lane of this very instruction stores the same
+	kept func() bool               // the memory has it already
+}
+
 // touch records one lane's access to a cell; found is false where it is in order.
-func (r *races) touch(s *shadow, c *cell, mine stamp, lane int, same func(lane int) bool) (h hit, found bool) {
+// Threads that store the same value to shared memory by the same instruction do no
+// harm, and compilers count on that: Triton has every warp store what all have
+// computed. In global memory this is said of a warp's lanes only: warps and blocks
+// that do may have forgotten that one of them was to store.
+func (r *races) touch(s *shadow, c *cell, mine stamp, lane int, stored values) (h hit, found bool) {
 	warp, write, atomic := int(mine.warp), mine.wrote, mine.atomic
 	w := &c.write
-	if !atomic && w.issue == mine.issue && w.warp == mine.warp && w.block == mine.block && w.time == mine.time {
+	if !atomic && w.issue == mine.issue && w.block == mine.block && w.time > r.base {
 		// Two lanes of one instruction write: nothing says which stays.
-		if other := bits.TrailingZeros32(w.lanes); write && other != lane && !same(other) {
+		other := bits.TrailingZeros32(w.lanes)
+		own := int(w.warp) == warp
+		if write && !(own && other == lane) && (stored.same == nil || !own && mine.block != 0 || !stored.same(int(w.warp), other)) {
 			return hit{with: *w, lane: other, wrote: true}, true
 		}
 	} else if h, found := r.clash(w, &mine, warp, lane); found {
-		return h, true
+		again := write && !atomic && !h.fence && w.place == mine.place && w.block == 0 && mine.block == 0 && stored.kept != nil
+		if !again || !stored.kept() {
+			return h, true
+		}
 	}
 	for i := range c.n {
 		e := s.at(c, i)
@@ -582,7 +601,7 @@ func (x *ctx) race(in *inst, r *region, lo, hi uint64) {
 		x.raceWords(in, r, s)
 		return
 	}
-	x.active(func(lane int) { x.raceAt(in, r, s, lane, x.addrs[lane], uint64(in.mem.bytes)) })
+	x.active(func(lane int) { x.raceAt(in, r, s, lane, x.addrs[lane], uint64(in.mem.bytes), 0) })
 }
 
 // raceWords is race for plain accesses of whole words: most of them are in order
@@ -613,7 +632,7 @@ func (x *ctx) raceWords(in *inst, r *region, s *shadow) {
 			for i := first; i < first+uint64(m.bytes)/4; i++ {
 				if !x.races.quick(s, s.word(i), &mine, c.floor, m.store) {
 					for l := mine.lanes; l != 0; l &= l - 1 {
-						x.raceAt(in, r, s, 32*k+bits.TrailingZeros32(l), addr+4*(i-first), 4)
+						x.raceAt(in, r, s, 32*k+bits.TrailingZeros32(l), addr+4*(i-first), 4, 4*(i-first))
 					}
 				}
 			}
@@ -655,24 +674,27 @@ func (x *ctx) raceLane(in *inst, r *region, lane int, addr, n uint64) {
 		if s == &x.races.shared && x.listedLane(in, lane, addr-r.base, n) {
 			return
 		}
-		x.raceAt(in, r, s, lane, addr, n)
+		x.raceAt(in, r, s, lane, addr, n, 0)
 	}
 }
 
-func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
+// raceAt looks at n bytes of one lane's access, of which skip come before addr.
+func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n, skip uint64) {
 	m := in.mem
 	warp := x.wave.first + (x.lane0+lane)/32
-	same := func(other int) bool {
-		if m.update != nil || len(m.regs) == 0 {
-			return false
-		}
-		cut := ^uint64(0) >> (64 - 8*min(m.size, 8))
-		for i, v := range m.regs {
-			if (x.get(v, m.wide[i], lane)^x.get(v, m.wide[i], lane&^31+other))&cut != 0 {
-				return false
+	var stored values
+	if m.store && m.update == nil && len(m.regs) > 0 {
+		stored.same = func(warp, other int) bool {
+			other += 32*(warp-x.wave.first) - x.lane0
+			cut := ^uint64(0) >> (64 - 8*min(m.size, 8))
+			for i, v := range m.regs {
+				if (x.get(v, m.wide[i], lane)^x.get(v, m.wide[i], other))&cut != 0 {
+					return false
+				}
 			}
+			return true
 		}
-		return true
+		stored.kept = func() bool { return x.isKept(m, lane, r.at(addr), n, skip) }
 	}
 	block := uint32(0)
 	off, at := addr-r.base, syncAt{block: x.races.block, addr: addr - r.base}
@@ -692,7 +714,19 @@ func (x *ctx) raceAt(in *inst, r *region, s *shadow, lane int, addr, n uint64) {
 		x.races.sync(at, warp, lane&31, m)
 	}
 	mine := stamp{block: block, atomic: m.update != nil || m.strong, reads: m.update != nil && in.d != noSlot, wrote: m.store, proxy: m.proxy}
-	x.raceCells(in, r, s, lane, extent{off, off + n}, mine, same)
+	x.raceCells(in, r, s, lane, extent{off, off + n}, mine, stored)
+}
+
+// isKept says whether n bytes of memory have what the lane is to store there,
+// skip bytes after the first.
+func (x *ctx) isKept(m *memOp, lane int, at ptr, n, skip uint64) bool {
+	var b [64]byte
+	for i, v := range m.regs {
+		var element [8]byte
+		binary.LittleEndian.PutUint64(element[:], x.get(v, m.wide[i], lane))
+		copy(b[uint32(i)*m.size:], element[:m.size])
+	}
+	return bytes.Equal(unsafe.Slice((*byte)(at), n), b[skip:skip+n])
 }
 
 // raceBarrier looks at an operation on a barrier in shared memory, which is like
@@ -711,16 +745,16 @@ func (x *ctx) raceBarrier(in *inst, m *ctx, at uint64, lane int, atomic bool) {
 		mine.block = x.races.block
 		x.races.enter(m.races, at, 8)
 	}
-	x.raceCells(in, &m.shared, &m.races.shared, lane, extent{at, at + 8}, mine, func(int) bool { return false })
+	x.raceCells(in, &m.shared, &m.races.shared, lane, extent{at, at + 8}, mine, values{})
 }
 
 // raceCells looks at one lane's access to some bytes of a shadow.
-func (x *ctx) raceCells(in *inst, r *region, s *shadow, lane int, at extent, mine stamp, same func(lane int) bool) {
+func (x *ctx) raceCells(in *inst, r *region, s *shadow, lane int, at extent, mine stamp, stored values) {
 	warp := x.wave.first + (x.lane0+lane)/32
 	mine.time, mine.lanes, mine.warp = x.races.warps[warp].now, 1<<(lane&31), uint16(warp)
 	mine.place, mine.issue, mine.remote = in.place, x.races.issue, x.races.home != 0
 	s.of(at.lo, at.hi-at.lo, func(c *cell) {
-		if h, found := x.races.touch(s, c, mine, lane&31, same); found {
+		if h, found := x.races.touch(s, c, mine, lane&31, stored); found {
 			x.raceFault(in, r, lane, r.base+at.lo-r.initOff, h, warp)
 		}
 	})
