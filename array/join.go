@@ -56,12 +56,11 @@ func (c call) join(arrays []handle, axis int, stack bool) handle {
 	w := newWork(c, arrays[0].dev)
 	defer w.end()
 	for i, h := range arrays {
-		if err := w.copyPart(h.node, out, parts[i], at, i); err != nil {
-			return arrays[0].failed(c.unsupported(err, arrays...))
-		}
-		out.Offset += parts[i].Shape[at] * out.Strides[at]
+		w.input(h.node, parts[i])
 	}
-	setContiguous(&out)
+	if err := kernels.Join(&w.plan, arrays[0].node.typ, out, parts, at); err != nil {
+		return arrays[0].failed(c.unsupported(err, arrays...))
+	}
 	n, failed := w.create(out, arrays[0].node.typ)
 	return arrays[0].dev.made(n, c.of(failed, arrays...))
 }
@@ -90,27 +89,4 @@ func joined(parts []layout, axis int, t kernels.Type) (out layout, at int, err e
 	out.Shape[at] = total
 	out, err = newLayout(dims(&out), t)
 	return out, at, err
-}
-
-// copyPart plans the copy of the i-th array to its place in the result, whose
-// layout begins there.
-func (w *work) copyPart(n *node, out, part layout, axis, i int) error {
-	out.Shape[axis] = part.Shape[axis]
-	w.input(n, part)
-	if part.Len() == 0 {
-		return nil
-	}
-	first := len(w.plan.Launches)
-	if err := kernels.Copy(&w.plan, n.typ, out, part); err != nil {
-		return err
-	}
-	for l := range w.plan.Launches[first:] {
-		args := w.plan.Launches[first+l].Args
-		for k := range args {
-			if args[k].Pointer && args[k].Operand == 1 { // the planner knows one input
-				args[k].Operand = i + 1
-			}
-		}
-	}
-	return nil
 }

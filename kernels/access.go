@@ -128,6 +128,14 @@ func wordAccess(t Type, n int) string {
 	return "v4.u32"
 }
 
+// pieceAccess is the type of an access to a number of bytes that are one piece.
+func pieceAccess(bytes int) string {
+	if bytes == 1 {
+		return "u8"
+	}
+	return wordAccess(Uint8, bytes)
+}
+
 func wordOperand(b *ptx.Builder, words []*ptx.Reg) any {
 	if len(words) == 1 {
 		return words[0]

@@ -10,7 +10,7 @@ func TestPlanAllocates(t *testing.T) {
 	square, row, one := RowMajor(512, 512), RowMajor(512), RowMajor()
 	turned := square
 	turned.Strides = [MaxRank]int{1, 512}
-	long := RowMajor(1 << 20)
+	long, double := RowMajor(1<<20), RowMajor(1024, 512)
 	e := usualExpressions(Float32)["sqdiff"]
 	both, squares := []Layout{long, long}, []Layout{square, square}
 	for _, c := range []struct {
@@ -23,6 +23,7 @@ func TestPlanAllocates(t *testing.T) {
 		{"reduce an expression", func(p *Plan) error { return ReduceExpr(p, OpSum, e, Float32, one, both, 1) }},
 		{"matmul", func(p *Plan) error { return MatMul(p, Float32, square, square, square) }},
 		{"copy", func(p *Plan) error { return Copy(p, Float32, square, square) }},
+		{"join", func(p *Plan) error { return Join(p, Float32, double, squares, 0) }},
 		{"transposed copy", func(p *Plan) error { return Copy(p, Float32, square, turned) }},
 		{"softmax", func(p *Plan) error { return Softmax(p, Float32, square, square, 1) }},
 		{"softmax of an expression", func(p *Plan) error { return SoftmaxExpr(p, e, square, squares, 1) }},

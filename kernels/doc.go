@@ -11,7 +11,7 @@
 //
 // A [Plan] is what an operation does on a device: launches in order, each a
 // key, a grid and its arguments. Planning functions ([Elementwise], [Reduce],
-// [Scan], [Softmax], [MatMul], [Copy], [Take] …) look at shapes and strides only. They touch no device,
+// [Scan], [Softmax], [MatMul], [Copy], [Take], [Join] …) look at shapes and strides only. They touch no device,
 // know no addresses, and may be called from any goroutine.
 //
 // A [Layout] says where an operand's elements lie. Base addresses of operands

@@ -64,6 +64,8 @@ func workloads() []workload {
 		{name: "scan", plan: func(p *Plan, l []Layout) error { return Scan(p, OpSum, Float32, Float32, l[0], l[1], 1) }, types: []Type{Float32, Float32}, operands: []Layout{matrix, matrix}},
 		{name: "scan/held", plan: func(p *Plan, l []Layout) error { planHeldRow(p, OpSum, Float32, l[0], 2); return nil }, types: []Type{Float32, Float32}, operands: []Layout{row, row}},
 		{name: "take", plan: planTakeWorkload, types: []Type{Float32, Float32, Int64, Int64}, operands: []Layout{matrix, matrix, RowMajor(512), RowMajor(1)}},
+		{name: "join/rows", plan: func(p *Plan, l []Layout) error { return Join(p, Float32, l[0], l[1:], 0) }, types: []Type{Float32, Float32, Float32}, operands: []Layout{RowMajor(1024, 512), matrix, matrix}},
+		{name: "join/columns", plan: func(p *Plan, l []Layout) error { return Join(p, Float32, l[0], l[1:], 1) }, types: []Type{Float32, Float32, Float32}, operands: []Layout{RowMajor(512, 1024), matrix, matrix}},
 		{name: "transpose/float32", plan: func(p *Plan, l []Layout) error { return Copy(p, Float32, l[0], l[1]) }, types: []Type{Float32, Float32}, operands: []Layout{matrix, transposed}},
 		{name: "transpose/float64", plan: func(p *Plan, l []Layout) error { return Copy(p, Float64, l[0], l[1]) }, types: []Type{Float64, Float64}, operands: []Layout{matrix, transposed}},
 		{name: "transpose/float16", plan: func(p *Plan, l []Layout) error { return Copy(p, Float16, l[0], l[1]) }, types: []Type{Float16, Float16}, operands: []Layout{matrix, transposed}},

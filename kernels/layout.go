@@ -153,6 +153,18 @@ func (n *nest) remove(axis int) {
 	}
 }
 
+// insert adds an outermost axis along which nothing moves.
+func (n *nest) insert(size int) {
+	n.rank++
+	copy(n.shape[1:n.rank], n.shape[:n.rank-1])
+	n.shape[0] = size
+	for k := range n.strides {
+		s := &n.strides[k]
+		copy(s[1:n.rank], s[:n.rank-1])
+		s[0] = 0
+	}
+}
+
 // split cuts an axis into runs of size elements, and walks the runs at an axis of
 // their own before axis at, which is not behind the one that is cut.
 func (n *nest) split(axis, size, at int) {

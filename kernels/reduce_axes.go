@@ -36,22 +36,27 @@ func declareAxes(b *ptx.Builder, name string, n int, wide bool, operands ...stri
 // emitOffsets adds the byte offset of element i of a nest to each operand's
 // address. i is U32, or U64 with wide.
 func emitOffsets(b *ptx.Builder, axes []axisParam, i *ptx.Reg, wide bool, addresses ...*ptx.Reg) []*ptx.Reg {
+	return emitOffsetsOf(b, b.Ld, axes, i, wide, addresses...)
+}
+
+// emitOffsetsOf is emitOffsets for parameters whose values ld returns.
+func emitOffsetsOf(b *ptx.Builder, ld func(*ptx.Var) *ptx.Reg, axes []axisParam, i *ptx.Reg, wide bool, addresses ...*ptx.Reg) []*ptx.Reg {
 	out := append([]*ptx.Reg(nil), addresses...)
 	for k := len(axes) - 1; k >= 0; k-- {
 		a, digit := axes[k], i
 		switch {
 		case k > 0 && wide:
-			quo := b.Op("div.u64", i, b.Ld(a.size))
-			digit = b.Op("sub.u64", i, b.Op("mul.lo.u64", quo, b.Ld(a.size)))
+			quo := b.Op("div.u64", i, ld(a.size))
+			digit = b.Op("sub.u64", i, b.Op("mul.lo.u64", quo, ld(a.size)))
 			i = quo
 		case k > 0:
-			i, digit = emitDivide(b, i, b.Ld(a.size), b.Ld(a.mul), b.Ld(a.shift))
+			i, digit = emitDivide(b, i, ld(a.size), ld(a.mul), ld(a.shift))
 		}
 		if !wide {
 			digit = b.Op("cvt.u64.u32", digit)
 		}
 		for j, s := range a.strides {
-			out[j] = b.Op("mad.lo.u64", digit, b.Ld(s), out[j])
+			out[j] = b.Op("mad.lo.u64", digit, ld(s), out[j])
 		}
 	}
 	return out

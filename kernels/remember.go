@@ -24,6 +24,7 @@ const (
 	planStatisticOf
 	planScanOf
 	planNormsOf
+	planJoin
 )
 
 // A question is what a planning function is asked, written to the end of the plan's

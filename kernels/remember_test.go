@@ -49,6 +49,13 @@ func randomRequest(rng *rand.Rand) request {
 		return request{"reduction", func(p *Plan) error { return ReduceExpr(p, op, e, u, out, in, axes) },
 			func(p *Plan) error { return planReduceExpr(p, op, e, u, out, in, axes) }}
 	}
+	if rng.IntN(8) == 0 {
+		parts := []Layout{shape, shape, other}[:pick(2, 3)]
+		long := shape
+		long.Shape[axis] *= len(parts)
+		out := RowMajor(long.Shape[:2]...)
+		return request{"join", func(p *Plan) error { return Join(p, t, out, parts, axis) }, func(p *Plan) error { return planJoining(p, t, out, parts, axis) }}
+	}
 	if t == Float32 && pick(0, 1) == 0 {
 		e, in := usualExpressions(t)["sqdiff"], []Layout{shape, shape} // few, so that questions come again
 		kept, row := RowMajor(shape.Shape[1-axis]), RowMajor(shape.Shape[axis])

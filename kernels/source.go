@@ -57,6 +57,7 @@ func families() []family {
 		matmulFamily(),
 		transposeFamily(),
 		takeFamily(),
+		joinFamily(),
 		randomFamily(),
 	}
 }

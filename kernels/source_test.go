@@ -132,6 +132,10 @@ func TestSourceErrors(t *testing.T) {
 		{"ew v4 u1 r0 outc float32:1c sqrt.float32:0,0", 80, "no node"},
 		{"ew v4 u1 r0 outc float32:1c sqrt.float32:1", 80, "does not come before"},
 		{"ew v4 u1 r0 outc float32:1c float32:1s add.float32:0,1", 80, "two forms"},
+		{"join a16 n128 k3", 80, "no such kernel"},
+		{"join a3 n2 k0", 80, "no such kernel"},
+		{"join a4 n3 k0", 80, "no such kernel"},
+		{"join a04 n8 k0", 80, "no such kernel"},
 		{"ew v2 u1 r0 outc int64:idxs", 80, "an index is"},
 		{"ew v2 u1 r0 outc bool:1c int64:1c where.int64:0,1,1", 80, "node 0 loads operand 1 as bool, node 1 as int64"},
 	} {
@@ -228,6 +232,8 @@ func generatedKeys(prefix string) []string {
 		return generatedHeldScans()
 	case matmulFamily().prefix:
 		return generatedMatmuls()
+	case joinFamily().prefix:
+		return []string{"join a16 n128 k0", "join a16 n8 k2", "join a8 n2 k1", "join a4 n32 k3", "join a2 n8 k5", "join a1 n2 k0", "join a1 n8 k8", "join a16 n8 k8"}
 	case takeFamily().prefix:
 		return []string{"take a1 n1 k0", "take a2 n4 k1", "take a4 n4 k2", "take a8 n4 k3", "take a16 n4 k2", "take a16 n1 k8", "take a16 n4 k4 wide"}
 	}

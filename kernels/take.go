@@ -280,7 +280,7 @@ func (k *takeKernel) emit(b *ptx.Builder) {
 		}
 	}
 	for _, p := range pieces {
-		b.DoIf(p.inside, "st.global."+k.unit(), b.At(p.to, 0), wordOperand(b, p.words))
+		b.DoIf(p.inside, "st.global."+pieceAccess(k.access), b.At(p.to, 0), wordOperand(b, p.words))
 	}
 	report := b.NewLabel("report")
 	b.BraIf(wrong, report)
@@ -301,13 +301,5 @@ func (k *takeKernel) load(b *ptx.Builder, p *takePiece, from *ptx.Reg) {
 	for _, w := range p.words {
 		b.Do("mov.u32", w, 0)
 	}
-	b.DoIf(p.found, "ld.global."+k.unit(), wordOperand(b, p.words), b.At(from, 0))
-}
-
-// unit is the type of an access.
-func (k *takeKernel) unit() string {
-	if k.access == 1 {
-		return "u8"
-	}
-	return wordAccess(Uint8, k.access)
+	b.DoIf(p.found, "ld.global."+pieceAccess(k.access), wordOperand(b, p.words), b.At(from, 0))
 }
