@@ -614,6 +614,7 @@ func meaning(in *ptx.Instr, t ptx.Type) any {
 // among the values that may be undefined.
 func (d *decoder) finish() error {
 	c := d.c
+	d.findCopies()
 	leader := make([]bool, len(c.insts)+1)
 	for _, l := range d.e.Labels {
 		if l.At < 0 || l.At >= len(d.at) {

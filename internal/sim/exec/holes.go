@@ -265,7 +265,7 @@ func (x *ctx) storable(in *inst, warp int, lanes uint32) bool {
 		}
 		all := uint64(math.MaxUint64) >> (64 - 8*m.size)
 		for c, s := range m.regs {
-			if h := x.holes(s, m.wide[c], lane) & all; h == all || h != 0 && !x.isMixed(s, lane) {
+			if h := x.holes(s, m.wide[c], lane) & all; h == all && !m.copies || h != 0 && !x.isMixed(s, lane) {
 				return false
 			}
 		}
@@ -290,9 +290,10 @@ func (x *ctx) storedHoles(in *inst, r *region) {
 }
 
 // loadedHoles says that of n bytes loaded only those whose bits are set in
-// written are defined.
-func (x *ctx) loadedHoles(in *inst, s slot, wide bool, lane int, written, n uint64) {
-	if written == 0 && n == 4 && !wide || written == 0 && n == 8 {
+// written are defined. A structure in local memory counts as written in part.
+func (x *ctx) loadedHoles(in *inst, r *region, s slot, wide bool, lane int, written, n uint64) {
+	mixed := written != 0 || in.mem.copies && r.shared && r.home == nil
+	if !mixed && (n == 8 || n == 4 && !wide) {
 		x.setUndefined(s, lane)
 		return
 	}
@@ -305,5 +306,5 @@ func (x *ctx) loadedHoles(in *inst, s slot, wide bool, lane int, written, n uint
 	if in.mem.signed {
 		h = uint64(int64(h<<(64-8*n)) >> (64 - 8*n))
 	}
-	x.setHoles(s, wide, lane, h, written != 0)
+	x.setHoles(s, wide, lane, h, mixed)
 }

@@ -38,9 +38,11 @@ func TestHoles(t *testing.T) {
 		{"prmt.b32 %r3, %r1, %r2, 0xa521;", true},
 		{"shf.l.wrap.b32 %r3, %r1, %r2, 11;", true},
 		{"brev.b32 %r3, %r1;", true},
-		{"setp.lt.s32 %p1, %r1, 0; selp.b32 %r3, %r1, %r2, %p1;", true},
+		{"setp.lt.s32 %p1, %r1, 0; selp.b32 %r3, %r1, %r2, %p1;", false},
 		{"setp.ge.u64 %p1, %rd1, %rd2; selp.u32 %r3, 5, 4, %p1;", true},
 		{"setp.gt.s16 %p1, %h3, -100; selp.u32 %r3, 1, 0, %p1;", true},
+		{"and.b32 %r1, %r1, 255; setp.gt.u32 %p1, %r1, 255; selp.u32 %r3, 1, 0, %p1;", true},
+		{"setp.ge.u32 %p1, %r1, %r2; selp.u32 %r3, 6, 3, %p1;", true},
 		{"setp.eq.u32 %p1, %r1, %r2; selp.u32 %r3, 1, 0, %p1;", false},
 		{"setp.lt.s32 %p1, %r1, 0; setp.lt.s32 %p2, %r2, 0; and.pred %p3, %p1, %p2; or.pred %p3, %p3, %p4; selp.u32 %r3, 1, 0, %p3;", false},
 		{"add.u64 %rd3, %rd1, %rd2;", false},
@@ -54,7 +56,7 @@ func TestHoles(t *testing.T) {
 		{"clz.b32 %r3, %r1;", false},
 	} {
 		t.Run(strings.SplitN(c.op, " ", 2)[0], func(t *testing.T) {
-			for range 6 {
+			for range 20 {
 				checkHoles(t, rnd, c.op, c.exact)
 			}
 		})
@@ -118,6 +120,7 @@ func checkHoles(t *testing.T, rnd *rand.Rand, op string, exact bool) {
 
 // What compilers make of correct programs, and what is wrong beside it.
 func TestPartlyWrittenWords(t *testing.T) {
+	const local = ".local .align 8 .b8 s[16];\nst.local.u32 [s], %r1;\n"
 	for _, c := range []struct {
 		name, text string
 		line       int // that is reported, 0 for none
@@ -131,7 +134,15 @@ func TestPartlyWrittenWords(t *testing.T) {
 		{"padding by vectors", "st.shared.u8 [sh], %r1;\nst.shared.u8 [sh+4], %r1;\nld.shared.v2.u32 {%r2, %r3}, [sh];\nst.global.v2.u32 [%rd2], {%r2, %r3};", 0},
 		{"a vector with an element nobody wrote", "st.shared.u8 [sh], %r1;\nld.shared.v2.u32 {%r2, %r3}, [sh];\nst.global.v2.u32 [%rd2], {%r2, %r3};", 3},
 		{"a generic copy to local memory, byte by byte", ".local .align 4 .b8 s[8];\nmov.u64 %rd4, s;\ncvta.local.u64 %rd4, %rd4;\nld.shared.u8 %r2, [sh];\nst.u8 [%rd4], %r2;", 0},
-		{"read from there", ".local .align 4 .b8 s[8];\nmov.u64 %rd4, s;\ncvta.local.u64 %rd4, %rd4;\nst.u8 [%rd4], %r1;\nld.shared.u8 %r2, [sh];\nst.u8 [%rd4], %r2;\nld.local.u8 %r3, [s];\nst.global.u8 [%rd1], %r3;", 8},
+		{"read from there", ".local .align 4 .b8 s[8];\nmov.u64 %rd4, s;\ncvta.local.u64 %rd4, %rd4;\nst.u8 [%rd4], %r1;\nld.shared.u8 %r2, [sh];\nst.u8 [%rd4], %r2;\nld.local.u8 %r3, [s];\nadd.u32 %r3, %r3, 1;\nst.global.u8 [%rd1], %r3;", 9},
+		{"a structure with members that nobody wrote", local + "ld.local.u32 %r2, [s];\nst.global.u32 [%rd2], %r2;\nld.local.u32 %r2, [s+4];\nst.global.u32 [%rd2+4], %r2;\nadd.u64 %rd4, %rd2, 8;\nld.local.u32 %r3, [s+8];\nst.global.u32 [%rd4], %r3;", 0},
+		{"such a member", local + "ld.local.u32 %r2, [s];\nst.global.u32 [%rd2], %r2;\nld.local.u32 %r2, [s+4];\nst.global.u32 [%rd2+4], %r2;\nld.global.u32 %r3, [%rd2+4];\nst.global.u32 [%rd1], %r3;", 8},
+		{"a structure in shared memory", "st.shared.u32 [sh], %r1;\nld.shared.u32 %r2, [sh];\nst.global.u32 [%rd2], %r2;\nld.shared.u32 %r2, [sh+4];\nst.global.u32 [%rd2+4], %r2;", 5},
+		{"a large structure", local + "mov.u32 %r2, s;\nmov.u64 %rd4, %rd2;\nadd.u32 %r4, %r2, 16;\nL:\nld.local.u8 %r3, [%r2];\nadd.u32 %r2, %r2, 1;\nst.global.u8 [%rd4], %r3;\nsetp.lt.u32 %p1, %r2, %r4;\n@%p1 bra L;", 0},
+		{"a byte of local memory", local + "ld.local.u8 %r3, [s+4];\nst.global.u8 [%rd1], %r3;", 4},
+		{"a word with a bit inverted", "ld.shared.u32 %r2, [sh];\nxor.b32 %r2, %r2, 1;\nst.global.u32 [%rd1], %r2;", 3},
+		{"a sign that nobody wrote", "st.shared.u8 [sh], %r1;\nld.shared.s16 %r2, [sh];\nshr.u32 %r2, %r2, 16;\nsetp.eq.u32 %p1, %r2, 0;\n@%p1 st.global.u32 [%rd1], %r1;", 5},
+		{"an address of which nothing undefined is left", "ld.shared.u32 %r2, [sh];\nshl.b32 %r2, %r2, 31;\nshl.b32 %r2, %r2, 1;\nst.shared.u32 [%r2], %r1;", 0},
 		{"a byte widened", "ld.shared.u8 %r2, [sh];\nst.global.u32 [%rd1], %r2;", 2},
 		{"a byte widened and scaled", "ld.shared.u8 %r2, [sh];\nmul.lo.u32 %r2, %r2, 4;\nst.global.u32 [%rd1], %r2;", 3},
 		{"half of a float", "mov.b16 %h1, 0;\nst.shared.u16 [sh], %h1;\nld.shared.f32 %f1, [sh];\nadd.rn.f32 %f1, %f1, %f1;\nst.global.f32 [%rd1], %f1;", 5},

@@ -31,6 +31,7 @@ type memOp struct {
 	part    bool // of an access that is counted elsewhere
 	proxy   proxy
 	signed  bool   // a load of signed integers
+	copies  bool   // a load or store of the copy of a structure: see findCopies
 	cut     uint32 // mask of what a register narrower than 32 bits keeps, 0: all
 	cache   int
 	from    *inst // of cp.async: its global half, with an address of its own
@@ -363,7 +364,7 @@ func (x *ctx) loadUndefined(in *inst, r *region) {
 			}
 			n := uint64(m.size)
 			if written := r.init.few(off+uint64(c)*n, n); written != 1<<n-1 {
-				x.loadedHoles(in, s, m.wide[c], lane, written, n)
+				x.loadedHoles(in, r, s, m.wide[c], lane, written, n)
 				from.lanes[(x.lane0+lane)/32] |= 1 << (lane & 31)
 				from.addr = x.addrs[lane]
 			}

@@ -202,7 +202,7 @@ var globalRaceCases = []struct {
 	{"ticket without the fence after", ticket("fence.acq_rel.gpu;", "bar.sync 0;", ""), GlobalRace},
 	{"ticket that the last resets", strings.Replace(ticket("fence.acq_rel.gpu;", "bar.sync 0;", "fence.acq_rel.gpu;"), "done:", "@%p0 st.global.u32 [%d0], %r6; done:", 1), 0},
 	{"ticket that the first resets", strings.NewReplacer("eq.u32", "ne.u32", "%d1, %r0, 8, %d0; ld.global.v2.u32 {%r12, %r13}, [%d1+64];", "%d1, %r0, 8, %d0; @%p0 st.global.u32 [%d0], %r6;").Replace(ticket("fence.acq_rel.gpu;", "bar.sync 0;", "fence.acq_rel.gpu;")), GlobalRace},
-	{"ticket that a red precedes", "@%p0 red.global.add.u32 [%d0], 1; @%p0 ld.global.u32 %r9, [%d0];", GlobalRace},
+	{"a sum that one block reads", "@%p0 red.global.add.u32 [%d0], 1; mov.u32 %r9, %ctaid.x; setp.eq.u32 %p3, %r9, 0; @%p3 bra done; @%p0 ld.global.u32 %r9, [%d0]; done:", GlobalRace},
 	{"ticket without a barrier", ticket("fence.acq_rel.gpu;", "", "fence.acq_rel.gpu;"), GlobalRace},
 }
 
