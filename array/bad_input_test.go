@@ -378,7 +378,7 @@ var operations = []operation{
 		{"nothing", ErrShape, "no arrays", func(o *operands) error { return Concat[float32](0).Err() }},
 		{"bad axis", ErrIndex, "axis 2", func(o *operands) error { return Concat(2, o.f[0], o.f[1]).Err() }},
 		{"many arrays", ErrShape, "float32 (3, 3), and 2992 more at bad_input_test.go", func(o *operands) error { return Concat(0, many(o)...).Err() }},
-		{"ranks differ", ErrShape, "(3,)", func(o *operands) error { return Concat(0, o.f[0], Ones[float32](o.dev, 3)).Err() }},
+		{"ranks differ", ErrShape, "array 2 has rank 1, the first has 2", func(o *operands) error { return Concat(0, o.f[0], Ones[float32](o.dev, 3)).Err() }},
 		{"sizes differ", ErrShape, "size 4 at axis 1", func(o *operands) error { return Concat(0, o.f[0], Ones[float32](o.dev, 3, 4)).Err() }},
 		{"rank 0", ErrIndex, "rank 0", func(o *operands) error { return Concat(0, Scalar(o.dev, float32(1)), Scalar(o.dev, float32(2))).Err() }},
 		{"overflowing size", ErrShape, "more elements", func(o *operands) error { h := huge(o.dev, 1<<59); return Concat(0, h, h, h, h).Err() }},
@@ -386,7 +386,8 @@ var operations = []operation{
 	{name: "Stack", operands: 2, run: func(o *operands) error { return Stack(-1, o.f[0], o.f[1]).Err() }, misuses: []misuse{
 		{"nothing", ErrShape, "no arrays", func(o *operands) error { return Stack[float32](0).Err() }},
 		{"bad axis", ErrIndex, "axis 3 of a result of rank 3", func(o *operands) error { return Stack(3, o.f[0], o.f[1]).Err() }},
-		{"shapes differ", ErrShape, "(3, 4)", func(o *operands) error { return Stack(0, o.f[0], Ones[float32](o.dev, 3, 4)).Err() }},
+		{"ranks differ", ErrShape, "array 2 has shape (3,), the first has (3, 3); all need the same", func(o *operands) error { return Stack(1, o.f[0], Ones[float32](o.dev, 3)).Err() }},
+		{"shapes differ", ErrShape, "array 2 has shape (3, 4), the first has (3, 3); all need the same", func(o *operands) error { return Stack(0, o.f[0], Ones[float32](o.dev, 3, 4)).Err() }},
 		{"too many axes", ErrShape, "axes", func(o *operands) error { return Stack(0, Ones[float32](o.dev, 1, 1, 1, 1, 1, 1, 1, 1)).Err() }},
 	}},
 	{name: "Array.Assign", operands: 2, run: func(o *operands) error { return o.f[0].Assign(o.f[1]) }, misuses: []misuse{
@@ -515,6 +516,7 @@ var operations = []operation{
 		{"zero Graph", ErrArgument, "Device.Capture makes one", func(o *operands) error { return new(Graph).Close() }},
 	}},
 	{name: "Index.String", quiet: true, run: func(o *operands) error { _, _ = Index{}.String(), R(0, 1, 2, 3).String(); return nil }},
+	{name: "Stats.String", quiet: true, run: func(o *operands) error { _ = Stats{}.String(); return nil }},
 	{name: "Graph.String", quiet: true, run: func(o *operands) error { _, _ = emptyGraph(o).String(), (*Graph)(nil).String(); return nil }},
 	{name: "Device.Trim", makes: true, run: func(o *operands) error { return o.dev.Trim(0) }},
 	{name: "Device.Limit", makes: true, run: func(o *operands) error { return o.dev.Limit("none") }, misuses: []misuse{

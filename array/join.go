@@ -38,10 +38,9 @@ func (c call) join(arrays []handle, axis int, stack bool) handle {
 	}
 	parts := make([]layout, len(arrays))
 	for i, h := range arrays {
-		parts[i] = h.node.layout
-		if stack {
+		if parts[i] = h.node.layout; stack {
 			var err error
-			if parts[i], err = expand(&parts[i], []int{axis}); err != nil {
+			if parts[i], err = stacked(&parts[i], &arrays[0].node.layout, i, axis); err != nil {
 				return arrays[0].failed(c.fail(err, arrays...))
 			}
 		}
@@ -65,6 +64,14 @@ func (c call) join(arrays []handle, axis int, stack bool) handle {
 	return arrays[0].dev.made(n, c.of(failed, arrays...))
 }
 
+// stacked returns the layout of the i-th array with the new axis.
+func stacked(l, first *layout, i, axis int) (layout, error) {
+	if !sameShape(l, first) {
+		return *l, because(ErrShape, "array %d has shape %s, the first has %s; all need the same", i+1, phrase.Shape(dims(l)), phrase.Shape(dims(first)))
+	}
+	return expand(l, []int{axis})
+}
+
 // joined returns the layout of the result and the axis.
 func joined(parts []layout, axis int, t kernels.Type) (out layout, at int, err error) {
 	out = parts[0]
@@ -75,7 +82,7 @@ func joined(parts []layout, axis int, t kernels.Type) (out layout, at int, err e
 	for i := range parts {
 		p := parts[i]
 		if p.Rank != out.Rank {
-			return out, at, because(ErrShape, "array %d has shape %s where %s was expected", i+1, phrase.Shape(dims(&p)), phrase.Shape(dims(&out)))
+			return out, at, because(ErrShape, "array %d has rank %d, the first has %d", i+1, p.Rank, out.Rank)
 		}
 		for j, n := range p.Shape[:p.Rank] {
 			if j != at && n != out.Shape[j] {

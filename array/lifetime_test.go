@@ -395,6 +395,19 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
+func TestStatsString(t *testing.T) {
+	for want, s := range map[string]Stats{
+		"0 arrays of 0 bytes, 0 bytes cached; 0 bytes taken, with no limit; since Open 0 launches, 0 allocations of the driver, 0 collections in 0s": {},
+		"1 array of 1 KiB, 2 MiB cached; 3 GiB taken, with a limit of 4 GiB; since Open 1 launch, 1 allocation of the driver, 1 collection in 1.5s": {
+			Arrays: 1, Used: 1 << 10, Cached: 2 << 20, Reserved: 3 << 30, Limit: 4 << 30, Launches: 1, Reserves: 1, Collections: 1, CollectTime: 1500 * time.Millisecond},
+		"0 arrays of 0 bytes, 0 bytes cached; 0 bytes taken, with a limit of 0 bytes; since Open 0 launches, 0 allocations of the driver, 0 collections in 0s": {Limit: noMemory},
+	} {
+		if got := fmt.Sprint(s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	d, _ := newRecorded(t)
 	total := d.sh.total

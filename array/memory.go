@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed6486a2bb/gpuarray/driver"
+	"github.com/seed6486a2bb/gpuarray/internal/phrase"
 )
 
 // Stats says what a device's memory is used for. Forks share their device's.
@@ -20,6 +21,18 @@ type Stats struct {
 	Reserves    uint64        // allocations of the driver since Open
 	Collections uint64        // collections started to find unreachable arrays
 	CollectTime time.Duration // time spent in those
+}
+
+// String says the same in words.
+func (s Stats) String() string {
+	limit := "no limit"
+	if s.Limit > 0 {
+		limit = "a limit of " + limitText(s.Limit)
+	}
+	return fmt.Sprintf("%s of %s, %s cached; %s taken, with %s; since Open %s, %s of the driver, %s in %v",
+		phrase.Count(s.Arrays, "array", "arrays"), byteText(s.Used), byteText(s.Cached), byteText(s.Reserved), limit,
+		phrase.Count(int(s.Launches), "launch", "launches"), phrase.Count(int(s.Reserves), "allocation", "allocations"),
+		phrase.Count(int(s.Collections), "collection", "collections"), s.CollectTime)
 }
 
 // Stats returns the device's memory figures now, after giving back what the
@@ -86,12 +99,12 @@ func (d *Device) Limit(limit string) error {
 // less than any segment.
 const noMemory = 1
 
-// limitText says what the limit is.
-func (sh *shared) limitText() string {
-	if sh.limit == noMemory {
+// limitText says what a limit is.
+func limitText(limit uint64) string {
+	if limit == noMemory {
 		return byteText(0)
 	}
-	return byteText(sh.limit)
+	return byteText(limit)
 }
 
 func (sh *shared) parseLimit(text string) (uint64, error) {
@@ -125,7 +138,7 @@ var limitUnits = map[string]float64{
 // reserve takes a segment from the driver, within the limit.
 func (sh *shared) reserve(bytes uint64) (uint64, error) {
 	if sh.limit > 0 && sh.reserved+bytes > sh.limit {
-		return 0, fmt.Errorf("the limit of %s leaves no room for %s: %w", sh.limitText(), byteText(bytes), driver.ErrorOutOfMemory)
+		return 0, fmt.Errorf("the limit of %s leaves no room for %s: %w", limitText(sh.limit), byteText(bytes), driver.ErrorOutOfMemory)
 	}
 	m, err := sh.ctx.Alloc(bytes)
 	if err != nil {

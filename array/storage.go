@@ -294,7 +294,7 @@ func (sh *shared) relieveAndCollect() {
 func (sh *shared) outOfMemory(n uint64, cause error) error {
 	text := fmt.Sprintf("%s asked; %s in %s, %s cached", byteText(n), byteText(sh.arena.used), phrase.Count(len(sh.registry.blocks), "array", "arrays"), byteText(sh.arena.cached))
 	if sh.limit > 0 {
-		text += fmt.Sprintf(", limit %s", sh.limitText())
+		text += fmt.Sprintf(", limit %s", limitText(sh.limit))
 	}
 	if free, total, err := sh.ctx.MemInfo(); err == nil {
 		text += fmt.Sprintf(", device has %s free of %s", byteText(free), byteText(total))
