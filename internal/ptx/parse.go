@@ -15,7 +15,6 @@ const (
 	maxCalls   = 1000     // functions that call one another
 	maxInit    = 64 << 20 // zeros between initial values
 	maxDepth   = 64       // nested blocks, braces and parentheses
-	maxShared  = 48 << 10 // bytes of an entry's static shared memory
 	maxLocal   = 512 << 10
 	maxConst   = 64 << 10
 	maxParam   = 32764
@@ -290,7 +289,7 @@ func (p *parser) defined() {
 
 // leave ends an entry or a function.
 func (p *parser) leave() {
-	p.entry, p.bytes[SharedSpace], p.bytes[LocalSpace], p.bytes[ParamSpace] = nil, 0, 0, 0
+	p.entry, p.bytes[LocalSpace], p.bytes[ParamSpace] = nil, 0, 0
 }
 
 // performance reads the directives between an entry's parameters and body.
@@ -423,6 +422,9 @@ func (p *parser) label() bool {
 func (p *parser) branchList(o *Operand) Operand {
 	for s := p.scope; s != nil; s = s.parent {
 		if list := s.lists[o.Label.Name]; list != nil {
+			for range list { // each is a way that the program may go
+				p.count(o.Pos)
+			}
 			return Operand{Kind: VectorOperand, Elems: list, Pos: o.Pos}
 		}
 	}

@@ -220,7 +220,7 @@ func TestParseErrors(t *testing.T) {
 		{"ret; } .global .attribute(.unified(1, 2)) .u32 x; .entry j() {", "5:27", "expected .managed"},
 		{"redux.sync.add.u32 r1, r1, -1;", "5:1", "needs .target sm_80 or higher"},
 		{"fence.proxy.alias;", "5:1", "needs .version 7.5"},
-		{".shared .b8 s[50000];", "5:13", "at most 49152"},
+		{".local .b8 s[600000];", "5:12", "at most 524288"},
 		{".local .u32 v = 1;", "5:13", "cannot have initial content"},
 		{"add.u32 r1, r1, 1/0;", "5:18", "division by zero"},
 		{"add.u32 r1, r1, " + strings.Repeat("(", 100) + "1;", "", "nested"},

@@ -266,13 +266,16 @@ func (p *parser) initialAddress(v *Var, to []byte, mask uint64) []byte {
 	return append(to, make([]byte, v.Type.Size())...)
 }
 
-// limit counts a variable's bytes against what its space holds.
+// limit counts a variable's bytes against what its space holds. Of shared memory an
+// entry takes what it uses of the module's variables: loading counts that.
 func (p *parser) limit(v *Var) {
-	most := [...]int64{SharedSpace: maxShared, LocalSpace: maxLocal, ConstSpace: maxConst, ParamSpace: maxParam, GlobalSpace: maxVarSize}[v.Space]
+	most := [...]int64{SharedSpace: maxVarSize, LocalSpace: maxLocal, ConstSpace: maxConst, ParamSpace: maxParam, GlobalSpace: maxVarSize}[v.Space]
 	align := int64(max(v.Align, v.Type.Size()))
 	end := (p.bytes[v.Space]+align-1)&^(align-1) + int64(v.Count)*int64(v.Type.Size())
 	if end > most {
 		fail(v.Pos, "%s takes .%s to %d bytes, at most %d are possible", v.Name, v.Space, end, most)
 	}
-	p.bytes[v.Space] = end
+	if v.Space != SharedSpace {
+		p.bytes[v.Space] = end
+	}
 }

@@ -44,6 +44,8 @@ func TestModuleErrors(t *testing.T) {
 		{"other architecture", 80, head("8.0", "sm_90a") + empty, abi.ErrorNoBinaryForGPU, "sm_90a"},
 		{"newer version", 80, head("8.7", "sm_80") + empty, abi.ErrorUnsupportedPTXVersion, "8.7"},
 		{"too much shared memory", 80, head("7.0", "sm_80") + ".visible .entry k()\n{\n\t.shared .b8 s[49153];\n\tret;\n}\n", abi.ErrorInvalidPTX, "shared"},
+		{"too much shared memory of the module", 80, head("7.0", "sm_80") + ".shared .b8 s[40000], t[40000];\n.visible .entry k()\n{\n\tst.shared.u8 [s], 1;\n\tst.shared.u8 [t], 1;\n\tret;\n}\n", abi.ErrorInvalidPTX, "80000 bytes"},
+		{"shared memory of which a kernel uses little", 80, head("7.0", "sm_80") + ".shared .b8 s[40000], t[40000];\n.visible .entry k()\n{\n\tst.shared.u8 [t], 1;\n\tret;\n}\n", abi.Success, ""},
 		{"too many parameters", 80, head("7.0", "sm_80") + ".visible .entry k(.param .b8 p[4097])\n{\n\tret;\n}\n", abi.ErrorInvalidPTX, "param"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -30,14 +30,14 @@ func (e *DecodeError) Error() string {
 func load(m *ptx.Module, mem *Memory, cc int, perturb uint64) (*Program, error) {
 	p := &Program{Kernels: map[string]*Kernel{}, Globals: map[string]Global{}, mem: mem, perturb: perturb}
 	addrs := map[*ptx.Var]uint64{}
-	shared := layout{}
+	shared := map[*ptx.Var]int{}
 	for _, v := range m.Vars {
 		var err error
 		switch v.Space {
 		case ptx.GlobalSpace, ptx.ConstSpace:
 			addrs[v], err = p.global(v, addrs)
 		case ptx.SharedSpace:
-			shared.place(v)
+			shared[v] = len(shared)
 		default:
 			err = fmt.Errorf("a .%s variable at module scope", v.Space)
 		}
@@ -47,7 +47,7 @@ func load(m *ptx.Module, mem *Memory, cc int, perturb uint64) (*Program, error) 
 		}
 	}
 	for _, e := range m.Entries {
-		k, err := p.kernel(e, addrs, m.Vars, cc)
+		k, err := p.kernel(e, addrs, shared, cc)
 		if err != nil {
 			p.unload()
 			return nil, err
@@ -132,36 +132,34 @@ func (l *layout) place(v *ptx.Var) {
 
 // decoder turns one entry into code.
 type decoder struct {
-	p      *Program
-	k      *Kernel
-	e      *ptx.Entry
-	c      *code
-	cc     int
-	addrs  map[*ptx.Var]uint64 // of global and const variables; offsets of the others
-	regs   []slot
-	defs   []int // how many instructions write each register
-	first  map[fill]slot
-	at     []int32 // where each instruction of the body begins in code.insts
-	text   strings.Builder
-	in     *ptx.Instr
-	form   *ptx.Form
-	guard  slot
-	guards uint32
-	carry  slot
-	forms  []*ptx.Form
-	rows   *rows
-	fixed  map[slot]bool // rows that are filled before the kernel or the block runs
-	fix    []int         // branches whose target is an index into the body
+	p       *Program
+	k       *Kernel
+	e       *ptx.Entry
+	c       *code
+	cc      int
+	globals map[*ptx.Var]uint64 // addresses of variables in global and constant memory
+	addrs   map[*ptx.Var]uint64 // offsets of variables in shared, local and parameter memory
+	regs    []slot
+	defs    []int // how many instructions write each register
+	first   map[fill]slot
+	at      []int32 // where each instruction of the body begins in code.insts
+	text    strings.Builder
+	in      *ptx.Instr
+	form    *ptx.Form
+	guard   slot
+	guards  uint32
+	carry   slot
+	forms   []*ptx.Form
+	rows    *rows
+	fixed   map[slot]bool // rows that are filled before the kernel or the block runs
+	fix     []int         // branches whose target is an index into the body
 }
 
-// kernel decodes an entry.
-func (p *Program) kernel(e *ptx.Entry, globals map[*ptx.Var]uint64, moduleVars []*ptx.Var, cc int) (*Kernel, error) {
+// kernel decodes an entry. shared numbers the module's variables in .shared.
+func (p *Program) kernel(e *ptx.Entry, globals map[*ptx.Var]uint64, shared map[*ptx.Var]int, cc int) (*Kernel, error) {
 	k := &Kernel{Name: e.Name, prog: p, MaxThreads: 1024}
-	d := &decoder{p: p, k: k, e: e, c: &k.code, cc: cc, addrs: map[*ptx.Var]uint64{}, first: map[fill]slot{}, fixed: map[slot]bool{}, carry: noSlot}
-	for v, a := range globals {
-		d.addrs[v] = a
-	}
-	if err := d.variables(moduleVars); err != nil {
+	d := &decoder{p: p, k: k, e: e, c: &k.code, cc: cc, globals: globals, addrs: map[*ptx.Var]uint64{}, first: map[fill]slot{}, fixed: map[slot]bool{}, carry: noSlot}
+	if err := d.variables(d.used(shared)); err != nil {
 		return nil, err
 	}
 	d.attributes()
@@ -207,6 +205,32 @@ func (d *decoder) note(in *ptx.Instr) {
 	from := int32(d.text.Len())
 	d.text.WriteString(in.String())
 	d.c.places = append(d.c.places, place{in.Pos, from, int32(d.text.Len())})
+}
+
+// used lists those of the module's variables that the entry names, in order: as
+// for ptxas, the others take none of its shared memory.
+func (d *decoder) used(shared map[*ptx.Var]int) []*ptx.Var {
+	var list []*ptx.Var
+	seen := map[*ptx.Var]bool{}
+	for _, in := range d.e.Body {
+		for i := range in.Args {
+			v := in.Args[i].Var
+			if _, ok := shared[v]; ok && !seen[v] {
+				seen[v] = true
+				list = append(list, v)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *ptx.Var) int { return shared[a] - shared[b] })
+	return list
+}
+
+// addr is where a variable is: of global and constant memory, or in its space.
+func (d *decoder) addr(v *ptx.Var) uint64 {
+	if a, ok := d.addrs[v]; ok {
+		return a
+	}
+	return d.globals[v]
 }
 
 // variables lays out parameters, shared and local memory.
@@ -476,7 +500,7 @@ func (d *decoder) source(o *ptx.Operand, t ptx.Type) (s slot, wide bool, err err
 		f.wide = wide
 		return d.filled(f), wide, nil
 	case ptx.VarOperand:
-		return d.constant(d.addrs[o.Var]+uint64(o.Off), wide), wide, nil
+		return d.constant(d.addr(o.Var)+uint64(o.Off), wide), wide, nil
 	}
 	return 0, false, fmt.Errorf("operand %s is not supported here", o.String())
 }

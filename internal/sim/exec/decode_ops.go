@@ -770,7 +770,7 @@ func (d *decoder) address(n *inst, o *ptx.Operand) {
 			n.wide |= wideA
 		}
 	case o.Var != nil:
-		v := d.addrs[o.Var] + uint64(o.Off)
+		v := d.addr(o.Var) + uint64(o.Off)
 		if n.mem.space == ptx.GenericSpace {
 			switch o.Var.Space {
 			case ptx.SharedSpace:
@@ -858,7 +858,7 @@ func decodeLd(d *decoder) error {
 
 // loadParam reads parameters at a fixed place: rows that are filled once.
 func (d *decoder) loadParam(t ptx.Type, elems []ptx.Operand, at *ptx.Operand) error {
-	off := int64(d.addrs[at.Var]) + at.Off
+	off := int64(d.addr(at.Var)) + at.Off
 	for i := range elems {
 		o, size := &elems[i], t.Size()
 		if o.Kind != ptx.RegOperand {

@@ -721,3 +721,23 @@ ld.param.u64 {l0}, [out]; mov.b64 l1, 0x0123456789abcdef; mov.b16 h1, 0xfeed; mo
 		}
 	}
 }
+
+// TestModuleShared: of the module's variables in shared memory, a kernel has those
+// that it names, and they begin where its shared memory does.
+func TestModuleShared(t *testing.T) {
+	d := newDevice(t, `
+.shared .align 16 .b8 a[30000];
+.shared .b8 unused[200000];
+.shared .b32 b[4];
+.entry one(.param .u64 out) { .reg .b64 l; .reg .b32 r; ld.param.u64 l, [out]; mov.u32 r, b; st.global.u32 [l], r; }
+.entry two(.param .u64 out) { .reg .b64 l; .reg .b32 r; ld.param.u64 l, [out]; st.shared.u32 [b], 7; mov.u32 r, a; st.global.u32 [l], r; mov.u32 r, b; st.global.u32 [l+4], r; }`)
+	out := buffer(d, "out", []uint32{9, 9})
+	d.must("one", 1, 1, out)
+	if got, bytes := read[uint32](d, out, 1)[0], d.prog.Kernels["one"].StaticShared; got != 0 || bytes != 16 {
+		t.Errorf("b is at %d of %d bytes, want 0 of 16", got, bytes)
+	}
+	d.must("two", 1, 1, out)
+	if got, bytes := read[uint32](d, out, 2), d.prog.Kernels["two"].StaticShared; got[0] != 0 || got[1] != 30000 || bytes != 30016 {
+		t.Errorf("a and b are at %d of %d bytes, want 0 and 30000 of 30016", got, bytes)
+	}
+}

@@ -58,7 +58,12 @@ func hostile() []hostileCase {
 		{name: "nearly without end, very many blocks", src: entry("mov.u32 %r1, 0;\nL: add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"), grid: 1<<31 - 1, want: "the launch's blocks have run for longer"},
 		{name: "a wait without end", src: entry("mov.u32 %r1, %tid.x; setp.ne.u32 %p1, %r1, 0; @%p1 bra L; barrier.sync 0, 64;\nL:"), block: 32, want: "deadlock"},
 		{name: "too much shared memory", src: entry(".shared .b8 s[4294967296];"), want: "dimension"},
-		{name: "too much shared memory in parts", src: entry(".shared .b8 s[40000]; .shared .b8 t[40000];"), want: "at most 49152"},
+		{name: "too much shared memory in parts", src: entry(".shared .b8 s[200000]; .shared .b8 t[200000];"), want: "400000 bytes of shared memory (at most"},
+		{name: "shared memory of many kernels", src: header + sharing(4000)},
+		{name: "global variables of many kernels", src: header + naming(20000)},
+		{name: "a branch by index to thousands of places, thousands of times", src: entry("L: T: .branchtargets " + strings.Repeat("L, ", 20000) + "L;\n" + strings.Repeat("brx.idx %r1, T;\n", 2000)), want: "more than 524288 instructions"},
+		{name: "loops around loops", src: entry(".reg .b32 %z<20000>; setp.ne.u32 %p1, 0, 0;\n" + ladder(20000))},
+		{name: "every jump goes back", src: entry(".reg .b32 %z<20000>; " + backwards(20000))},
 		{name: "gigabytes of local memory", src: entry(".local .b8 l[2000000000];"), want: "at most 524288"},
 		{name: "a product of dimensions that overflows", src: header + ".global .b8 v[2000000000][2000000000][2000000000];", want: "too large"},
 		{name: "gigabytes of global memory", src: header + ".global .b8 v[2000000000];\n.visible .entry k() { ret; }", want: "memory"},
@@ -111,6 +116,43 @@ func doubling(n int, last string) string {
 		text += fmt.Sprintf(".func f%d() { call f%d; call f%d; }\n", i, i+1, i+1)
 	}
 	return text + ".func f() { call f0; }"
+}
+
+// sharing is n kernels that use one each of n variables in shared memory.
+func sharing(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ".shared .b8 s%d[40000];\n.visible .entry k%d() { .reg .b32 %%r; mov.u32 %%r, s%d; ret; }\n", i, i, i)
+	}
+	return b.String()
+}
+
+// naming is n kernels that name one each of n variables in global memory.
+func naming(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ".global .b8 g%d;\n.visible .entry k%d() { .reg .b64 %%r; mov.u64 %%r, g%d; ret; }\n", i, i, i)
+	}
+	return b.String()
+}
+
+// ladder is n blocks each of which may go back two.
+func ladder(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "L%d: mov.b32 %%z%d, %%z%d; @%%p1 bra L%d;\n", i, i, i*17%n, max(i-2, 0))
+	}
+	return b.String()
+}
+
+// backwards is n blocks in the reverse of the order in which they run.
+func backwards(n int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "bra L%d;\nL0: ret;\n", n-1)
+	for i := 1; i < n; i++ {
+		fmt.Fprintf(&b, "L%d: mov.b32 %%z%d, %%z%d; bra L%d;\n", i, i, i*17%n, i-1)
+	}
+	return b.String()
 }
 
 // deep is n functions that call the next one.

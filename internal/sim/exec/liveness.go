@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -33,6 +34,19 @@ type bitset []uint64
 func (b bitset) has(i int) bool { return b[i/64]>>(i%64)&1 != 0 }
 func (b bitset) add(i int)      { b[i/64] |= 1 << (i % 64) }
 
+// each calls f for what is in the set.
+func (b bitset) each(f func(i int)) { b.news(make(bitset, len(b)), f) }
+
+// news calls f for what is in the set and not in seen, and puts it there.
+func (b bitset) news(seen bitset, f func(i int)) {
+	for w, v := range b {
+		for v &^= seen[w]; v != 0; v &= v - 1 {
+			f(64*w + bits.TrailingZeros64(v))
+		}
+		seen[w] |= b[w]
+	}
+}
+
 // registerLives analyses the entry, whose instructions have the given forms.
 func registerLives(e *ptx.Entry, forms []*ptx.Form) (*lives, error) {
 	blocks := bodyBlocks(e)
@@ -49,28 +63,31 @@ func registerLives(e *ptx.Entry, forms []*ptx.Form) (*lives, error) {
 			l.instr(b, e.Body[j], forms[j], j)
 		}
 	}
-	flowBack(blocks)
-	for i := range blocks {
-		b := &blocks[i]
-		for r := range e.Regs {
-			if b.in.has(r) {
-				l.from[r] = min(l.from[r], b.from)
-				l.to[r] = max(l.to[r], b.from)
-			}
-			if b.out.has(r) {
-				l.from[r] = min(l.from[r], b.to-1)
-				l.to[r] = max(l.to[r], b.to-1)
-			}
-		}
+	if !flowBack(blocks, words) {
+		return nil, &DecodeError{e.Pos, e.Name, fmt.Sprintf("the branches between its %d blocks of instructions are more entangled than the simulated device takes", len(blocks))}
 	}
+	l.extend(blocks, words)
 	if len(blocks) > 0 {
-		for r := range e.Regs {
-			if blocks[0].in.has(r) {
-				l.undefined = append(l.undefined, r)
-			}
-		}
+		blocks[0].in.each(func(r int) { l.undefined = append(l.undefined, r) })
 	}
 	return l, nil
+}
+
+// extend makes lives reach to the starts and ends of blocks at which registers
+// hold values. Of the blocks in order, the first for each register is the earliest.
+func (l *lives) extend(blocks []bodyBlock, words int) {
+	seen := make(bitset, words)
+	for i := range blocks {
+		b := &blocks[i]
+		b.in.news(seen, func(r int) { l.from[r] = min(l.from[r], b.from) })
+		b.out.news(seen, func(r int) { l.from[r] = min(l.from[r], b.to-1) })
+	}
+	clear(seen)
+	for i := len(blocks) - 1; i >= 0; i-- {
+		b := &blocks[i]
+		b.out.news(seen, func(r int) { l.to[r] = max(l.to[r], b.to-1) })
+		b.in.news(seen, func(r int) { l.to[r] = max(l.to[r], b.from) })
+	}
 }
 
 // instr notes what an instruction reads and writes. A guarded write leaves the
@@ -187,12 +204,21 @@ func targets(in *ptx.Instr) []int {
 	return list
 }
 
-// flowBack finds what is live at each block's start and end.
-func flowBack(blocks []bodyBlock) {
+// mostFlow bounds the words of sets that flowBack looks at, against control flow
+// that is made to keep it busy.
+const mostFlow = 1 << 29
+
+// flowBack finds what is live at each block's start and end; it reports whether
+// that could be done.
+func flowBack(blocks []bodyBlock, words int) bool {
+	order, left := afterSuccessors(blocks), mostFlow
 	for changed := true; changed; {
 		changed = false
-		for i := len(blocks) - 1; i >= 0; i-- {
+		for _, i := range order {
 			b := &blocks[i]
+			if left -= words * (1 + len(b.next)); left < 0 {
+				return false
+			}
 			for _, n := range b.next {
 				for w, v := range blocks[n].in {
 					b.out[w] |= v
@@ -205,7 +231,39 @@ func flowBack(blocks []bodyBlock) {
 				}
 			}
 		}
+		slices.Reverse(order) // the way back takes along what goes around many loops
 	}
+	return true
+}
+
+// afterSuccessors is an order of the blocks in which each comes after those that
+// it leads to, but for loops, whatever their order in the text is.
+func afterSuccessors(blocks []bodyBlock) []int {
+	type visit struct{ block, next int }
+	var order []int
+	var stack []visit
+	seen := make([]bool, len(blocks))
+	for root := range blocks {
+		if seen[root] {
+			continue
+		}
+		seen[root] = true
+		stack = append(stack, visit{root, 0})
+		for len(stack) > 0 {
+			top := &stack[len(stack)-1]
+			if top.next == len(blocks[top.block].next) {
+				order = append(order, top.block)
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			n := blocks[top.block].next[top.next]
+			if top.next++; !seen[n] {
+				seen[n] = true
+				stack = append(stack, visit{n, 0})
+			}
+		}
+	}
+	return order
 }
 
 // rows gives out slots while the body is decoded in order, and takes back
