@@ -37,12 +37,12 @@ type Options struct {
 	CountsTo io.Writer
 }
 
-// driverVersion is the CUDA version that the simulated device reports: 12.4,
-// whose assembler reads PTX up to ISA 8.4.
-const driverVersion = 12040
+// driverVersion is the CUDA version that the simulated device reports: 13.0,
+// whose assembler reads PTX up to ISA 9.0.
+const driverVersion = 13000
 
 var (
-	maxISA          = ptx.Version{Major: 8, Minor: 4}
+	maxISA          = ptx.Version{Major: 9, Minor: 0}
 	capabilityTable = map[int]*capability{75: &capability75, 80: &capability80, 90: &capability90}
 )
 
