@@ -12,10 +12,11 @@
 // blocks declare. Registers exist once an instruction names them.
 //
 // Device functions are read, and their bodies put in the places of their calls,
-// so that a Module has entries only.
+// so that a Module has entries only. Those that call themselves, or are called
+// through a register, stand once behind the entry's body, which gets a stack.
 //
-// Not supported: recursion, calls through a register and of functions of other
-// modules (but __assertfail, which traps), textures and surfaces, wmma, video
-// instructions, 32-bit addresses, and warp instructions without .sync. Comments
-// and directives for debuggers are passed over.
+// Not supported: functions of other modules (but __assertfail, which traps),
+// textures and surfaces, wmma, video instructions, 32-bit addresses, and warp
+// instructions without .sync. Comments and directives for debuggers are passed
+// over.
 package ptx

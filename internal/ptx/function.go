@@ -1,13 +1,13 @@
 package ptx
 
 import (
+	"fmt"
 	"slices"
 )
 
 // Device functions. The simulated device has no stack of calls: when a module has
 // been read, the body of a function stands in the place of each call of it, with
-// registers and labels of its own. So a function may not call itself, and calls
-// name the function.
+// registers and labels of its own. Where that cannot be, it is a routine (see there).
 //
 // What a function takes and returns in .param is memory of the thread, as .local is:
 // such variables are in .local here, and ld.param and st.param of them ld.local and
@@ -22,6 +22,7 @@ type function struct {
 	defined  bool // it has a body
 	inlined  bool // its own calls have been replaced
 	inlining bool
+	routine  bool // it calls itself, or its address is taken
 }
 
 // A formal is one of a function's parameters or results: a variable or a register.
@@ -45,9 +46,11 @@ func (f formal) typ() Type {
 	return f.v.Type
 }
 
-// A call is what a call instruction names.
+// A call is what a call instruction names. Where a register has the function's
+// address, fn is only declared.
 type call struct {
 	fn            *function
+	target        *Reg
 	pos           Pos
 	results, args []Operand
 }
@@ -148,9 +151,10 @@ func (p *parser) passed(v *Var) {
 
 // arguments reads a .param declaration in a body: what a call takes or returns.
 func (p *parser) arguments() {
-	base := p.variableType(p.space())
+	base, bytes := p.variableType(p.space()), p.bytes[ParamSpace]
 	for more := true; more; more = p.accept(",") {
 		p.passed(p.declarator(base))
+		p.bytes[ParamSpace] = bytes // the limit is for what one function takes
 	}
 	p.expect(";")
 }
@@ -192,12 +196,19 @@ func (p *parser) call(in *Instr) {
 	case *function:
 		c.fn = what
 	case *Reg:
-		fail(pos, "calls through a register are not supported: call the function by its name")
+		c.target = what
 	default:
 		fail(pos, "there is no function %s", name)
 	}
 	if p.accept(",") {
 		c.args = p.actuals()
+	}
+	if c.target != nil {
+		p.expect(",")
+		c.fn = p.prototype()
+		if c.target.Type.Bits() != 64 {
+			fail(pos, "register %s is .%s: a function's address has 64 bits", name, c.target.Type)
+		}
 	}
 	p.expect(";")
 	p.match(c, "argument", c.args, c.fn.params)
@@ -206,6 +217,53 @@ func (p *parser) call(in *Instr) {
 		p.calls = map[*Instr]*call{}
 	}
 	p.calls[in] = c
+}
+
+// prototype passes the name of what a call through a register calls: of a
+// .callprototype or of .calltargets.
+func (p *parser) prototype() *function {
+	pos := p.tok.pos
+	name := p.name("a prototype's name")
+	for s := p.scope; s != nil; s = s.parent {
+		if f := s.prototypes[name]; f != nil {
+			return f
+		}
+	}
+	fail(pos, "there is no .callprototype and are no .calltargets %s before this", name)
+	return nil
+}
+
+// callPrototype reads the rest of a .callprototype, and callTargets that of
+// .calltargets, of which all are of one kind.
+func (p *parser) callPrototype() *function {
+	f := &function{entry: &Entry{Name: "the function"}}
+	vars := p.entry.Vars
+	p.unnamed = 1
+	p.push()
+	defer func() { p.pop(); p.entry.Vars, p.unnamed = vars, 0 }()
+	if p.is("(") {
+		f.results = p.formals()
+	}
+	p.name("_")
+	if p.is("(") {
+		f.params = p.formals()
+	}
+	p.accept(".noreturn")
+	p.expect(";")
+	return f
+}
+
+func (p *parser) callTargets() (f *function) {
+	for more := true; more; more = p.accept(",") {
+		pos := p.tok.pos
+		name := p.name("a function's name")
+		if f, _ = p.lookup(pos, name).(*function); f == nil {
+			fail(pos, "there is no function %s", name)
+		}
+		p.number(f)
+	}
+	p.expect(";")
+	return f
 }
 
 func (p *parser) actuals() []Operand {
@@ -229,16 +287,32 @@ func (p *parser) match(c *call, what string, actuals []Operand, formals []formal
 	for i, f := range formals {
 		switch a := &actuals[i]; {
 		case a.Kind == VarOperand && f.r == nil && p.passes[a.Var] && a.Off == 0:
-			if size := (formal{v: a.Var}).size(); size != f.size() {
-				fail(a.Pos, "%s %d of %s has %d bytes, %s has %d", what, i+1, name, f.size(), a.Var.Name, size)
+			if !a.Var.passesAs(f.v) {
+				fail(a.Pos, "%s %d of %s is %s, %s is %s", what, i+1, name, f.v.passing(), a.Var.Name, a.Var.passing())
 			}
-			a.Var.Align = max(a.Var.Align, f.v.Align)
 		case a.Kind == RegOperand && a.Reg.Type.Size() != f.size():
 			fail(a.Pos, "%s %d of %s has %d bytes, register %s is .%s", what, i+1, name, f.size(), a.Reg.Name, a.Reg.Type)
 		case f.r == nil && f.v.Array, a.Kind == VarOperand:
 			fail(a.Pos, "%s %d of %s: %s is no variable in .param that the body declares", what, i+1, name, a)
 		}
 	}
+}
+
+// passesAs says whether a variable may be what a call passes for another.
+func (v *Var) passesAs(f *Var) bool {
+	same := v.Type == f.Type || !v.Array && v.Type.Bits() > 8 && holds(v.Type, f.Type, false)
+	return same && v.Array == f.Array && v.Count == f.Count && v.align() == f.align()
+}
+
+func (v *Var) align() int { return max(v.Align, v.Type.Size()) }
+
+// passing describes a variable as an argument.
+func (v *Var) passing() string {
+	s := fmt.Sprintf(".align %d .%s", v.align(), v.Type)
+	if v.Array {
+		s += fmt.Sprintf("[%d]", v.Count)
+	}
+	return s
 }
 
 // inline replaces the calls in the entries.
@@ -249,6 +323,7 @@ func (p *parser) inline() {
 	for _, e := range p.m.Entries {
 		n := len(e.Vars)
 		p.replaceCalls(e)
+		p.link(e)
 		own := map[*Var]*Var{} // a function's variables have names in each entry that calls it
 		for i, v := range e.Vars[n:] {
 			copied := *v
@@ -328,6 +403,13 @@ type expansion struct {
 // insert appends what a call stands for.
 func (x *expansion) insert(in *Instr, c *call) {
 	f := c.fn
+	if f.defined && c.target == nil {
+		x.p.expandFunction(f, c.pos)
+	}
+	if f.routine || c.target != nil {
+		x.body = append(x.body, in)
+		return
+	}
 	over := &Label{Name: "$over_" + f.entry.Name, Pos: in.Pos}
 	if in.Guard != nil {
 		around := branchTo(over, in.Pos)
@@ -350,18 +432,6 @@ func (x *expansion) insert(in *Instr, c *call) {
 // function appends a function's body with what passes its arguments and results.
 func (x *expansion) function(c *call) {
 	f := c.fn
-	if f.inlining {
-		fail(c.pos, "%s calls itself: recursive functions are not supported", f.entry.Name)
-	}
-	if !f.inlined {
-		if x.p.depth++; x.p.depth > maxCalls {
-			fail(c.pos, "calls nested more than %d deep", maxCalls)
-		}
-		f.inlining = true
-		x.p.replaceCalls(f.entry)
-		f.inlining, f.inlined = false, true
-		x.p.depth--
-	}
 	if x.p.copies += 1 + len(f.entry.Body) + len(f.entry.Regs) + len(f.entry.Vars) + len(f.entry.Labels); x.p.copies > maxCopies {
 		fail(c.pos, "the functions that are called have more than %d instructions, registers, variables and labels in the places of their calls", maxCopies)
 	}
@@ -391,6 +461,23 @@ func (x *expansion) function(c *call) {
 	}
 	for i, r := range f.results {
 		x.pass(c.pos, r, &c.results[i], false)
+	}
+}
+
+// expandFunction replaces the calls in a function, once. One that it is under way in
+// calls itself.
+func (p *parser) expandFunction(f *function, pos Pos) {
+	switch {
+	case f.inlining:
+		f.routine = true
+	case !f.inlined:
+		if p.depth++; p.depth > maxCalls {
+			fail(pos, "calls nested more than %d deep", maxCalls)
+		}
+		f.inlining = true
+		p.replaceCalls(f.entry)
+		f.inlining, f.inlined = false, true
+		p.depth--
 	}
 }
 
@@ -476,6 +563,9 @@ func (x *expansion) copied(in *Instr) *Instr {
 	c := *in
 	c.Guard = x.reg(in.Guard)
 	c.Args = x.operands(in.Args)
+	if to := x.p.calls[in]; to != nil {
+		x.p.calls[&c] = &call{fn: to.fn, target: x.reg(to.target), pos: to.pos, results: x.operands(to.results), args: x.operands(to.args)}
+	}
 	return &c
 }
 

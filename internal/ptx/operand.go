@@ -81,7 +81,8 @@ func (p *parser) named(o *Operand, name string) {
 		}
 		return
 	case *function:
-		fail(o.Pos, "the address of a function (%s) is not supported: call it by its name", name)
+		o.Kind, o.Imm = IntOperand, p.number(what)
+		return
 	}
 	if r := p.element(o.Pos, name); r != nil {
 		o.Kind, o.Reg = RegOperand, r

@@ -1,6 +1,7 @@
 package ptx
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,9 +64,11 @@ type parser struct {
 	orders  map[string][]string // the modifiers of mnemonics that have them in another order than the table, in its order
 	copies  int                 // of what functions consist of
 
+	unnamed    int              // in a prototype, where "_" is a name: how many there were
 	inFunction bool             // what is being read is a function's
 	passes     map[*Var]bool    // variables that calls take or return
 	calls      map[*Instr]*call // what the call instructions name
+	addressed  []*function      // whose addresses are taken
 }
 
 // scope is a block's names.
@@ -75,6 +78,8 @@ type scope struct {
 	ranges map[string]regRange // by prefix
 	labels map[string]*Label
 	lists  map[string][]Operand // of labels, by .branchtargets
+
+	prototypes map[string]*function // by .callprototype and .calltargets
 }
 
 // regRange is a declaration such as .reg .f32 %f<12>. Registers are made when
@@ -126,6 +131,10 @@ func (p *parser) expect(text string) {
 
 // name passes an identifier.
 func (p *parser) name(what string) string {
+	if p.unnamed > 0 && p.accept("_") {
+		p.unnamed++
+		return fmt.Sprint("_", p.unnamed)
+	}
 	if p.tok.kind != tokWord || !isIdentifier(p.tok.text) {
 		p.fail("got %v, expected %s", p.tok, what)
 	}
@@ -339,7 +348,7 @@ func (p *parser) push() {
 	if p.depth++; p.depth > maxDepth {
 		p.fail("blocks nested more than %d deep", maxDepth)
 	}
-	p.scope = &scope{parent: p.scope, names: map[string]any{}, ranges: map[string]regRange{}, labels: map[string]*Label{}, lists: map[string][]Operand{}}
+	p.scope = &scope{parent: p.scope, names: map[string]any{}, ranges: map[string]regRange{}, labels: map[string]*Label{}, lists: map[string][]Operand{}, prototypes: map[string]*function{}}
 }
 
 func (p *parser) pop() { p.depth, p.scope = p.depth-1, p.scope.parent }
@@ -380,8 +389,6 @@ func (p *parser) statement() {
 	case ".param":
 		p.arguments()
 		return
-	case ".callprototype", ".calltargets":
-		p.fail("calls through a register are not supported: call the function by its name")
 	}
 	if p.debugDirective() {
 		return
@@ -407,6 +414,16 @@ func (p *parser) label() bool {
 	_, label := p.scope.labels[t.text]
 	if _, list := p.scope.lists[t.text]; label || list {
 		fail(t.pos, "label %s is declared twice", t.text)
+	}
+	switch {
+	case p.scope.prototypes[t.text] != nil:
+		fail(t.pos, "label %s is declared twice", t.text)
+	case p.accept(".callprototype"):
+		p.scope.prototypes[t.text] = p.callPrototype()
+		return true
+	case p.accept(".calltargets"):
+		p.scope.prototypes[t.text] = p.callTargets()
+		return true
 	}
 	if p.accept(".branchtargets") {
 		p.scope.lists[t.text] = p.branchTargets()

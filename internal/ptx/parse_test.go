@@ -182,7 +182,7 @@ func TestParseErrors(t *testing.T) {
 		{"slct.f32.s32.f64 f1, f2, f3, r1;", "5:1", "after slct.f32.s32: got .f64"},
 		{"set.u32.and.lt.f32.s32 r1, f1, f2, r1;", "5:1", "after set: got .u32"},
 		{"call foo;", "5:6", "there is no function foo"},
-		{"call r1, (r2);", "5:6", "calls through a register"},
+		{"call r1, (r2), P;", "5:16", "no .callprototype"},
 		{"brx.idx r1, L; L:", "5:13", "no list of labels"},
 		{"T: .branchtargets L; brx.idx r1, T;", "5:19", "there is no label L"},
 		{"T: .branchtargets L; T: L: ret;", "5:22", "label T is declared twice"},

@@ -246,7 +246,12 @@ func (p *parser) initialAddress(v *Var, to []byte, mask uint64) []byte {
 	if a.Generic = p.accept("generic"); a.Generic {
 		p.expect("(")
 	}
-	a.Var, _ = p.lookup(p.tok.pos, p.tok.text).(*Var)
+	what := p.lookup(p.tok.pos, p.tok.text)
+	if f, ok := what.(*function); ok && mask == 0 && !a.Generic && v.Type == U64 {
+		p.advance()
+		return binary.LittleEndian.AppendUint64(to, p.number(f))
+	}
+	a.Var, _ = what.(*Var)
 	if a.Var == nil || a.Var.Space != GlobalSpace && a.Var.Space != ConstSpace {
 		p.fail("got %v, expected a constant or a variable in .global or .const", p.tok)
 	}

@@ -16,12 +16,16 @@ type program struct {
 	text      strings.Builder
 	labels    int
 	functions *functions
+	inside    bool // of a function
 }
 
-// The functions that a program calls, as PTX and as Go. Each has four parameters.
+// The functions that a program calls, as PTX and as Go. Each has four parameters, and
+// how deep it may call more.
 type functions struct {
 	text   strings.Builder
-	models []func(s *state)
+	models []func(s *state, depth uint32)
+
+	declared string
 }
 
 // programRegisters are what a program, or a function, declares.
@@ -30,14 +34,14 @@ const programRegisters = ".reg .pred %q<3>; .reg .b32 %r<4>; .reg .b32 %t<3>; .r
 type state [4]uint32
 
 // block writes statements and returns what they do.
-func (p *program) block(depth int) func(s *state) {
-	var steps []func(s *state)
+func (p *program) block(depth int) func(s *state, n uint32) {
+	var steps []func(s *state, n uint32)
 	for range 1 + p.r.IntN(4) {
 		steps = append(steps, p.statement(depth))
 	}
-	return func(s *state) {
+	return func(s *state, n uint32) {
 		for _, f := range steps {
-			f(s)
+			f(s, n)
 		}
 	}
 }
@@ -46,7 +50,7 @@ func (p *program) line(format string, args ...any) { fmt.Fprintf(&p.text, format
 
 func (p *program) label() int { p.labels++; return p.labels }
 
-func (p *program) statement(depth int) func(s *state) {
+func (p *program) statement(depth int) func(s *state, n uint32) {
 	a, b, c := p.r.IntN(4), p.r.IntN(4), p.r.Uint32N(64)
 	kind := p.r.IntN(10)
 	if depth == 0 {
@@ -55,16 +59,16 @@ func (p *program) statement(depth int) func(s *state) {
 	switch kind {
 	case 0:
 		p.line("add.u32 %%r%d, %%r%d, %d;", a, b, c)
-		return func(s *state) { s[a] = s[b] + c }
+		return func(s *state, n uint32) { s[a] = s[b] + c }
 	case 1:
 		p.line("xor.b32 %%r%d, %%r%d, %%r%d;", a, a, b)
-		return func(s *state) { s[a] ^= s[b] }
+		return func(s *state, n uint32) { s[a] ^= s[b] }
 	case 2:
 		p.line("mad.lo.u32 %%r%d, %%r%d, %d, %%r%d;", a, b, c|1, a)
-		return func(s *state) { s[a] += s[b] * (c | 1) }
+		return func(s *state, n uint32) { s[a] += s[b] * (c | 1) }
 	case 3: // a guarded instruction
 		p.line("and.b32 %%t1, %%r%d, %d; setp.gt.u32 %%q1, %%t1, %d; @%%q1 sub.u32 %%r%d, %%r%d, 3;", b, c, c/2, a, a)
-		return func(s *state) {
+		return func(s *state, n uint32) {
 			if s[b]&c > c/2 {
 				s[a] -= 3
 			}
@@ -73,7 +77,7 @@ func (p *program) statement(depth int) func(s *state) {
 		l, m := p.label(), p.label()
 		p.line("and.b32 %%t1, %%r%d, %d; setp.eq.u32 %%q1, %%t1, 0; @%%q1 bra L%d;", a, c, l)
 		yes := p.block(depth - 1)
-		no := func(*state) {}
+		no := func(*state, uint32) {}
 		if kind == 4 {
 			p.line("bra L%d;\nL%d:", m, l)
 			no = p.block(depth - 1)
@@ -81,11 +85,11 @@ func (p *program) statement(depth int) func(s *state) {
 		} else {
 			p.line("L%d:", l)
 		}
-		return func(s *state) {
+		return func(s *state, n uint32) {
 			if s[a]&c != 0 {
-				yes(s)
+				yes(s, n)
 			} else {
-				no(s)
+				no(s, n)
 			}
 		}
 	case 6: // a loop that runs up to seven times, with a break
@@ -97,9 +101,9 @@ func (p *program) statement(depth int) func(s *state) {
 		} else {
 			p.line("and.b32 %%t1, %%r%d, 31; setp.eq.u32 %%q1, %%t1, 5; selp.u32 %%t1, 1, 0, %%q1;\nT%d: .branchtargets L%d, L%d;\nbrx.idx %%t1, T%d;\nL%d:", b, l, l, m, l, m)
 		}
-		return func(s *state) {
-			for n := s[a] & 7; n != 0; n-- {
-				if body(s); s[b]&31 == 5 {
+		return func(s *state, n uint32) {
+			for left := s[a] & 7; left != 0; left-- {
+				if body(s, n); s[b]&31 == 5 {
 					return
 				}
 			}
@@ -107,14 +111,14 @@ func (p *program) statement(depth int) func(s *state) {
 	case 7: // one of several blocks, by an index
 		l, out := p.label(), p.label()
 		p.line("and.b32 %%t1, %%r%d, 3;\nT%d: .branchtargets L%d_0, L%d_1, L%d, L%d_2;\nbrx.idx %%t1, T%d;", a, l, l, l, out, l, l)
-		models := [4]func(*state){2: func(*state) {}}
+		models := [4]func(*state, uint32){2: func(*state, uint32) {}}
 		for i, at := range []int{0, 1, 3} {
 			p.line("L%d_%d:", l, i)
 			models[at] = p.block(depth - 1)
 			p.line("bra L%d;", out)
 		}
 		p.line("L%d:", out)
-		return func(s *state) { models[s[a]&3](s) }
+		return func(s *state, n uint32) { models[s[a]&3](s, n) }
 	case 8:
 		return p.call(depth - 1)
 	default: // out-of-line code, which runs before what textually precedes it
@@ -122,17 +126,18 @@ func (p *program) statement(depth int) func(s *state) {
 		p.line("setp.lt.s32 %%q1, %%r%d, %%r%d; @!%%q1 bra L%d; bra L%d;\nL%d:", a, b, m, l, l)
 		yes := p.block(depth - 1)
 		p.line("L%d:", m)
-		return func(s *state) {
+		return func(s *state, n uint32) {
 			if int32(s[a]) < int32(s[b]) {
-				yes(s)
+				yes(s, n)
 			}
 		}
 	}
 }
 
 // call calls a function, under a guard, with two of the registers in memory and two as
-// they are, and gets its results so.
-func (p *program) call(depth int) func(s *state) {
+// they are, and gets its results so. It may be one that is being written: in a function
+// that depth bounds.
+func (p *program) call(depth int) func(s *state, n uint32) {
 	if p.functions == nil {
 		p.functions = &functions{}
 	}
@@ -142,36 +147,50 @@ func (p *program) call(depth int) func(s *state) {
 	} else {
 		i = p.function(depth)
 	}
-	a, model := p.r.IntN(4), p.functions.models[i]
-	p.line("setp.gt.u32 %%q2, %%r%d, 99;", a)
+	a, inside := p.r.IntN(4), p.inside
+	p.line("setp.gt.u32 %%q2, %%r%d, 99; mov.u32 %%t2, 2;", a)
+	if inside {
+		p.line("setp.gt.and.u32 %%q2, depth, 0, %%q2; sub.u32 %%t2, depth, 1;")
+	}
 	p.line("{ .param .align 8 .b8 in[8]; .param .align 8 .b8 out[8]; st.param.b32 [in], %%r0; st.param.b32 [in+4], %%r1;")
-	p.line("@%%q2 call (out, %%r2, %%r3), f%d, (in, %%r2, %%r3);", i)
+	target, tail := fmt.Sprintf("f%d", i), ""
+	if p.r.IntN(4) == 0 {
+		p.line(".reg .b64 %%to; mov.u64 %%to, f%d; P: .callprototype (.param .align 8 .b8 _[8], .reg .b32 _, .reg .b32 _) _ (.param .align 8 .b8 _[8], .reg .b32 _, .reg .b32 _, .param .b32 _);", i)
+		target, tail = "%to", ", P"
+	}
+	p.line("@%%q2 call (out, %%r2, %%r3), %s, (in, %%r2, %%r3, %%t2)%s;", target, tail)
 	p.line("@%%q2 ld.param.v2.b32 {%%r0, %%r1}, [out]; }")
-	return func(s *state) {
-		if s[a] > 99 {
-			model(s)
+	return func(s *state, n uint32) {
+		switch {
+		case s[a] <= 99:
+		case !inside:
+			p.functions.models[i](s, 2)
+		case n > 0:
+			p.functions.models[i](s, n-1)
 		}
 	}
 }
 
 // function writes a new function, which in some threads returns at once.
 func (p *program) function(depth int) int {
-	f := &program{r: p.r, functions: p.functions}
-	a := p.r.IntN(4)
+	f := &program{r: p.r, functions: p.functions, inside: true}
+	a, i := p.r.IntN(4), len(p.functions.models)
+	p.functions.models = append(p.functions.models, nil)
 	model := f.block(depth)
-	i := len(p.functions.models)
-	p.functions.models = append(p.functions.models, func(s *state) {
+	p.functions.models[i] = func(s *state, n uint32) {
 		if saved := s[a]; saved&7 != 0 {
-			model(s)
+			model(s, n)
 			s[1] += saved
 		}
-	})
+	}
 	t := &p.functions.text
-	fmt.Fprintf(t, ".func (.param .align 8 .b8 out[8], .reg .b32 o2, .reg .b32 o3) f%d(.param .align 8 .b8 in[8], .reg .b32 i2, .reg .b32 i3)\n{\n%s", i, programRegisters)
-	fmt.Fprintf(t, ".local .b32 saved; .reg .b64 %%d; mov.u64 %%d, in; ld.param.b32 %%r0, [in]; ld.param.b32 %%r1, [%%d+4]; mov.b32 %%r2, i2; mov.b32 %%r3, i3;\n")
+	head := fmt.Sprintf(".func (.param .align 8 .b8 out[8], .reg .b32 o2, .reg .b32 o3) f%d(.param .align 8 .b8 in[8], .reg .b32 i2, .reg .b32 i3, .param .b32 n)", i)
+	fmt.Fprintf(t, "%s\n{\n%s", head, programRegisters)
+	fmt.Fprintf(t, ".local .b32 saved; .reg .b32 depth; .reg .b64 %%d; mov.u64 %%d, in; ld.param.b32 depth, [n]; ld.param.b32 %%r0, [in]; ld.param.b32 %%r1, [%%d+4]; mov.b32 %%r2, i2; mov.b32 %%r3, i3;\n")
 	results := "st.param.b32 [out], %r0; st.param.b32 [out+4], %r1; mov.b32 o2, %r2; mov.b32 o3, %r3;"
 	fmt.Fprintf(t, "and.b32 %%t1, %%r%d, 7; setp.ne.u32 %%q1, %%t1, 0; st.local.u32 [saved], %%r%d;\n%s\n@!%%q1 ret;\n", a, a, results)
 	fmt.Fprintf(t, "%s\nld.local.u32 %%t1, [saved]; add.u32 %%r1, %%r1, %%t1; %s\nret;\n}\n", f.text.String(), results)
+	p.functions.declared += head + ";\n"
 	return i
 }
 
@@ -181,7 +200,7 @@ func TestRandomPrograms(t *testing.T) {
 		model := p.block(4)
 		src := ""
 		if p.functions != nil {
-			src = p.functions.text.String()
+			src = p.functions.declared + p.functions.text.String()
 		}
 		src += `
 .visible .entry k(.param .u64 out)
@@ -207,7 +226,7 @@ func TestRandomPrograms(t *testing.T) {
 			for i, got := range read[state](d, po, n) {
 				h := uint32(i) * 747796405
 				s := state{uint32(i), h, h >> 9, h ^ 77}
-				if model(&s); got != s {
+				if model(&s, 0); got != s {
 					t.Fatalf("seed %d, thread %d: %x, want %x\n%s", seed, i, got, s, src)
 				}
 			}

@@ -75,8 +75,14 @@ func hostile() []hostileCase {
 		{name: "a vector of thousands", src: entry("ld.global.v2.u32 {" + strings.Repeat("%r1,", 10000) + "%r1}, [%y1];"), want: "a vector of 2"},
 		{name: "a vector in a vector", src: entry("ld.global.v2.u32 {{%r1, %r2}, %r3}, [%y1];"), want: "expected an operand"},
 		{name: "a call of a kernel", src: entry("call k;"), want: "there is no function k"},
-		{name: "a recursive function", src: calling(".func f() { call f; }"), want: "recursive"},
-		{name: "two that call each other", src: calling(".func g();\n.func f() { call g; }\n.func g() { call f; }"), want: "recursive"},
+		{name: "recursion without end", src: calling(".func f() { call f; }"), want: "out of bounds"},
+		{name: "two that call each other without end", src: calling(".func g();\n.func f() { call g; }\n.func g() { call f; }"), want: "out of bounds"},
+		{name: "a frame larger than the stack", src: calling(".func f() { .reg .pred %p; .reg .u32 %r; mov.u32 %r, %tid.x; setp.ne.u32 %p, %r, 0; .local .b8 v[100000]; st.local.b8 [v], 0; @%p call f; }"), want: "bytes of the stack for each call"},
+		{name: "a hundred that call each other", src: calling(ring(100))},
+		{name: "thousands that call each other", src: calling(ring(3000)), want: "calls nested"},
+		{name: "a call of no address", src: calling(".func g() { ret; } .func f() { .reg .u64 %d; mov.u64 %d, 0; P: .calltargets g; call %d, (), P; }"), want: "the index is 1, of 1 labels"},
+		{name: "a call of a wrong address", src: calling(".func g() { ret; } .func f() { .reg .u64 %d; mov.u64 %d, 0x100000001; P: .calltargets g; call %d, (), P; }"), want: "the index is 1, of 1 labels"},
+		{name: "a call of another kind of function", src: calling(".func h(.param .b32 x) { ret; } .func g() { ret; } .func f() { .reg .u64 %d; mov.u64 %d, h; P: .calltargets g; call %d, (), P; }"), want: "trap"},
 		{name: "a function without a body", src: calling(".func f();"), want: "no body"},
 		{name: "calls that double forty times", src: calling(doubling(40, ".reg .b32 %r; mov.b32 %r, 1;")), want: "more than 524288 instructions"},
 		{name: "empty calls that double forty times", src: calling(doubling(40, ""))},
@@ -153,6 +159,19 @@ func backwards(n int) string {
 		fmt.Fprintf(&b, "L%d: mov.b32 %%z%d, %%z%d; bra L%d;\n", i, i, i*17%n, i-1)
 	}
 	return b.String()
+}
+
+// ring is n functions that call the next one if the thread is not the first, the last
+// the first.
+func ring(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ".func f%d();\n", i)
+	}
+	for i := range n {
+		fmt.Fprintf(&b, ".func f%d() { .reg .u32 %%r; .reg .pred %%p; mov.u32 %%r, %%tid.x; setp.ne.u32 %%p, %%r, 0; @%%p call f%d; }\n", i, (i+1)%n)
+	}
+	return b.String() + ".func f() { call f0; }"
 }
 
 // deep is n functions that call the next one.
