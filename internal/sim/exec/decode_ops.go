@@ -645,7 +645,8 @@ func decodeDot(d *decoder) error {
 	return d.lane(n)
 }
 
-// decodeDiv: integer division reports a divisor of zero.
+// decodeDiv: what an integer is divided by zero is undefined, which is reported
+// where it is used: compilers divide ahead of the test whether they may.
 func decodeDiv(d *decoder) error {
 	t, _ := ptx.TypeByName(d.in.Mods[len(d.in.Mods)-1])
 	if isFloat(t) {
@@ -653,11 +654,17 @@ func decodeDiv(d *decoder) error {
 	}
 	n, _ := scalar(integer(d.in.Op, d.in.Mods, t))
 	n.fn = func(x *ctx, in *inst) {
-		b := x.operand(in.b, in.wide&wideB != 0)
+		from := undefinedValue{in: in, kind: DivideByZero, block: x.blk.id, wave: x.wave}
+		b, found := x.operand(in.b, in.wide&wideB != 0), false
 		for i := range x.n {
 			if extend(t, b.at(i)) == 0 && x.isActive(i) {
-				x.fail(in, DivideByZero, i, 0, 0, "", "the result is undefined in PTX")
+				x.setUndefined(in.d, i)
+				from.lanes[x.lane0/32+i/32] |= 1 << (i & 31)
+				found = true
 			}
+		}
+		if found {
+			x.remember(from)
 		}
 		lanes2(x, in)
 	}

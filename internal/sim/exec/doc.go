@@ -36,10 +36,10 @@
 //
 // Always: that addresses lie in a live array, are aligned, and are not in
 // memory that was freed; that no undefined value (of memory or of a register
-// that nobody wrote) reaches an address, a branch or, whole, a store outside local
+// that nobody wrote, or of a division by zero) reaches an address, a branch or, whole, a store outside local
 // memory (holes.go says what compilers store in part); that a block of the
 // cluster whose shared memory is used has started and not exited; barriers, member
-// masks, division by zero, deadlock, and endless loops. What it finds is a
+// masks, deadlock, and endless loops. What it finds is a
 // [Fault]. A panic of the simulator itself is one, too.
 //
 // With Options.Races: accesses to shared memory that no barrier orders (race.go),

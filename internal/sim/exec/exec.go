@@ -123,7 +123,7 @@ const (
 	Deadlock                           // every thread waits
 	BarrierMisuse                      // a barrier that the threads cannot all reach, or a wrong count
 	WarpMisuse                         // .sync member masks, shuffles from inactive lanes
-	DivideByZero                       // integer division by zero (undefined in PTX)
+	DivideByZero                       // the result of an integer division by zero (undefined in PTX) reached an address, a branch or a store
 	Trap                               // trap, or a failed check of the kernel's own
 	OutOfFuel                          // the block ran too long: most likely a loop without end
 	ReadOnly                           // a store to .const or .param memory

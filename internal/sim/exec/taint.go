@@ -85,9 +85,10 @@ func (x *ctx) taint(in *inst) {
 }
 
 // undefinedValue is where lanes got a value that nobody wrote, kept for reports:
-// a load, or a shuffle (whose region is nil).
+// a load, a shuffle (whose region is nil), or a division by zero.
 type undefinedValue struct {
 	in     *inst
+	kind   FaultKind // of using it; 0: Uninitialised
 	region *region
 	addr   uint64 // of one of the lanes
 	block  [3]uint32
@@ -102,7 +103,7 @@ func (x *ctx) remember(v undefinedValue) {
 
 // origin says where an undefined value of a lane most likely came from: the last
 // one that the lane got, as far as it is remembered.
-func (x *ctx) origin(warp int, lanes uint32) (label, detail string) {
+func (x *ctx) origin(warp int, lanes uint32) (kind FaultKind, label, detail string) {
 	for i := range uint(len(x.undefinedValues)) {
 		if i >= x.undefinedCount {
 			break
@@ -112,24 +113,31 @@ func (x *ctx) origin(warp int, lanes uint32) (label, detail string) {
 			continue
 		}
 		at := x.k.code.places[l.in.place]
+		if l.kind == DivideByZero {
+			return l.kind, "", fmt.Sprintf("; at line %d (%s) the divisor was zero", at.pos.Line, x.k.code.text[at.from:at.to])
+		}
 		if l.region == nil {
-			return "", fmt.Sprintf("; at line %d (%s) from a lane that took no part in it", at.pos.Line, x.k.code.text[at.from:at.to])
+			return Uninitialised, "", fmt.Sprintf("; at line %d (%s) from a lane that took no part in it", at.pos.Line, x.k.code.text[at.from:at.to])
 		}
 		off := l.addr - l.region.base
 		if size := uint64(x.k.Local); l.region.shared && l.region.home == nil { // every thread has its own
-			return "", fmt.Sprintf("; loaded at line %d (%s) from local memory, byte %d", at.pos.Line, x.k.code.text[at.from:at.to], off%size)
+			return Uninitialised, "", fmt.Sprintf("; loaded at line %d (%s) from local memory, byte %d", at.pos.Line, x.k.code.text[at.from:at.to], off%size)
 		}
 		if label = text(l.region.label); l.region == &x.shared || l.region == &x.window {
 			label = x.k.sharedName(off)
 		}
-		return label, fmt.Sprintf("; loaded at line %d (%s) from %s, byte %d", at.pos.Line, x.k.code.text[at.from:at.to], label, off)
+		return Uninitialised, label, fmt.Sprintf("; loaded at line %d (%s) from %s, byte %d", at.pos.Line, x.k.code.text[at.from:at.to], label, off)
 	}
-	return "", ""
+	return Uninitialised, "", ""
 }
 
 func (x *ctx) taintFault(in *inst, warp int, lanes uint32, what string) {
-	label, from := x.origin(warp, lanes)
-	x.fail(in, Uninitialised, 32*warp+bits.TrailingZeros32(lanes), 0, 0, label, "%s depends on memory or a register that nobody wrote (lanes %#x)%s", what, lanes, from)
+	kind, label, from := x.origin(warp, lanes)
+	on := "memory or a register that nobody wrote"
+	if kind == DivideByZero {
+		on = "a result that is undefined in PTX"
+	}
+	x.fail(in, kind, 32*warp+bits.TrailingZeros32(lanes), 0, 0, label, "%s depends on %s (lanes %#x)%s", what, on, lanes, from)
 }
 
 // mergeSelect is taint for selp: only the operand that is taken counts.
