@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/seed6486a2bb/gpuarray/internal/ptx"
@@ -14,7 +13,8 @@ import (
 // any strides, but out's elements must not overlap. Bits are copied as they are.
 //
 // A launch copies as many operands as its parameters hold (see joinCapacity). Those that
-// are contiguous along another axis than out take launches of their own (see Copy).
+// are long, or contiguous along another axis than out, take launches of their own (see
+// Copy).
 func Join(p *Plan, t Type, out Layout, in []Layout, axis int) error {
 	q := p.ask(planJoin, uint64(t), uint64(axis))
 	q.layout(&out)
@@ -131,8 +131,12 @@ func newJoinPart(operand, size int, out, in *Layout) (joinPart, bool) {
 	n := &part.nest
 	n.coalesce()
 	part.access = n.joinAccess(size)
-	return part, transposedAxis(n) < 0 && n.len() < math.MaxInt32-joinThreads*joinMost
+	return part, transposedAxis(n) < 0 && n.len()*size < joinLong
 }
+
+// joinLong is how many bytes take longer to copy than a launch: Copy's kernels, which have
+// more to choose from, are worth it then.
+const joinLong = 4 << 20
 
 // joinAccess returns the bytes in which elements can be copied.
 func (n *nest) joinAccess(size int) int {

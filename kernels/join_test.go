@@ -184,7 +184,7 @@ func TestJoinTiles(t *testing.T) {
 }
 
 // TestJoinParameters plans launches of as many operands as there may be, of any number of
-// axes, and of operands of more elements than a launch of several numbers.
+// axes, and of operands of more bytes than those that share one.
 func TestJoinParameters(t *testing.T) {
 	for rank := 1; rank <= MaxRank; rank++ {
 		shape := slices.Repeat([]int{2}, rank)
@@ -209,13 +209,15 @@ func TestJoinParameters(t *testing.T) {
 			}
 		}
 	}
-	huge := RowMajor(1 << 31)
-	var p Plan
-	if err := Join(&p, Int8, RowMajor(1<<32+2), []Layout{huge, RowMajor(1), huge, RowMajor(1)}, 0); err != nil {
-		t.Fatal(err)
-	}
-	if joins, others := countJoins(&p); joins != 1 || others != 2 {
-		t.Errorf("%d launches of several operands and %d others, want 1 and 2", joins, others)
+	for _, c := range []struct{ size, others int }{{1 << 31, 2}, {joinLong / 8, 2}, {joinLong/8 - 1, 0}} {
+		long := RowMajor(c.size)
+		var p Plan
+		if err := Join(&p, Float64, RowMajor(2*c.size+2), []Layout{long, RowMajor(1), long, RowMajor(1)}, 0); err != nil {
+			t.Fatal(err)
+		}
+		if joins, others := countJoins(&p); joins != 1 || others != c.others {
+			t.Errorf("operands of %d: %d launches of several operands and %d others, want 1 and %d", c.size, joins, others, c.others)
+		}
 	}
 }
 
