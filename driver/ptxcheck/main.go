@@ -23,6 +23,8 @@
 // With -dump, each buffer's content after the run goes to DIR/0.bin, DIR/1.bin, …
 // by its position among the arguments.
 //
+// What the kernel prints with printf (vprintf) goes to standard output.
+//
 // A product and a sum without a rounding mode, which ptxas may make one fma, are
 // noted on standard error; they fail nothing. With -perturb, approximations are as
 // bad as PTX allows, which shows what depends on more.

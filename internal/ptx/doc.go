@@ -15,8 +15,8 @@
 // so that a Module has entries only. Those that call themselves, or are called
 // through a register, stand once behind the entry's body, which gets a stack.
 //
-// Not supported: functions of other modules (but __assertfail, which traps),
-// textures and surfaces, wmma, video instructions, 32-bit addresses, and warp
+// Not supported: functions of other modules (but __assertfail, which traps, and
+// vprintf), textures and surfaces, wmma, video instructions, 32-bit addresses, and warp
 // instructions without .sync. Comments and directives for debuggers are passed
 // over.
 package ptx

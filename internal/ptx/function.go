@@ -55,6 +55,9 @@ type call struct {
 	results, args []Operand
 }
 
+// printed is what printf calls, with addresses of the format and of the arguments.
+const printed = "vprintf"
+
 // assertionFailed is what the macro assert calls: it does not return.
 const assertionFailed = "__assertfail"
 
@@ -421,12 +424,54 @@ func (x *expansion) insert(in *Instr, c *call) {
 		x.function(c)
 	case f.entry.Name == assertionFailed:
 		x.add(&Instr{Op: "trap", Pos: in.Pos})
+	case f.entry.Name == printed && len(c.args) == 2 && len(c.results) == 1:
+		x.print(c)
 	default:
 		fail(c.pos, "%s has no body in this module, and other modules are not linked to it", f.entry.Name)
 	}
 	if in.Guard != nil {
 		x.bind(over)
 	}
+}
+
+// print appends a call of vprintf with registers for what it takes and returns.
+func (x *expansion) print(c *call) {
+	x.p.entry = x.e
+	result := x.inRegister(c.results[0], B32, "%printed")
+	in := &Instr{Op: "call", Mods: []string{printed}, Pos: c.pos, Args: []Operand{result}}
+	for i, a := range c.args {
+		r := x.inRegister(a, B64, "%print")
+		if r.Reg != a.Reg {
+			x.move(c.pos, c.fn.params[i], r, &a)
+		}
+		in.Args = append(in.Args, r)
+	}
+	x.p.checkInstr(c.pos, in)
+	x.add(in)
+	if result.Reg != c.results[0].Reg {
+		x.move(c.pos, c.fn.results[0], c.results[0], &result)
+	}
+}
+
+// inRegister is an operand, if it is a register, or a new register for it.
+func (x *expansion) inRegister(o Operand, t Type, name string) Operand {
+	if o.Kind == RegOperand {
+		return o
+	}
+	return Operand{Kind: RegOperand, Reg: x.p.newReg(o.Pos, name, t), Pos: o.Pos}
+}
+
+// move appends a move of a register, constant or variable to a register or variable.
+func (x *expansion) move(pos Pos, f formal, to Operand, from *Operand) {
+	in := &Instr{Op: "mov", Mods: []string{f.typ().String()}, Args: []Operand{to, *from}, Pos: pos}
+	for i := range in.Args {
+		if o := &in.Args[i]; o.Kind == VarOperand {
+			in.Op, in.Mods = [...]string{"st", "ld"}[i], []string{"local", f.typ().String()}
+			o.Kind = MemOperand
+		}
+	}
+	x.p.checkInstr(pos, in)
+	x.add(in)
 }
 
 // function appends a function's body with what passes its arguments and results.

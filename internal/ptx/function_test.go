@@ -134,6 +134,9 @@ func TestFunctionsAgree(t *testing.T) {
 		{name: "call targets", text: one + kernel("mov.u64 %d1, f; P: .calltargets f; call (%r1), %d1, (%r2), P;")},
 		{name: "addresses of functions", text: one + ".global .u64 t[2] = {f, 0};\n" + kernel("ld.global.u64 %d1, [t]; P: .callprototype (.param .b32 _) _ (.param .b32 _); call (%r1), %d1, (%r2), P;")},
 
+		{name: "printf", text: ".extern .func (.param .b32 r) vprintf(.param .b64 f, .param .b64 v);\n" + kernel("{ .param .b64 a; .param .b64 b; .param .b32 c; st.param.b64 [a], %d1; st.param.b64 [b], %d2; call.uni (c), vprintf, (a, b); ld.param.b32 %r1, [c]; } @%q1 call (%r1), vprintf, (%d1, %d2);")},
+		{name: "a function of the driver", text: ".extern .func (.param .b64 r) malloc(.param .b64 n);\n" + kernel("call (%d1), malloc, (8);"), ours: "malloc has no body in this module", takes: true},
+
 		{name: "a call through a register without prototype", text: one + kernel("mov.u64 %d1, f; call (%r1), %d1, (%r2);"), ours: "expected \",\""},
 		{name: "no prototype", text: one + kernel("mov.u64 %d1, f; call (%r1), %d1, (%r2), P;"), ours: "no .callprototype"},
 		{name: "another prototype", text: one + kernel("mov.u64 %d1, f; P: .callprototype (.param .b32 _) _ (); call (%r1), %d1, (%r2), P;"), ours: "the function has 0 arguments, the call 1"},

@@ -2,6 +2,7 @@ package ptx
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,6 +27,11 @@ func (m *Module) String() string {
 		}
 		p.variable(v)
 		p.f(";\n")
+	}
+	if slices.ContainsFunc(m.Entries, func(e *Entry) bool {
+		return slices.ContainsFunc(e.Body, func(in *Instr) bool { return in.Op == "call" })
+	}) {
+		p.f("\n.extern .func (.param .b32 printed) vprintf(.param .b64 format, .param .b64 values);\n")
 	}
 	for _, e := range m.Entries {
 		p.entry(m, e)
@@ -162,6 +168,10 @@ func (p *printer) body(e *Entry) {
 			p.f("\t// %s\n", c)
 		}
 		p.f("\t")
+		if in.Op == "call" {
+			p.f("call (%v), vprintf, (%v, %v);\n", &in.Args[0], &in.Args[1], &in.Args[2])
+			continue
+		}
 		if in.Op == "brx" { // in a block, so that each list may have the same name
 			p.f("{ $targets: .branchtargets ")
 			p.list(in.Args[1].Elems)

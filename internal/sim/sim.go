@@ -30,6 +30,8 @@ type Options struct {
 	Late              uint64 // not 0: asynchronous work runs as late as CUDA allows, in an order drawn from it; 0 is GPUARRAY_SIM_LATE, else at once
 	Perturb           uint64 // not 0: approximations are off by as much as PTX allows, up or down as drawn from it; 0 is GPUARRAY_SIM_PERTURB, else none
 
+	Output io.Writer // where kernels' printf writes; nil is os.Stdout
+
 	// Counts, if not nil, adds up what the kernels' accesses to memory cost. With
 	// CountsTo (GPUARRAY_SIM_COUNTS=1: standard error) the counts are printed there
 	// whenever a device's context ends.
@@ -179,7 +181,7 @@ func New(o Options) abi.API {
 	}
 	o.Devices = max(o.Devices, 1)
 	s := &Sim{
-		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel, Races: o.Races, GlobalRaces: o.GlobalRaces, Counts: o.Counts},
+		opts: exec.Options{Workers: o.Workers, Seed: o.Seed, Fuel: o.Fuel, Races: o.Races, GlobalRaces: o.GlobalRaces, Counts: o.Counts, Output: o.Output},
 		caps: caps, countsTo: o.CountsTo, perturb: o.Perturb,
 		// Each device's share is enforced here; the margin is for modules' variables.
 		mem:        exec.NewMemory(uint64(o.Devices) * (o.MemoryLimit + moduleMargin)),

@@ -24,7 +24,7 @@ func init() {
 		"div": decodeDiv, "rem": decodeDiv,
 		"add": decodeCarry, "sub": decodeCarry, "mad": decodeCarry, "addc": decodeCarry, "subc": decodeCarry, "madc": decodeCarry,
 		"ld": decodeLd, "ldu": decodeLd, "st": decodeSt, "atom": decodeAtom, "red": decodeAtom, "cp": decodeCp,
-		"bra": decodeBra, "brx": decodeBrx, "ret": decodeEnd, "exit": decodeEnd, "trap": decodeEnd,
+		"bra": decodeBra, "brx": decodeBrx, "call": decodeCall, "ret": decodeEnd, "exit": decodeEnd, "trap": decodeEnd,
 		"bar": decodeBar, "barrier": decodeBar,
 		"shfl": decodeShfl, "vote": decodeVote, "match": decodeMatch, "redux": decodeRedux, "elect": decodeElect, "activemask": decodeActivemask,
 		"mma": decodeMma, "ldmatrix": decodeLdmatrix, "stmatrix": decodeStmatrix, "movmatrix": decodeMovmatrix,

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 
@@ -66,6 +67,8 @@ type Options struct {
 
 	Races       bool // report races in shared memory: up to twice as slow where it is used most
 	GlobalRaces bool // report races in global memory as well; blocks then run on one worker, an order of magnitude slower
+
+	Output io.Writer // where kernels print; nil is os.Stdout
 
 	Counts *Counter // not nil: count what the accesses to memory cost
 

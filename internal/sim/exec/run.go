@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"io"
 	"math/bits"
 	"runtime"
 	"sync"
@@ -32,6 +33,7 @@ type worker struct {
 	hopper
 	races  *races // nil: not looked for
 	counts *tally // nil: not counted
+	output io.Writer
 
 	undefinedValues [4]undefinedValue // the last ones, in turn
 	undefinedCount  uint
@@ -108,6 +110,7 @@ type runState struct {
 func (r *runState) work(k *Kernel, l Launch, o Options, fuel int64, many bool) {
 	c := k.cluster(l)
 	for _, x := range c.members {
+		x.output = o.Output
 		x.many, x.stop = many, &r.stop
 		x.order = random{}
 		if !many {
