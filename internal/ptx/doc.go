@@ -16,7 +16,7 @@
 // through a register, stand once behind the entry's body, which gets a stack.
 //
 // Not supported: functions of other modules (but __assertfail, which traps, and
-// vprintf), textures and surfaces, wmma, video instructions, 32-bit addresses, and warp
-// instructions without .sync. Comments and directives for debuggers are passed
-// over.
+// vprintf), textures and surfaces, wmma of less than 8 bits, sparse products, video
+// instructions, 32-bit addresses, and warp instructions without .sync. Comments and
+// directives for debuggers are passed over.
 package ptx

@@ -278,7 +278,6 @@ func findForms(op string, mods []string) ([]*Form, error) {
 var unsupported = map[string]string{
 	"tex": "textures are not", "tld4": "textures are not", "txq": "textures are not",
 	"suld": "surfaces are not", "sust": "surfaces are not", "sured": "surfaces are not", "suq": "surfaces are not",
-	"wmma": "use mma.sync",
 }
 
 // complain says what modifier was expected where.

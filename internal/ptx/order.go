@@ -63,6 +63,7 @@ var nameMods = map[string]string{
 	"setmaxnreg":   "inc dec",
 	"shf":          "l r",
 	"st":           "async",
+	"wmma":         "load store mma a b c d",
 	"wgmma":        "fence mma_async commit_group wait_group",
 }
 

@@ -63,6 +63,9 @@ const (
 	ldArgs   = ">VxT+ [S] C:u64"
 	stArgs   = "[S] VxT+ C:u64"
 
+	wmmaShapes = "m16n16k16|m8n32k16|m32n8k16"
+	wmmaSpaces = "S=global|shared|shared::cta@0:78?"
+
 	atomVector = "@90:81 relaxed|acquire|release|acq_rel? " + scopes + "? S=global? "
 	redVector  = "@90:81 relaxed|release? " + scopes + "? S=global? "
 )
@@ -426,6 +429,43 @@ var table = []row{
 	{"mma", "@80:70 sync aligned m16n8k128 row col s32 b1 b1 s32 xor|and@80:71 popc", ">4xs32 2xb32 1xb32 4xs32"},
 	{"mma", "@80:70 sync aligned m16n8k256 row col s32 b1 b1 s32 xor|and@80:71 popc", ">4xs32 4xb32 2xb32 4xs32"},
 	{"mma", "@89:84 sync aligned m16n8k32 row col f32 e4m3|e5m2 e4m3|e5m2 f32", ">4xf32 4xb32 2xb32 4xf32"},
+
+	{"wmma", "load a|b sync aligned row|col " + wmmaShapes + " " + wmmaSpaces + " f16", ">8xf16x2 [S] u32?"},
+	{"wmma", "load c sync aligned row|col " + wmmaShapes + " " + wmmaSpaces + " f16", ">4xf16x2 [S] u32?"},
+	{"wmma", "load c sync aligned row|col " + wmmaShapes + " " + wmmaSpaces + " f32", ">8xf32 [S] u32?"},
+	{"wmma", "store d sync aligned row|col " + wmmaShapes + " " + wmmaSpaces + " f16", "[S] 4xf16x2 u32?"},
+	{"wmma", "store d sync aligned row|col " + wmmaShapes + " " + wmmaSpaces + " f32", "[S] 8xf32 u32?"},
+	{"wmma", "mma sync aligned row|col row|col " + wmmaShapes + " f16 f16", ">4xf16x2 8xf16x2 8xf16x2 4xf16x2"},
+	{"wmma", "mma sync aligned row|col row|col " + wmmaShapes + " f32 f32", ">8xf32 8xf16x2 8xf16x2 8xf32"},
+	{"wmma", "@80:70 load a|b sync aligned row|col m16n16k16 " + wmmaSpaces + " bf16", ">4xbf16x2 [S] u32?"},
+	{"wmma", "@80:70 load a sync aligned row|col m8n32k16 " + wmmaSpaces + " bf16", ">2xbf16x2 [S] u32?"},
+	{"wmma", "@80:70 load b sync aligned row|col m8n32k16 " + wmmaSpaces + " bf16", ">8xbf16x2 [S] u32?"},
+	{"wmma", "@80:70 load a sync aligned row|col m32n8k16 " + wmmaSpaces + " bf16", ">8xbf16x2 [S] u32?"},
+	{"wmma", "@80:70 load b sync aligned row|col m32n8k16 " + wmmaSpaces + " bf16", ">2xbf16x2 [S] u32?"},
+	{"wmma", "@80:70 mma sync aligned row|col row|col m16n16k16 f32 bf16 bf16 f32", ">8xf32 4xbf16x2 4xbf16x2 8xf32"},
+	{"wmma", "@80:70 mma sync aligned row|col row|col m8n32k16 f32 bf16 bf16 f32", ">8xf32 2xbf16x2 8xbf16x2 8xf32"},
+	{"wmma", "@80:70 mma sync aligned row|col row|col m32n8k16 f32 bf16 bf16 f32", ">8xf32 8xbf16x2 2xbf16x2 8xf32"},
+	{"wmma", "@80:70 load a|b sync aligned row|col m16n16k8 " + wmmaSpaces + " tf32", ">4xtf32 [S] u32?"},
+	{"wmma", "@80:70 load c sync aligned row|col m16n16k8 " + wmmaSpaces + " f32", ">8xf32 [S] u32?"},
+	{"wmma", "@80:70 store d sync aligned row|col m16n16k8 " + wmmaSpaces + " f32", "[S] 8xf32 u32?"},
+	{"wmma", "@80:70 mma sync aligned row|col row|col m16n16k8 f32 tf32 tf32 f32", ">8xf32 4xtf32 4xtf32 8xf32"},
+	{"wmma", "@72:63 load a|b sync aligned row|col m16n16k16 " + wmmaSpaces + " u8|s8", ">2xu32 [S] u32?"},
+	{"wmma", "@72:63 load a sync aligned row|col m8n32k16 " + wmmaSpaces + " u8|s8", ">1xu32 [S] u32?"},
+	{"wmma", "@72:63 load b sync aligned row|col m8n32k16 " + wmmaSpaces + " u8|s8", ">4xu32 [S] u32?"},
+	{"wmma", "@72:63 load a sync aligned row|col m32n8k16 " + wmmaSpaces + " u8|s8", ">4xu32 [S] u32?"},
+	{"wmma", "@72:63 load b sync aligned row|col m32n8k16 " + wmmaSpaces + " u8|s8", ">1xu32 [S] u32?"},
+	{"wmma", "@72:63 load c sync aligned row|col " + wmmaShapes + " " + wmmaSpaces + " s32", ">8xs32 [S] u32?"},
+	{"wmma", "@72:63 store d sync aligned row|col " + wmmaShapes + " " + wmmaSpaces + " s32", "[S] 8xs32 u32?"},
+	{"wmma", "@72:63 mma sync aligned row|col row|col m16n16k16 satfinite? s32 u8 u8 s32", ">8xs32 2xu32 2xu32 8xs32"},
+	{"wmma", "@72:63 mma sync aligned row|col row|col m16n16k16 satfinite? s32 s8 s8 s32", ">8xs32 2xu32 2xu32 8xs32"},
+	{"wmma", "@72:63 mma sync aligned row|col row|col m8n32k16 satfinite? s32 u8 u8 s32", ">8xs32 1xu32 4xu32 8xs32"},
+	{"wmma", "@72:63 mma sync aligned row|col row|col m8n32k16 satfinite? s32 s8 s8 s32", ">8xs32 1xu32 4xu32 8xs32"},
+	{"wmma", "@72:63 mma sync aligned row|col row|col m32n8k16 satfinite? s32 u8 u8 s32", ">8xs32 4xu32 1xu32 8xs32"},
+	{"wmma", "@72:63 mma sync aligned row|col row|col m32n8k16 satfinite? s32 s8 s8 s32", ">8xs32 4xu32 1xu32 8xs32"},
+	{"wmma", "@80:70 load a|b sync aligned row|col m8n8k4 " + wmmaSpaces + " f64", ">1xf64 [S] u32?"},
+	{"wmma", "@80:70 load c sync aligned row|col m8n8k4 " + wmmaSpaces + " f64", ">2xf64 [S] u32?"},
+	{"wmma", "@80:70 store d sync aligned row|col m8n8k4 " + wmmaSpaces + " f64", "[S] 2xf64 u32?"},
+	{"wmma", "@80:70 mma sync aligned row|col row|col m8n8k4 rn? f64 f64 f64 f64", ">2xf64 1xf64 1xf64 2xf64"},
 
 	// Barriers in shared memory.
 	{"mbarrier", "@80:70 init S=shared|shared::cta@80:78? b64", "[S] u32#1:1048575"},

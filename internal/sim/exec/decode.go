@@ -158,6 +158,10 @@ type decoder struct {
 // kernel decodes an entry. shared numbers the module's variables in .shared.
 func (p *Program) kernel(e *ptx.Entry, globals map[*ptx.Var]uint64, shared map[*ptx.Var]int, cc int) (*Kernel, error) {
 	k := &Kernel{Name: e.Name, prog: p, MaxThreads: 1024}
+	e, err := withoutWmma(e, cc)
+	if err != nil {
+		return nil, err
+	}
 	d := &decoder{p: p, k: k, e: e, c: &k.code, cc: cc, globals: globals, addrs: map[*ptx.Var]uint64{}, first: map[fill]slot{}, fixed: map[slot]bool{}, carry: noSlot}
 	if err := d.variables(d.used(shared)); err != nil {
 		return nil, err

@@ -26,7 +26,8 @@
 // (steps_amd64.s), which goes from an instruction to the next without coming back
 // to Go (steps.go); the tests hold all against models of their own.
 // Products of matrices are computed as the tensor cores do, bit for bit
-// (tensor_arith.go says by which rules, and which of them a card confirmed).
+// (tensor_arith.go says by which rules, and which of them a card confirmed);
+// wmma instructions become mma and what moves its fragments (wmma.go).
 //
 // The blocks of a cluster run in turns on one goroutine. Clusters (most often of
 // one block) run on several; with one goroutine, a run is deterministic, and a

@@ -62,6 +62,7 @@ func hostile() []hostileCase {
 		{name: "shared memory of many kernels", src: header + sharing(4000)},
 		{name: "global variables of many kernels", src: header + naming(20000)},
 		{name: "a branch by index to thousands of places, thousands of times", src: entry("L: T: .branchtargets " + strings.Repeat("L, ", 20000) + "L;\n" + strings.Repeat("brx.idx %r1, T;\n", 2000)), want: "more than 524288 instructions"},
+		{name: "fragments without end", src: entry(strings.Repeat("wmma.load.a.sync.aligned.row.m16n16k16.f16 {%r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1}, [%y1], %r2;\n", 50000)), want: "wmma stands for more than"},
 		{name: "loops around loops", src: entry(".reg .b32 %z<20000>; setp.ne.u32 %p1, 0, 0;\n" + ladder(20000))},
 		{name: "every jump goes back", src: entry(".reg .b32 %z<20000>; " + backwards(20000))},
 		{name: "gigabytes of local memory", src: entry(".local .b8 l[2000000000];"), want: "at most 524288"},
