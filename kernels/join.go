@@ -378,6 +378,9 @@ func (k *joinKernel) copyPieces(b *ptx.Builder, block *ptx.Reg, p *joinParams, l
 			at = emitOffsetsOf(b, ld, p.axes, number, false, at...)
 		}
 		to[j], words[j] = at[0], b.Regs(ptx.U32, max(1, k.access/4))
+		for _, w := range words[j] { // else what is stored might be undefined, for all that the simulated device knows
+			b.Do("mov.u32", w, 0)
+		}
 		b.DoIf(inside[j], "ld.global."+pieceAccess(k.access), wordOperand(b, words[j]), b.At(at[1], 0))
 	}
 	for j := range words {
