@@ -300,6 +300,19 @@ func TestOrderAgree(t *testing.T) {
 	compare(t, "sm_90a", Version{8, 4}, lines)
 }
 
+// TestLaterTargetsAgree checks forms that a later target has in an earlier version.
+func TestLaterTargetsAgree(t *testing.T) {
+	needPtxas(t)
+	var lines []string
+	for _, f := range allForms(5) {
+		if f.from[0] == 90 {
+			lines = append(lines, agreeLine(f))
+		}
+	}
+	compare(t, "sm_90", Version{7, 8}, lines)
+	compare(t, "sm_89", Version{7, 8}, lines)
+}
+
 // agreeTargets are targets with the PTX version that first knows each, lowest
 // first.
 var agreeTargets = []struct {

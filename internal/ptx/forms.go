@@ -18,6 +18,7 @@ type Form struct {
 	MinSM  int     // lowest compute capability, 75 for 7.5; 0 for any
 	Arch   bool    // only targets with the suffix "a" have it
 	MinPTX Version // zero for any
+	from   [2]int  // from this capability on, this version is enough; zero for none
 }
 
 // ArgKind says what may stand as an operand.
@@ -92,10 +93,11 @@ func (a *alt) matches(mod string) bool {
 type needs struct {
 	sm, ptx int
 	arch    bool
+	from    [2]int // from this target on, this version is enough
 }
 
 func (n needs) join(m needs) needs {
-	return needs{max(n.sm, m.sm), max(n.ptx, m.ptx), n.arch || m.arch}
+	return needs{max(n.sm, m.sm), max(n.ptx, m.ptx), n.arch || m.arch, [2]int{max(n.from[0], m.from[0]), max(n.from[1], m.from[1])}}
 }
 
 // compiled is a row taken apart.
@@ -154,10 +156,15 @@ func compileRow(r row) compiled {
 	return c
 }
 
-// parseNeeds reads "80:70" or "90a:80".
+// parseNeeds reads "80:70", "90a:80" or "89:81,90:78".
 func parseNeeds(s string) (n needs) {
 	if s == "" {
 		return n
+	}
+	s, later, _ := strings.Cut(s, ",")
+	if later != "" {
+		m := parseNeeds(later)
+		n.from = [2]int{m.sm, m.ptx}
 	}
 	sm, ptx, _ := strings.Cut(s, ":")
 	sm, n.arch = strings.CutSuffix(sm, "a")
@@ -322,7 +329,7 @@ func (m *matcher) contradiction() string {
 
 // form makes the form of the row just matched.
 func (m *matcher) form(op, args string, n needs) *Form {
-	f := &Form{Op: op, Mods: m.mods, MinSM: n.sm, Arch: n.arch, MinPTX: Version{n.ptx / 10, n.ptx % 10}}
+	f := &Form{Op: op, Mods: m.mods, MinSM: n.sm, Arch: n.arch, MinPTX: Version{n.ptx / 10, n.ptx % 10}, from: n.from}
 	for _, a := range strings.Fields(args) {
 		spec, ok := m.arg(a)
 		if !ok {

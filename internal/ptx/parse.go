@@ -641,6 +641,9 @@ func (p *parser) require(pos Pos, what func() string, n needs) {
 	if msg := p.target.lacks(n); msg != "" {
 		fail(pos, "%s needs .target %s, the module has %s", what(), msg, p.m.Target)
 	}
+	if n.from[0] != 0 && p.target.sm >= n.from[0] {
+		n.ptx = n.from[1]
+	}
 	if v := (Version{n.ptx / 10, n.ptx % 10}); p.m.Version.Less(v) {
 		fail(pos, "%s needs .version %v or higher, the module has %v", what(), v, p.m.Version)
 	}

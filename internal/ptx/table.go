@@ -5,8 +5,9 @@ package ptx
 // mods lists the modifiers in order, separated by spaces. Each is a list of
 // alternatives, "rn|rz|rm|rp"; a final "?" makes it optional; "T=u32|s32"
 // keeps what was found under the letter T. "@80:70" after an alternative says
-// that it needs sm_80 and PTX 7.0; standing alone it holds for the row. "*" in
-// an alternative is a multiple of 8 up to 256, "**" of 16.
+// that it needs sm_80 and PTX 7.0, "@89:81,90:78" that sm_90 has it with PTX 7.8
+// already; standing alone it holds for the row. "*" in an alternative is a
+// multiple of 8 up to 256, "**" of 16.
 //
 // args lists the operands in order:
 //
@@ -289,9 +290,9 @@ var table = []row{
 	{"cvt", "@80:81 rn|rz relu? satfinite T=bf16x2 f32", ">T f32 f32"},
 	{"cvt", "@80:70 rna satfinite@0:81? tf32 f32", ">tf32 =f32"},
 	{"cvt", "@90:78 rn|rz relu? tf32 f32", ">tf32 f32"},
-	{"cvt", "@89:81 rn satfinite relu? T=e4m3x2|e5m2x2 f32", ">T f32 f32"},
-	{"cvt", "@89:81 rn satfinite relu? T=e4m3x2|e5m2x2 f16x2", ">T f16x2"},
-	{"cvt", "@89:81 rn relu? f16x2 T=e4m3x2|e5m2x2", ">f16x2 T"},
+	{"cvt", "@89:81,90:78 rn satfinite relu? T=e4m3x2|e5m2x2 f32", ">T f32 f32"},
+	{"cvt", "@89:81,90:78 rn satfinite relu? T=e4m3x2|e5m2x2 f16x2", ">T f16x2"},
+	{"cvt", "@89:81,90:78 rn relu? f16x2 T=e4m3x2|e5m2x2", ">f16x2 T"},
 	{"cvt", "@72:65 pack sat u16|s16 s32", ">u32+ s32+ s32+"},
 	{"cvt", "@72:65 pack sat u8|s8|u4@75:65|s4@75:65|u2@75:65|s2@75:65 s32 b32", ">u32+ s32+ s32+ b32+"},
 	{"cvta", "S=const|global|local|shared|shared::cta@0:78|shared::cluster@90:78|param@70:77|param::entry@70:83 T=u64", ">T addr:T"},

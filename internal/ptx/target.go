@@ -45,5 +45,5 @@ func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor)
 
 // needs returns what the form requires of the target and the PTX version.
 func (f *Form) needs() needs {
-	return needs{f.MinSM, f.MinPTX.Major*10 + f.MinPTX.Minor, f.Arch}
+	return needs{f.MinSM, f.MinPTX.Major*10 + f.MinPTX.Minor, f.Arch, f.from}
 }
