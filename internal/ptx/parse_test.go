@@ -317,6 +317,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(".version 8.0\n.target sm_90a\n.global .u32 g; .global .u64 h[3] = {g, generic(g)+4, 0}; .global .u8 m[2] = {0xFF(g), 0xFF00(h)};\n" +
 		".entry k(){.reg .b32 %r<3>; T: .branchtargets A, B; brx.idx %r1, T; A: { T: .branchtargets A, B; brx.idx %r2, T; B: } B: ret;}")
 	f.Add(".version 8.0\n.target sm_90a\n.address_size 64\n.entry k(){.reg .b32 %r<3>;{.reg .f32 %r1;mov.f32 %r1,0f7F800001;}bra %r_;%r_:}")
+	f.Add(".version 8.0\n.target sm_90,debug\n.entry k(.param .u32 p);.global .attribute(.managed) .u8 g[999];.entry k(.param .u32 p){.reg.v4.b32 v<2>;.reg .b32 v0_x;.reg .b16 h;atom .add.gpu.u32.acquire v0.w,[g],v1.a;mov.b32 v0_x,{0,h};wmma.load.a.sync.aligned.row.m16n16k8.tf32 v1,[g];}")
 	f.Fuzz(func(t *testing.T, src string) {
 		m, err := Parse(src)
 		if err != nil {
