@@ -74,10 +74,10 @@ func (p *parser) named(o *Operand, name string) {
 		o.Kind, o.Var = VarOperand, what
 		o.Off = p.offset()
 		return
-	case vector:
-		o.Kind, o.Elems = VectorOperand, make([]Operand, len(what))
-		for i, r := range what {
-			o.Elems[i] = Operand{Kind: RegOperand, Reg: r, Pos: o.Pos}
+	case *vector:
+		o.Kind, o.Elems = VectorOperand, make([]Operand, len(what.regs))
+		for i := range what.regs {
+			o.Elems[i] = Operand{Kind: RegOperand, Reg: p.of(o.Pos, what, i), Pos: o.Pos}
 		}
 		return
 	case *function:

@@ -95,8 +95,13 @@ type regType struct {
 	vec int // 0 for no vector
 }
 
-// vector is a register that was declared with .v2 or .v4: v.x, v.y, v.z, v.w.
-type vector []*Reg
+// vector is a register that was declared with .v2 or .v4. Its elements v.x, v.y, v.z
+// and v.w are made when they are first used.
+type vector struct {
+	name string
+	typ  Type
+	regs []*Reg
+}
 
 // labelRef is a branch whose label is looked for when the entry has been read.
 type labelRef struct {
@@ -520,24 +525,28 @@ func (p *parser) lookup(pos Pos, name string) any {
 	return nil
 }
 
-// makeReg makes a declared register, or the elements of a vector.
+// makeReg makes a declared register or vector.
 func (p *parser) makeReg(pos Pos, name string, t regType) any {
 	if t.vec == 0 {
 		return p.newReg(pos, name, t.Type)
 	}
-	v := make(vector, t.vec)
-	for i := range v {
-		v[i] = p.newReg(pos, name+"_"+"xyzw"[i:i+1], t.Type)
+	return &vector{name, t.Type, make([]*Reg, t.vec)}
+}
+
+// of returns an element of a vector.
+func (p *parser) of(pos Pos, v *vector, i int) *Reg {
+	if v.regs[i] == nil {
+		v.regs[i] = p.newReg(pos, v.name+"_"+"xyzw"[i:i+1], v.typ)
 	}
-	return v
+	return v.regs[i]
 }
 
 // element finds v.x and the like, nil where name is nothing of this kind.
 func (p *parser) element(pos Pos, name string) *Reg {
 	base, which, _ := strings.Cut(name, ".")
-	if v, ok := p.lookup(pos, base).(vector); ok && len(which) == 1 {
-		if i := strings.Index("xyzwrgba", which); i >= 0 && i%4 < len(v) {
-			return v[i%4]
+	if v, ok := p.lookup(pos, base).(*vector); ok && len(which) == 1 {
+		if i := strings.Index("xyzwrgba", which); i >= 0 && i%4 < len(v.regs) {
+			return p.of(pos, v, i%4)
 		}
 	}
 	return nil
