@@ -282,7 +282,7 @@ func (a *ArgSpec) checkVarAddress(o *Operand) string {
 	if typeInfo[a.Type].kind == kindFloat || a.Type.Bits() < 32 {
 		return fmt.Sprintf("an address does not fit .%s", a.Type)
 	}
-	if a.Type.Bits() < 64 && o.Var.Space != SharedSpace && o.Var.Space != LocalSpace {
+	if a.Type.Bits() < 64 && o.Var.Space != SharedSpace && o.Var.Space != LocalSpace && o.Var.Space != ConstSpace {
 		return fmt.Sprintf("the address of a .%s variable has 64 bits, the instruction takes .%s", o.Var.Space, a.Type)
 	}
 	return ""
@@ -345,7 +345,7 @@ func (a *ArgSpec) checkMem(o *Operand) string {
 		if k := typeInfo[o.Reg.Type].kind; k != kindInt && k != kindBits {
 			return fmt.Sprintf("%s is .%s: an address is in an integer register", o.Reg.Name, o.Reg.Type)
 		}
-		if narrow := o.Reg.Type.Bits() < 64; narrow && (a.Space != SharedSpace && a.Space != LocalSpace && a.Space != ParamSpace || o.Reg.Type.Bits() < 32) {
+		if narrow := o.Reg.Type.Bits() < 64; narrow && (a.Space != SharedSpace && a.Space != LocalSpace && a.Space != ConstSpace && a.Space != ParamSpace || o.Reg.Type.Bits() < 32) {
 			return fmt.Sprintf("%s has %d bits: an address in this space has 64", o.Reg.Name, o.Reg.Type.Bits())
 		}
 	case o.Var != nil:

@@ -31,6 +31,11 @@ func load(m *ptx.Module, mem *Memory, cc int, perturb uint64) (*Program, error) 
 	p := &Program{Kernels: map[string]*Kernel{}, Globals: map[string]Global{}, mem: mem, perturb: perturb}
 	addrs := map[*ptx.Var]uint64{}
 	shared := map[*ptx.Var]int{}
+	room := uint64(0)
+	for _, v := range m.Vars {
+		room += varBytes(v) + 3*redZone
+	}
+	mem.keepTogether(room)
 	for _, v := range m.Vars {
 		var err error
 		switch v.Space {
@@ -92,6 +97,7 @@ func (p *Program) global(v *ptx.Var, addrs map[*ptx.Var]uint64) (uint64, error) 
 	p.mem.MarkInitialised(addr, max(n, 2))
 	if v.Space == ptx.ConstSpace {
 		p.mem.setReadOnly(addr)
+		p.high = addr &^ math.MaxUint32
 	}
 	return addr, nil
 }

@@ -262,6 +262,15 @@ func decodeCvta(d *decoder) error {
 	var base uint64
 	switch space := oneOf(d.in.Mods, "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry"); space {
 	case "":
+		if high := d.p.high; mod(d.in.Mods, "const") && !mod(d.in.Mods, "to") && !d.isFilled(s) {
+			n, _ := scalar(func(a uint64) uint64 {
+				if a>>32 == 0 { // 32 bits, widened
+					a |= high
+				}
+				return a
+			})
+			return d.lane(n)
+		}
 		if d.alias(&args[0], s, wide) {
 			return nil
 		}
@@ -768,9 +777,23 @@ func spaceOf(mods []string) ptx.Space {
 	return ptx.GenericSpace
 }
 
+// constAddress emits the whole of a 32-bit address of .const memory.
+func (d *decoder) constAddress(s slot, off int64) slot {
+	high := d.p.high
+	n, _ := scalar(func(a uint64) uint64 { return uint64(uint32(a)+uint32(off)) | high })
+	n.a, n.reads = s, []slot{s}
+	n.d, n.writes, n.wide = d.newSlot(ptx.B64), row64, wideD
+	n.sets = []slot{n.d}
+	d.emit(n)
+	return n.d
+}
+
 // address gives an inst its address row and offset.
 func (d *decoder) address(n *inst, o *ptx.Operand) {
 	switch {
+	case o.Reg != nil && n.mem.space == ptx.ConstSpace && o.Reg.Type.Bits() == 32:
+		n.a = d.constAddress(d.reg(o.Reg), o.Off)
+		n.wide |= wideA
 	case o.Reg != nil:
 		n.a, n.off = d.reg(o.Reg), o.Off
 		if o.Reg.Type.Bits() == 64 {

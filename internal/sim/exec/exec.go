@@ -16,6 +16,7 @@ type Program struct {
 	Globals map[string]Global
 
 	mem     *Memory
+	high    uint64 // of the addresses of .const variables: what a 32-bit one lacks
 	perturb uint64 // not 0: the seed by which approximations are moved
 }
 

@@ -124,6 +124,16 @@ func (m *Memory) Alloc(n uint64, label func() string) (addr uint64, err error) {
 	return a.base, nil
 }
 
+// keepTogether makes the allocations that follow, of n bytes in all, differ in the
+// low 32 bits of their addresses only.
+func (m *Memory) keepTogether(n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.next>>32 != (m.next+n)>>32 {
+		m.next = m.next&^math.MaxUint32 + 1<<32
+	}
+}
+
 // Free ends an allocation; addr must be what Alloc returned.
 func (m *Memory) Free(addr uint64) error {
 	m.mu.Lock()

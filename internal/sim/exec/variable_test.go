@@ -35,6 +35,29 @@ st.global.v4.u32 [%rd1], {%r2, %r3, %r4, %r5};`))
 	}
 }
 
+// Addresses of .const memory may have 32 bits, as in what clang makes with
+// -nvptx-short-ptr.
+func TestShortConstAddresses(t *testing.T) {
+	mem := NewMemory(1 << 33)
+	mem.next += 1<<32 - 2*redZone // the variables would lie on both sides of a border
+	d := &device{t, mem, newProgram(t, mem, `.const .align 4 .u32 c[2] = {20, 21};
+.const .align 4 .u32 e[2048] = {30, 31};
+`+body(`mov.u32 %r2, c;
+ld.const.u32 %r3, [%r2+4];
+add.u32 %r4, %r2, 8;
+ld.const.v2.u32 {%r4, %r5}, [%r4+-8];
+mov.b32 %r6, e;
+cvt.u64.u32 %rd4, %r6;
+cvta.const.u64 %rd5, %rd4;
+ld.u32 %r6, [%rd5+4];
+st.global.v4.u32 [%rd1], {%r3, %r4, %r5, %r6};`))}
+	out := buffer(d, "out", make([]uint32, 4))
+	d.must("k", 1, 1, out, out)
+	if got, want := read[uint32](d, out, 4), []uint32{21, 20, 21, 31}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 // A flag that LLVM keeps in one byte is read as two.
 func TestFlagVariable(t *testing.T) {
 	src := ".global .u8 flag = 1;\n" + body("ld.global.u16 %h1, [flag];\nand.b16 %h1, %h1, 1;\nst.global.u16 [%rd1], %h1;")
