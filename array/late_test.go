@@ -193,7 +193,7 @@ func (p *lateProgram) step() {
 	}
 	a, b := p.pick()
 	x, y := a.real.On(d), b.real.On(d)
-	switch p.rng.IntN(28) {
+	switch p.rng.IntN(29) {
 	case 0, 1, 2:
 		z := p.add(x.Add(y), mapped(a, b, func(x, y int32) int32 { return x + y }), a.bad || b.bad, "%s + %s on %d", a.name, b.name, k)
 		if p.rng.IntN(2) == 0 {
@@ -229,6 +229,10 @@ func (p *lateProgram) step() {
 		p.half(d, k, a, b)
 	case 19, 20, 21:
 		p.handOver(d, k, a)
+	case 27:
+		if n := len(a.data) / 2; n > 0 {
+			p.add(Concat(0, x.Slice(R(n, End)), y.Slice(R(0, n))), slices.Concat(a.data[n:], b.data[:n]), a.bad || b.bad, "half of %s and half of %s on %d", a.name, b.name, k)
+		}
 	default:
 		p.other(d, k)
 	}
