@@ -508,6 +508,7 @@ var table = []row{
 
 	// Bulk and tensor copies.
 	{"cp", "@90:80 async bulk shared::cluster global mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [global] u32#0:1048560/16 [shared] M:u16 C:u64"},
+	{"cp", "@90:86 async bulk shared::cta global mbarrier::complete_tx::bytes C=L2::cache_hint?", "[shared] [global] u32#0:1048560/16 [shared] C:u64"},
 	{"cp", "@90:80 async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes", "[shared] [shared] u32#0:1048560/16 [shared]"},
 	{"cp", "@90:80 async bulk global shared::cta bulk_group C=L2::cache_hint?", "[global] [shared] u32#0:1048560/16 C:u64"},
 	{"cp", "@90:80 async bulk prefetch L2 global C=L2::cache_hint?", "[global] u32#0:1048560/16 C:u64"},
@@ -523,6 +524,7 @@ var table = []row{
 	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes inc|dec u32", "[shared] [shared] u32#0:1048560/16 [shared]"},
 	{"cp", "@90:80 reduce async bulk shared::cluster shared::cta mbarrier::complete_tx::bytes min|max u32|s32", "[shared] [shared] u32#0:1048560/16 [shared]"},
 	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d shared::cluster global tile? mbarrier::complete_tx::bytes M=multicast::cluster? C=L2::cache_hint?", "[shared] [tensor-local] [shared] M:u16 C:u64"},
+	{"cp", "@90:86 async bulk tensor N=1d|2d|3d|4d|5d shared::cta global tile? mbarrier::complete_tx::bytes C=L2::cache_hint?", "[shared] [tensor-local] [shared] C:u64"},
 	{"cp", "@90:80 async bulk tensor N=1d|2d|3d|4d|5d global shared::cta tile? bulk_group C=L2::cache_hint?", "[tensor-local] [shared] C:u64"},
 	{"cp", "@90:80 async bulk prefetch tensor N=1d|2d|3d|4d|5d L2 global tile? C=L2::cache_hint?", "[tensor-local] C:u64"},
 	{"cp", "@90:80 reduce async bulk tensor N=1d|2d|3d|4d|5d global shared::cta add|min|max|inc|dec|and|or|xor tile? bulk_group C=L2::cache_hint?", "[tensor-local] [shared] C:u64"},

@@ -157,12 +157,13 @@ func decodeBulk(d *decoder) (err error) {
 	} else if mod(mods, "global") {
 		from = ptx.GlobalSpace
 	}
-	op := &bulkOp{dst: d.holder(&n, &args[0], space, 16, true, true), src: d.holder(&n, &args[1], from, 16, false, false), mask: noSlot}
+	anyBlock := mod(mods, "shared::cluster")
+	op := &bulkOp{dst: d.holder(&n, &args[0], space, 16, true, anyBlock), src: d.holder(&n, &args[1], from, 16, false, false), mask: noSlot}
 	if op.size, err = d.input(&n, &args[2], ptx.U32); err != nil {
 		return err
 	}
 	if !toGlobal {
-		bar := d.holder(&n, &args[3], ptx.SharedSpace, 8, true, true)
+		bar := d.holder(&n, &args[3], ptx.SharedSpace, 8, true, anyBlock)
 		op.bar = &bar
 		if mod(mods, "multicast::cluster") {
 			d.c.remote = true

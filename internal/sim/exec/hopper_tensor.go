@@ -114,10 +114,10 @@ func decodeTensorCopy(d *decoder) (err error) {
 	n := blank()
 	n.sink = true
 	op := &tensorCopy{mask: noSlot}
-	tensor, shared, load := &args[0], &args[1], !mod(mods, "bulk_group")
+	tensor, shared, load, anyBlock := &args[0], &args[1], !mod(mods, "bulk_group"), mod(mods, "shared::cluster")
 	if load {
 		tensor, shared = &args[1], &args[0]
-		bar := d.holder(&n, &args[2], ptx.SharedSpace, 8, true, true)
+		bar := d.holder(&n, &args[2], ptx.SharedSpace, 8, true, anyBlock)
 		op.bar = &bar
 		if mod(mods, "multicast::cluster") {
 			d.c.remote = true
@@ -129,7 +129,7 @@ func decodeTensorCopy(d *decoder) (err error) {
 	if mod(mods, "reduce") {
 		op.reduce = oneOf(mods, "add", "min", "max", "inc", "dec", "and", "or", "xor")
 	}
-	op.shared = d.holder(&n, shared, ptx.SharedSpace, 128, load, load)
+	op.shared = d.holder(&n, shared, ptx.SharedSpace, 128, load, anyBlock)
 	op.tensor = d.holder(&n, tensor, ptx.GenericSpace, 64, false, false)
 	for i := range tensor.Elems {
 		s, err := d.input(&n, &tensor.Elems[i], ptx.S32)

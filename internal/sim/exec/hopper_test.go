@@ -60,6 +60,7 @@ func TestHopperFaults(t *testing.T) {
 		{"bulk, read before the wait", AsyncMisuse, 1, leader(copyIn + "ld.shared.u32 %r2, [sh];\n" + wait0), "still writes it: nobody has waited for the barrier"},
 		{"bulk, written before the wait", AsyncMisuse, 1, leader(copyIn + "st.shared.u32 [sh+60], %r1;\n" + wait0), "sh+60: line"},
 		{"bulk, source overwritten", AsyncMisuse, 1, leader(copyIn + "st.global.u32 [%rd1+60], %r1;\n" + wait0), "array a: line"},
+		{"bulk, a neighbour's as one's own", OutOfBounds, 2, "mov.u32 %r2, sh;\nmapa.shared::cluster.u32 %r3, %r2, 1;\n" + leader(strings.NewReplacer("shared::cluster", "shared::cta", "[sh]", "[%r3]").Replace(copyIn)+wait0), "shared memory"},
 		{"bulk, copied to twice", AsyncMisuse, 1, leader(strings.Replace(copyIn, "64, [bar];", "64, [bar];\ncp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sh+48], [%rd1], 64, [bar];", 1) + wait0), "still writes it"},
 		{"bulk store, source overwritten", AsyncMisuse, 1, leader(copyOut + "st.shared.u32 [sh+12], %r1;\ncp.async.bulk.wait_group.read 0;"), "still reads it: no cp.async.bulk.wait_group"},
 		{"bulk store, source overwritten after a wait for too little", AsyncMisuse, 1, leader(copyOut + "cp.async.bulk.wait_group.read 1;\nst.shared.u32 [sh+12], %r1;\ncp.async.bulk.wait_group.read 0;"), "still reads it: no cp.async.bulk.wait_group"},
@@ -103,6 +104,18 @@ func TestHopperFaults(t *testing.T) {
 	}
 }
 
+// TestBulkToOwn: copies to the block's own shared memory, as PTX has them since 8.6.
+func TestBulkToOwn(t *testing.T) {
+	d := hopperDevice(t, clusterBody(leader(strings.Replace(copyIn, "shared::cluster", "shared::cta", 1)+wait0+"ld.shared.u32 %r2, [sh+12];\nst.global.u32 [%rd1], %r2;")))
+	a := buffer(d, "array a", []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
+	if err := d.cluster(1, 32, 1, a, uint64(0)); err != nil {
+		t.Fatal(err)
+	}
+	if got := read[uint32](d, a, 1)[0]; got != 4 {
+		t.Errorf("%d was copied, want 4", got)
+	}
+}
+
 // TestBulkStoreLetsGo: the source of a bulk store may be overwritten after the
 // wait for it to be read, and what the store writes is what was there before.
 func TestBulkStoreLetsGo(t *testing.T) {
@@ -124,7 +137,7 @@ func TestBulkStoreLetsGo(t *testing.T) {
 func hopperDevice(t testing.TB, src string) *device {
 	t.Helper()
 	mem := NewMemory(1 << 31)
-	m, err := ptx.Parse(strings.NewReplacer("sm_90", "sm_90a", "8.1", "8.4").Replace(header) + src)
+	m, err := ptx.Parse(strings.NewReplacer("sm_90", "sm_90a", "8.1", "8.6").Replace(header) + src)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, src)
 	}
