@@ -1269,6 +1269,8 @@ func decodeShfl(d *decoder) error {
 	n.f2, n.merge = shuffleSource(d.in.Mods[1]), mergeShuffle
 	if n.d == noSlot {
 		n.d = d.newSlot(ptx.B32)
+	} else {
+		n.holes, n.keeps = shuffled, math.MaxUint32
 	}
 	d.flow(n)
 	return err

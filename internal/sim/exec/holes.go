@@ -230,8 +230,8 @@ func mergeCompare(cmp string, t ptx.Type, test fn2, swap bool) func(x *ctx, in *
 	}
 }
 
-// taintHoles passes holes through an instruction that sets one register: m are
-// the lanes that execute it, u those that read an undefined bit.
+// taintHoles passes holes through an instruction whose result is its first
+// register: m are the lanes that execute it, u those that read an undefined bit.
 func (x *ctx) taintHoles(in *inst, warp int, m, u uint32) {
 	var holes [32]uint64
 	var mixed uint32
@@ -244,7 +244,9 @@ func (x *ctx) taintHoles(in *inst, warp int, m, u uint32) {
 			mixed |= l & -l
 		}
 	}
-	x.setUndefinedLanes(in.sets[0], warp, m, 0)
+	for _, s := range in.sets {
+		x.setUndefinedLanes(s, warp, m, 0)
+	}
 	for l := u; l != 0; l &= l - 1 {
 		i := bits.TrailingZeros32(l)
 		x.setHoles(in.sets[0], in.wide&wideD != 0, 32*warp+i, holes[i], mixed>>i&1 != 0)

@@ -144,6 +144,8 @@ func TestPartlyWrittenWords(t *testing.T) {
 		{"a sign that nobody wrote", "st.shared.u8 [sh], %r1;\nld.shared.s16 %r2, [sh];\nshr.u32 %r2, %r2, 16;\nsetp.eq.u32 %p1, %r2, 0;\n@%p1 st.global.u32 [%rd1], %r1;", 5},
 		{"an address of which nothing undefined is left", "ld.shared.u32 %r2, [sh];\nshl.b32 %r2, %r2, 31;\nshl.b32 %r2, %r2, 1;\nst.shared.u32 [%r2], %r1;", 0},
 		{"a division before the test of its divisor", "mov.u32 %r3, 0;\ndiv.u32 %r2, %r1, %r3;\nsetp.eq.u32 %p1, %r3, 0;\nselp.u32 %r2, 1, %r2, %p1;\nst.global.u32 [%rd1], %r2;", 0},
+		{"a structure shuffled", "st.shared.u8 [sh], %r1;\nld.shared.u32 %r2, [sh];\nshfl.sync.bfly.b32 %r2|%p1, %r2, 0, 31, 1;\nand.b32 %r2, %r2, 255;\nsetp.eq.u32 %p2, %r2, 0;\nand.pred %p1, %p1, %p2;\n@%p1 st.global.u32 [%rd1], %r2;", 0},
+		{"its padding shuffled", "st.shared.u8 [sh], %r1;\nld.shared.u32 %r2, [sh];\nshfl.sync.bfly.b32 %r2, %r2, 0, 31, 1;\nand.b32 %r2, %r2, 256;\nsetp.eq.u32 %p2, %r2, 0;\n@%p2 st.global.u32 [%rd1], %r1;", 6},
 		{"a byte widened", "ld.shared.u8 %r2, [sh];\nst.global.u32 [%rd1], %r2;", 2},
 		{"a byte widened and scaled", "ld.shared.u8 %r2, [sh];\nmul.lo.u32 %r2, %r2, 4;\nst.global.u32 [%rd1], %r2;", 3},
 		{"half of a float", "mov.b16 %h1, 0;\nst.shared.u16 [sh], %h1;\nld.shared.f32 %f1, [sh];\nadd.rn.f32 %f1, %f1, %f1;\nst.global.f32 [%rd1], %f1;", 5},

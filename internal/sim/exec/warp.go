@@ -71,14 +71,24 @@ func shuffleSource(mode string) fn2 {
 	}
 }
 
+// shuffledFrom is the lane of the view that a lane gets its value from.
+func shuffledFrom(x *ctx, in *inst, lane int) int {
+	b, c := row[uint32](x, in.b)[lane], row[uint32](x, in.c)[lane]
+	return lane&^31 + int(in.f2(uint64(lane&31), uint64(b)|uint64(c)<<32)&31)
+}
+
 func mergeShuffle(x *ctx, in *inst, warp int) uint32 {
-	b, c := row[uint32](x, in.b)[32*warp:], row[uint32](x, in.c)[32*warp:]
 	from, u := *x.undefined(in.a, warp), uint32(0)
 	for i := range 32 {
-		j := in.f2(uint64(i), uint64(b[i])|uint64(c[i])<<32) & 31
-		u |= from >> j & 1 << i
+		u |= from >> (shuffledFrom(x, in, 32*warp+i) & 31) & 1 << i
 	}
 	return u
+}
+
+// shuffled is the holesOp of shfl.
+func shuffled(x *ctx, in *inst, lane int) (uint64, bool) {
+	from := shuffledFrom(x, in, lane)
+	return x.holes(in.a, false, from), x.isMixed(in.a, from)
 }
 
 // vote is vote.sync, in.off being all ones where predicate c is negated.
