@@ -54,6 +54,12 @@ var bugs = []bug{
 	{"cvt.sat of a negative number to unsigned wraps", "scalar_cvt.go", "v = 0\n\t\t\t\t} else if", "v += 0\n\t\t\t\t} else if"},
 	{"cvt of a large integer to float32 rounds twice", "scalar_cvt.go", "if lost {", "if lost && neg {"},
 	{"cvt.rna.tf32 rounds to even", "scalar_float.go", "case away:\n\t\tinc = half == 1", "case away:\n\t\tinc = half == 1 && (rest != 0 || kept&1 == 1)"},
+	{"addc after sub.cc sees a borrow", "decode_ops.go", "b, c = ^b, 1", "b, c = ^b, 0"},
+	{"set of halves leaves its predicate out", "decode_ops.go", "return logic(f(a, b), c) * yes", "return logic(f(a, b), 1) * yes"},
+	{"wmma takes the wrong columns of the first factor", "wmma.go", "i / bands * 4 * s.per", "i / bands * 2 * s.per"},
+	{"wmma stores no transposed product", "wmma.go", "r[i] = spot{e.col, e.row}", "r[i] = spot{e.row, e.col}"},
+	{"shared variables of the module begin at the same place", "decode.go", "return shared[a] - shared[b] })", "return shared[b] - shared[a] })"},
+	{"two instructions may store the same value", "race.go", "w.place == mine.place && w.block == 0", "w.block == 0"},
 	{"cvt.satfinite overflows to NaN", "scalar_cvt.go", "min(b^sign, largest)", "b ^ sign"},
 
 	{"shfl.up compares as the others", "warp.go", "ok = j >= last", "ok = j <= last"},
