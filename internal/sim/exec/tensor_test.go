@@ -184,7 +184,7 @@ var productForms = []string{
 	"m8n8k4.row.row.f16.f16.f16.f16", "m8n8k4.row.col.f16.f16.f16.f16", "m8n8k4.col.row.f32.f16.f16.f32", "m8n8k4.col.col.f32.f16.f16.f32", "m8n8k4.row.col.f32.f16.f16.f32",
 	"m16n8k8.row.col.f16.f16.f16.f16", "m16n8k8.row.col.f32.f16.f16.f32", "m16n8k16.row.col.f16.f16.f16.f16", "m16n8k16.row.col.f32.f16.f16.f32",
 	"m16n8k8.row.col.f32.bf16.bf16.f32", "m16n8k16.row.col.f32.bf16.bf16.f32", "m16n8k4.row.col.f32.tf32.tf32.f32", "m16n8k8.row.col.f32.tf32.tf32.f32",
-	"m8n8k4.row.col.f64.f64.f64.f64", "m16n8k4.row.col.f64.f64.f64.f64", "m16n8k8.row.col.f64.f64.f64.f64", "m16n8k16.row.col.f64.f64.f64.f64",
+	"m8n8k4.row.col.f64.f64.f64.f64", "m8n8k4.row.col.rn.f64.f64.f64.f64", "m16n8k4.row.col.f64.f64.f64.f64", "m16n8k8.row.col.f64.f64.f64.f64", "m16n8k16.row.col.f64.f64.f64.f64",
 	"m8n8k16.row.col.s32.u8.s8.s32", "m16n8k16.row.col.s32.s8.s8.s32", "m16n8k32.row.col.satfinite.s32.s8.u8.s32", "m16n8k32.row.col.s32.u8.u8.s32",
 	"m8n8k32.row.col.s32.s4.u4.s32", "m16n8k32.row.col.s32.u4.s4.s32", "m16n8k64.row.col.satfinite.s32.s4.s4.s32", "m16n8k64.row.col.s32.u4.u4.s32",
 	"m16n8k32.row.col.f32.e4m3.e5m2.f32", "m16n8k32.row.col.f32.e5m2.e4m3.f32",
