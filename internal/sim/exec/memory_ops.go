@@ -68,10 +68,10 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 	if x.counts != nil {
 		x.count(in)
 	}
-	if m.space == ptx.LocalSpace {
+	hi += uint64(m.bytes)
+	if m.space == ptx.LocalSpace || lo-localWindow < windowBytes && hi-localWindow <= windowBytes {
 		return x.localSpan(in)
 	}
-	hi += uint64(m.bytes)
 	if m.space == ptx.SharedSpace {
 		r = &x.shared
 	} else {
@@ -80,9 +80,6 @@ func (x *ctx) span(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 	if r == nil || !r.holds(lo, hi-lo) || r.stale.Load() {
 		if r = x.find(in, lo, hi); r == nil {
 			if !x.full && x.mask&(x.mask-1) == 0 {
-				if lo-localWindow < windowBytes {
-					return x.localSpan(in)
-				}
 				x.outOfBounds(in, lo)
 			}
 			return nil, lo, hi, false
@@ -200,8 +197,12 @@ func (x *ctx) find(in *inst, lo, hi uint64) *region {
 // of, into places in the worker's.
 func (x *ctx) localSpan(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 	size := uint64(x.k.Local)
+	first := uint64(x.wave.first*32 + x.lane0)
 	lo = math.MaxUint64
-	x.active(func(lane int) {
+	for lane := range x.n {
+		if !x.isActive(lane) {
+			continue
+		}
 		v := x.addrs[lane]
 		if v >= localWindow {
 			v -= localWindow
@@ -209,12 +210,11 @@ func (x *ctx) localSpan(in *inst) (r *region, lo, hi uint64, contiguous bool) {
 		if v >= size || uint64(in.mem.bytes) > size-v {
 			x.fail(in, OutOfBounds, lane, v, in.mem.bytes, "", "a thread has %d bytes of local memory", size)
 		}
-		v += size * uint64(x.wave.first*32+x.lane0+lane)
+		v += size * (first + uint64(lane))
 		x.addrs[lane] = v
 		lo, hi = min(lo, v), max(hi, v)
-	})
-	r = &region{size: size * uint64(len(x.blk.waves)*maxLanes), data: unsafe.Pointer(&x.local[0]), init: x.locals, shared: true}
-	return r, lo, hi + uint64(in.mem.bytes), false
+	}
+	return &x.local, lo, hi + uint64(in.mem.bytes), false
 }
 
 func (x *ctx) misaligned(in *inst) {

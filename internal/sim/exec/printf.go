@@ -101,7 +101,7 @@ func (p *printer) bytes(addr, n uint64) []byte {
 			x.fail(p.in, OutOfBounds, p.lane, addr, uint32(n), "", "a thread has %d bytes of local memory", x.k.Local)
 		}
 		off += uint64(x.k.Local) * uint64(x.wave.first*32+x.lane0+p.lane)
-		r = &region{size: off + n, data: unsafe.Pointer(&x.local[0]), init: x.locals}
+		r = &x.local
 	case addr-sharedWindow < windowBytes:
 		r = &x.window
 	default:

@@ -21,8 +21,7 @@ type worker struct {
 	shared region
 	window region // the same shared memory, at its generic address
 	params region
-	local  []uint64
-	locals bitmap
+	local  region // of all threads, one after the other
 	order  random // of warps; the zero value leaves them as they are
 	fuel   int64
 	many   bool // several workers: global atomics must be atomic
@@ -263,8 +262,9 @@ func newWorker(k *Kernel, l Launch) *workerState {
 	}
 	if k.Local > 0 {
 		bytes := uint64(k.Local) * uint64(threads)
-		w.local = make([]uint64, (bytes+7)/8+1)
-		w.locals = newBitmap(bytes)
+		words := make([]uint64, (bytes+7)/8+1)
+		w.local.data, w.local.size = unsafe.Pointer(unsafe.SliceData(words)), bytes
+		w.local.init, w.local.shared = newBitmap(bytes), true
 	}
 	return w
 }

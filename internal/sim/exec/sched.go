@@ -100,9 +100,7 @@ func (x *ctx) startBlock(id [3]uint32, first uint32) {
 	if x.shared.size > 0 {
 		clear(x.shared.init)
 	}
-	if x.local != nil {
-		clear(x.locals)
-	}
+	clear(x.local.init)
 	for _, v := range b.waves {
 		for i := range x.k.code.blocks {
 			x.fill(v, &x.k.code.blocks[i])
