@@ -131,6 +131,7 @@ func TestFunctionsAgree(t *testing.T) {
 			"{ .param .align 8 .b8 b[24]; .param .align 8 .b8 y[12]; sub.u32 %a, %a, 1; st.param.b32 [y], %a; call (b), f, (y, %a); ld.param.b32 %a, [b+8]; } st.param.b32 [r+8], %a; ret; }\n" + kernel("{ .param .align 8 .b8 b[24]; .param .align 8 .b8 y[12]; st.param.b32 [y], 1; @%q1 call (b), f, (y, 3); }")},
 		{name: "a call through a register", text: ".func f() { ret; }\n" + kernel("mov.u64 %d1, f; P: .callprototype _ (); call %d1, (), P;")},
 		{name: "one with parameters", text: one + kernel("mov.u64 %d1, f; P: .callprototype (.param .b32 _) _ (.param .b32 _); call (%r1), %d1, (%r2), P; @%q1 call (%r1), %d1, (%r2), P;")},
+		{name: "one where no function has an address", text: kernel("P: .callprototype _ (.param .b32 _); call %d1, (%r2), P;")},
 		{name: "call targets", text: one + kernel("mov.u64 %d1, f; P: .calltargets f; call (%r1), %d1, (%r2), P;")},
 		{name: "addresses of functions", text: one + ".global .u64 t[2] = {f, 0};\n" + kernel("ld.global.u64 %d1, [t]; P: .callprototype (.param .b32 _) _ (.param .b32 _); call (%r1), %d1, (%r2), P;")},
 

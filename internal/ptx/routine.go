@@ -16,7 +16,7 @@ import (
 // is a number, from 1 on.
 
 // stackBytes is what a thread has for frames.
-const stackBytes = 32 << 10
+const stackBytes = 64 << 10
 
 // linkage is what an entry's code and its routines share.
 type linkage struct {
@@ -314,16 +314,24 @@ func (h *host) among(pos Pos, c *call) {
 	h.emit(pos, "cvt.u32.u64", index, number)
 	var list []Operand
 	for _, f := range h.p.addressed {
-		start := h.trap
+		start := h.wrong(pos)
 		if f.passesAs(c.fn) {
 			start = h.start(f)
-		} else if start == nil {
-			start = &Label{Name: "$wrong", Pos: pos}
-			h.trap = start
 		}
 		list = append(list, Operand{Kind: LabelOperand, Label: start, Pos: pos})
 	}
+	if list == nil { // no function has an address
+		list = append(list, Operand{Kind: LabelOperand, Label: h.wrong(pos), Pos: pos})
+	}
 	h.emit(pos, "brx.idx", index, Operand{Kind: VectorOperand, Elems: list})
+}
+
+// wrong is where a call goes that finds no function of its kind.
+func (l *linkage) wrong(pos Pos) *Label {
+	if l.trap == nil {
+		l.trap = &Label{Name: "$wrong", Pos: pos}
+	}
+	return l.trap
 }
 
 // passesAs says whether two functions have parameters and results of the same sizes.
