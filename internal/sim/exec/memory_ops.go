@@ -289,7 +289,9 @@ func loadRows(x *ctx, in *inst) {
 			if m.cut != 0 {
 				d := row[uint32](x, s)
 				for i := range d {
-					d[i] &= m.cut
+					if x.isActive(i) { // the others' row may be another register
+						d[i] &= m.cut
+					}
 				}
 			}
 		}

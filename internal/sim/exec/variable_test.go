@@ -58,6 +58,35 @@ st.global.v4.u32 [%rd1], {%r3, %r4, %r5, %r6};`))}
 	}
 }
 
+// A narrow load by some lanes, in a loop that others have left, leaves alone what
+// those hold in the same row.
+func TestNarrowLoadOfSomeLanes(t *testing.T) {
+	d := newDevice(t, body(`mov.u32 %r4, 0;
+add.u64 %rd3, %rd1, %rd3;
+L:
+ld.global.s8 %h1, [%rd2];
+cvt.s32.s16 %r3, %h1;
+st.global.u32 [%rd3], %r3;
+add.u32 %r4, %r4, 1;
+sub.u32 %r5, %r1, 100000;
+sub.u32 %r6, %r1, 200000;
+sub.u32 %r7, %r1, 300000;
+setp.lt.u32 %p1, %r1, 16;
+setp.lt.u32 %p2, %r4, 3;
+and.pred %p1, %p1, %p2;
+@%p1 bra L;
+add.u32 %r5, %r5, %r6;
+add.u32 %r5, %r5, %r7;
+st.global.u32 [%rd3], %r5;`))
+	out := buffer(d, "out", make([]uint32, 32))
+	d.must("k", 1, 32, out, buffer(d, "in", []int8{-7}))
+	for i, got := range read[int32](d, out, 32) {
+		if want := int32(3*i) - 600000; got != want {
+			t.Errorf("lane %d: got %d, want %d", i, got, want)
+		}
+	}
+}
+
 // A flag that LLVM keeps in one byte is read as two.
 func TestFlagVariable(t *testing.T) {
 	src := ".global .u8 flag = 1;\n" + body("ld.global.u16 %h1, [flag];\nand.b16 %h1, %h1, 1;\nst.global.u16 [%rd1], %h1;")
