@@ -17,6 +17,6 @@
 //
 // Not supported: functions of other modules (but __assertfail, which traps, and
 // vprintf), textures and surfaces, wmma of less than 8 bits, sparse products, video
-// instructions, 32-bit addresses of global memory, and warp instructions without .sync. Comments and
-// directives for debuggers are passed over.
+// instructions, 32-bit addresses of global memory, and warp instructions without
+// .sync. Comments and directives for debuggers are passed over.
 package ptx
