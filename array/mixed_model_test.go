@@ -587,7 +587,9 @@ func (p *mixedProgram) capture(outer *mixedDevice) {
 		return
 	}
 	for _, v := range p.live {
-		v.mem.freed = v.mem.freed || v.mem.in == g
+		if v.mem.in == g { // no write where it is not: other programs read what is fixed
+			v.mem.freed = true
+		}
 	}
 	p.drop()
 	for mem, data := range before {
@@ -934,7 +936,9 @@ func (p *mixedProgram) scope() {
 	sc.ended = true
 	p.devices = devices
 	for _, v := range p.live {
-		v.mem.freed = v.mem.freed || v.mem.scope == sc
+		if v.mem.scope == sc {
+			v.mem.freed = true
+		}
 	}
 	p.drop()
 }
