@@ -418,6 +418,9 @@ func TestStencil(t *testing.T) {
 // TestNeverMoreThanEager runs the usual programs with and without deferral: results
 // have the same bits, and there are no more launches nor bytes moved.
 func TestNeverMoreThanEager(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, for long")
+	}
 	table := fmt.Sprintf("%-50s %18s %22s\n", "", "launches, eager", "bytes, eager")
 	for _, p := range usual {
 		var launches, moved [2]int

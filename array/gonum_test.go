@@ -51,6 +51,9 @@ func (f float[T]) near(got T, want, bound float64) bool {
 }
 
 func TestReductionSizes(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, for long")
+	}
 	t.Run("float64", func(t *testing.T) { reductionSizes(t, asFloat64) })
 	t.Run("float32", func(t *testing.T) { reductionSizes(t, asFloat32) })
 	t.Run("Float16", func(t *testing.T) { reductionSizes(t, asFloat16) })

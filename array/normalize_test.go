@@ -164,6 +164,9 @@ func TestRowsOfSpecialValues(t *testing.T) {
 
 // TestRowsOfManyColumns takes the way through a turned copy.
 func TestRowsOfManyColumns(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, for long")
+	}
 	n, m := 70, 4000 // over a mebibyte
 	x := Normal[float32](NewRand(dev, 7), n, m)
 	for name, op := range map[string]func(a *Array[float32], axis int) *Array[float32]{
