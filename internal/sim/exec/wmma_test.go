@@ -174,11 +174,11 @@ wmma.store.d.sync.aligned.%s.%s.global.%s [l2], %s%s;
 		t.Fatalf("%v\n%s", err, src)
 	}
 	want := matrixIn(c.sum, c.bytes[1], m, n, cRows, ldc, func(i, j int) int {
-		v := s(i, j)
+		v := int64(s(i, j)) // an int may have 32 bits
 		for l := range k {
-			v += a(i, l) * b(l, j)
+			v += int64(a(i, l) * b(l, j))
 		}
-		return min(v, most)
+		return int(min(v, int64(most)))
 	})
 	if got := read[byte](d, pc, len(want)); string(got) != string(want) {
 		t.Errorf("%s of %s on %d, variant %d: wrong\n%x\n%x", shape, types, cc, variant, got, want)
